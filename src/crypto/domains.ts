@@ -1,0 +1,48 @@
+/**
+ * Domain separation: every label that enters a signature, a hash or a key
+ * derivation is spelled here and nowhere else (PROTOCOL_FINAL.md §3.2).
+ *
+ * A label is ASCII and begins with `megatorrent/1 `; a new protocol version has
+ * new labels. None can begin a BEP 44 signing message, which starts with a digit.
+ *
+ * @module crypto/domains
+ */
+
+export const DOMAINS = {
+  /** HKDF: A and read key -> channel secret. */
+  channelSecret: 'megatorrent/1 channel secret',
+  /** HKDF: seed -> convergence secret. */
+  convergenceSecret: 'megatorrent/1 convergence secret',
+  /** SHA-512: blinding factor of a slot. */
+  slotBlinding: 'megatorrent/1 slot blinding',
+  /** SHA-512: signing nonce under a blinded key. */
+  slotSigningNonce: 'megatorrent/1 slot signing nonce',
+  /** HKDF: channel secret -> record key of a day. */
+  recordKey: 'megatorrent/1 record key',
+  /** HMAC: XChaCha20 nonce of a sealed head. */
+  slotNonce: 'megatorrent/1 slot nonce',
+  /** HKDF: channel secret -> offset of a slot's seq. */
+  seqOffset: 'megatorrent/1 seq offset',
+  /** HKDF: channel secret -> topic of a day. */
+  topic: 'megatorrent/1 topic',
+  /** HKDF: channel secret -> handshake key of a day. */
+  handshakeKey: 'megatorrent/1 handshake key',
+  /** HKDF: node key -> handshake key for whoever was given that node key. */
+  nodeHandshakeKey: 'megatorrent/1 node handshake key',
+  /** SHA-256 of this label: the handshake key of the network, a constant. */
+  networkHandshakeKey: 'megatorrent/1 network handshake key',
+  /** HKDF: channel secret -> tag key. */
+  tagKey: 'megatorrent/1 tag key',
+  /** HMAC: a channel's tag in one HELLO. */
+  helloTag: 'megatorrent/1 hello tag',
+  /** HMAC: a channel's handle on one connection. */
+  channelHandle: 'megatorrent/1 channel handle',
+  /** Ed25519: head. */
+  head: 'megatorrent/1 head',
+  /** Ed25519: certificate of a Noise static key by a node key. */
+  nodeCertificate: 'megatorrent/1 node certificate',
+  /** Noise prologue: protocol name and version. */
+  prologue: 'megatorrent/1',
+} as const
+
+export type Domain = keyof typeof DOMAINS
