@@ -1,0 +1,302 @@
+/**
+ * What a running node can be asked to do: the interface between the node, which
+ * implements it, and the RPC methods, which call it. Types only.
+ *
+ * Results are plain JSON, named as the table of INTERFACE.md names them: bytes
+ * and counts are integers, rates bytes a second, times integer milliseconds
+ * since 1970, keys 64 hex digits, unknown is null. The RPC server has checked
+ * shapes and bounds before it calls (rpc/schema.ts); what a value means is
+ * checked by the node.
+ *
+ * Every method rejects with MegatorrentError; its kind decides the exit code.
+ * Anything else that is thrown is reported to the caller as a bug, without its
+ * message.
+ *
+ * @module node/api
+ */
+import type { ErrorCode } from '../base/errors.ts'
+
+/** How far long work has come. `total` is null while it is not known. */
+export interface Progress {
+  readonly phase: ProgressPhase
+  readonly done: number
+  readonly total: number | null
+  readonly unit: 'bytes' | 'blobs' | 'files' | 'nodes'
+}
+
+/**
+ * scanning: walking the folder. sealing: cutting, hashing and sealing. putting:
+ * waiting for other nodes to confirm. resolving: looking for the newest head.
+ * fetching: blobs on their way. assembling: writing files. verifying: hashing
+ * what is held.
+ */
+export type ProgressPhase =
+  | 'scanning'
+  | 'sealing'
+  | 'putting'
+  | 'resolving'
+  | 'fetching'
+  | 'assembling'
+  | 'verifying'
+
+/** Given to every method that can take long. */
+export interface CallOptions {
+  /** Fires when the caller went away, cancelled, or the daemon stops: reject with ERR_ABORTED. */
+  readonly signal: AbortSignal
+  /** May be called as often as is convenient; it only stores the last value. */
+  readonly onProgress: (progress: Progress) => void
+}
+
+export interface NodeApi {
+  getStatus(): Promise<NodeStatus>
+
+  /** NAME has been checked by the schema. ERR of kind usage when the name is taken or both flags are set. */
+  createChannel(params: CreateChannelParams): Promise<ChannelInfo>
+  listChannels(): Promise<readonly ChannelInfo[]>
+  /** `channel`: a name or a public key. Kind not-found when there is none. */
+  showChannel(params: { readonly channel: string }): Promise<ChannelInfo>
+  /** Writes a 0600 file at an absolute path and refuses an existing one (kind usage). */
+  exportChannel(params: { readonly channel: string; readonly file: string }): Promise<ChannelInfo>
+  /** `name` null keeps the name in the file. Importing the same key again is fine. */
+  importChannel(params: { readonly file: string; readonly name: string | null }): Promise<ChannelInfo>
+  removeChannel(params: { readonly channel: string }): Promise<ChannelInfo>
+
+  ingest(params: IngestParams, options: CallOptions): Promise<IngestResult>
+  publish(params: PublishParams, options: CallOptions): Promise<PublishResult>
+
+  /**
+   * Follow a link, or fetch it once.
+   *
+   * With `wait` it resolves when the newest release known at that moment is
+   * complete; when `timeoutMs` passes first it rejects with kind not-found (no
+   * release was found), unfinished (partly there) or timeout (otherwise).
+   * Without `wait` it resolves as soon as the subscription is durable. When
+   * `options.signal` fires the subscription stays, unless `once` is set.
+   */
+  addSubscription(params: AddSubscriptionParams, options: CallOptions): Promise<AddSubscriptionResult>
+  /** `subscription`: a link or a public key. Kind not-found when there is none. */
+  removeSubscription(params: RemoveSubscriptionParams): Promise<RemoveSubscriptionResult>
+  getSubscriptions(): Promise<readonly SubscriptionInfo[]>
+  /**
+   * Files of the newest release of a link, or of a channel that is held or
+   * followed (public key), in manifest order. Kind not-found when no release is
+   * found in `timeoutMs` (null: no limit).
+   */
+  listFiles(params: ListFilesParams, options: CallOptions): Promise<ListFilesResult>
+
+  getPeers(): Promise<readonly PeerInfo[]>
+  /** Stay connected to ADDRESS until the daemon stops. Kind usage when it cannot be parsed. */
+  addPeer(params: { readonly address: string }): Promise<{ readonly address: string }>
+  /** `nodeKey`: 64 hex digits, lower case. Banning twice is fine. */
+  banPeer(params: { readonly nodeKey: string }): Promise<{ readonly nodeKey: string }>
+  /** Kind not-found when that key is not banned. */
+  unbanPeer(params: { readonly nodeKey: string }): Promise<{ readonly nodeKey: string }>
+
+  /** Hash all held blobs, fetch bad ones again. Resolves also when some could not be repaired. */
+  verify(options: CallOptions): Promise<VerifyResult>
+}
+
+export interface NodeStatus {
+  readonly version: string
+  readonly protocolVersion: number
+  /** Null in safe mode. */
+  readonly nodeKey: string | null
+  readonly mode: NodeMode
+  /** `NODEKEY@HOST:PORT`. */
+  readonly peerAddress: string | null
+  readonly onionAddress: string | null
+  readonly peers: number
+  readonly heldBlobs: number
+  readonly storedBytes: number
+  readonly dht: { readonly enabled: boolean; readonly nodes: number; readonly server: boolean }
+  readonly gateways: number
+  readonly uploadRate: number
+  readonly downloadRate: number
+  /** Seconds. */
+  readonly uptime: number
+}
+
+export type NodeMode = 'direct' | 'safe' | 'gateway'
+
+export interface CreateChannelParams {
+  readonly name: string
+  readonly private: boolean
+  readonly open: boolean
+}
+
+export interface ChannelInfo {
+  readonly name: string
+  readonly publicKey: string
+  /** The link, with the read key of a private channel. */
+  readonly uri: string
+  readonly private: boolean
+  readonly open: boolean
+  /** Number of the newest release, 0 for none. */
+  readonly sequence: number
+}
+
+export interface IngestParams {
+  /** Absolute. */
+  readonly path: string
+  /** Name or public key; null: the only channel there is, else kind usage. */
+  readonly channel: string | null
+}
+
+export interface IngestResult {
+  readonly ingestId: string
+  readonly publicKey: string
+  readonly files: number
+  readonly bytes: number
+  /** Data blobs only. */
+  readonly blobs: number
+  readonly newBlobs: number
+  /** Symlinks and special files left out. */
+  readonly skipped: number
+}
+
+export interface PublishParams {
+  /** An absolute path to ingest first, or an earlier ingest. */
+  readonly source: { readonly path: string } | { readonly ingestId: string }
+  readonly channel: string | null
+  /** Null: the name of the file or folder. */
+  readonly title: string | null
+  /** How long to wait for a confirmation; null: 60 s. */
+  readonly timeoutMs: number | null
+}
+
+export interface PublishResult {
+  readonly uri: string
+  readonly publicKey: string
+  readonly sequence: number
+  readonly files: number
+  readonly bytes: number
+  readonly blobs: number
+  readonly newBlobs: number
+  readonly manifestBlobs: number
+  /** Other DHT nodes and gateways that confirmed. */
+  readonly storedBy: number
+  /** The folder and the title are those of the newest release: nothing was made. */
+  readonly unchanged: boolean
+  readonly skipped: number
+  /**
+   * Null when somebody confirmed. Otherwise the release is durable and queued,
+   * and the caller is answered with this error (kind timeout or network) and
+   * the rest of the result beside it.
+   */
+  readonly pending: { readonly code: ErrorCode; readonly message: string } | null
+}
+
+export interface AddSubscriptionParams {
+  readonly uri: string
+  /** Absolute; null: `<download-dir>/<public key>`. */
+  readonly dir: string | null
+  /** Globs on whole paths; empty: all files. */
+  readonly only: readonly string[]
+  readonly wait: boolean
+  /** `get`: the files stay, no subscription does. Implies `wait`. */
+  readonly once: boolean
+  /** Null: no limit. */
+  readonly timeoutMs: number | null
+}
+
+export interface AddSubscriptionResult {
+  readonly publicKey: string
+  readonly uri: string
+  readonly directory: string
+  readonly state: SubscriptionState
+  /** 0 while no release is known. */
+  readonly sequence: number
+  readonly files: number
+  readonly bytes: number
+}
+
+export type SubscriptionState = 'resolving' | 'fetching' | 'complete' | 'stalled' | 'paused' | 'error'
+
+export interface RemoveSubscriptionParams {
+  readonly subscription: string
+  /** Delete the files that we wrote and nobody changed since. */
+  readonly deleteFiles: boolean
+}
+
+export interface RemoveSubscriptionResult {
+  readonly publicKey: string
+  readonly directory: string
+  readonly deletedFiles: number
+}
+
+export interface SubscriptionInfo {
+  readonly publicKey: string
+  readonly uri: string
+  readonly title: string | null
+  readonly sequence: number
+  readonly state: SubscriptionState
+  readonly directory: string
+  readonly files: number
+  readonly bytes: number
+  readonly blobsDone: number
+  readonly blobsTotal: number
+  readonly downloadRate: number
+  readonly uploadRate: number
+  readonly peers: number
+  readonly signedAt: number | null
+  readonly refreshedAt: number | null
+  readonly error: { readonly code: string; readonly message: string } | null
+}
+
+export interface ListFilesParams {
+  /** A link or a public key. */
+  readonly uri: string
+  /** Path after which to go on, null: from the first. */
+  readonly after: string | null
+  /** At most so many files. */
+  readonly limit: number
+  readonly timeoutMs: number | null
+}
+
+export interface ListFilesResult {
+  readonly publicKey: string
+  readonly sequence: number
+  readonly title: string
+  /** Of the whole release. */
+  readonly totalFiles: number
+  readonly totalBytes: number
+  readonly files: readonly { readonly path: string; readonly size: number }[]
+  /** What to give as `after` for the rest, null at the end. */
+  readonly next: string | null
+}
+
+export interface PeerInfo {
+  readonly nodeKey: string | null
+  readonly address: string | null
+  readonly direction: 'in' | 'out'
+  readonly since: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly state: string
+}
+
+export interface VerifyResult {
+  readonly checked: number
+  readonly bad: number
+  readonly repaired: number
+}
+
+/** What a node knows of itself once it runs: the part of `daemon.json` that is not the RPC server's. */
+export interface NodeInfo {
+  readonly peerAddress: string | null
+  readonly dhtPort: number | null
+  readonly nodeKey: string | null
+  readonly onionAddress: string | null
+  readonly mode: NodeMode
+  readonly version: string
+}
+
+/** What `startNode` resolves with. */
+export interface RunningNode {
+  readonly api: NodeApi
+  readonly info: NodeInfo
+  /** Stop cleanly and release every handle. Idempotent; never rejects. */
+  close(): Promise<void>
+  /** Resolves after `close`; rejects when the node cannot go on (data folder gone, for example). */
+  readonly closed: Promise<void>
+}
