@@ -23,6 +23,7 @@ export type ErrorKind =
   | 'integrity' // what we hold does not match what was signed
   | 'unfinished' // part of the work is done and kept
   | 'storage' // local disk or state; stop writing, tell the operator
+  | 'no-daemon' // nothing answered the command line; start a daemon
   | 'aborted' // an AbortSignal fired; not a failure
   | 'bug' // an invariant of ours broke; log with stack, never swallow
 
@@ -32,6 +33,27 @@ const CODES = {
   ERR_TIMEOUT: 'timeout',
   ERR_NOT_FOUND: 'not-found',
   ERR_BUG: 'bug',
+
+  // transport
+  ERR_DIAL_FAILED: 'network',
+  ERR_LISTEN_FAILED: 'config',
+  ERR_HANDSHAKE_FAILED: 'peer',
+  ERR_CONNECTION_CLOSED: 'network',
+  ERR_FRAME_OPEN: 'peer',
+  ERR_PROTOCOL: 'peer',
+  ERR_REMOTE_NOT_FOUND: 'network',
+  ERR_REMOTE_BUSY: 'network',
+  ERR_REMOTE_REFUSED: 'peer',
+
+  // config, rpc, cli
+  ERR_CONFIG: 'config',
+  ERR_CONFIG_VALUE: 'config',
+  ERR_USAGE: 'usage',
+  ERR_NOT_IN_VERSION: 'usage',
+  ERR_TOO_MANY_JOBS: 'usage',
+  ERR_NO_DAEMON: 'no-daemon',
+  ERR_RPC_REFUSED: 'auth',
+  ERR_RPC_ANSWER: 'network',
 } as const satisfies Record<string, ErrorKind>
 
 export type ErrorCode = keyof typeof CODES
