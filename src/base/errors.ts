@@ -77,7 +77,7 @@ const CODES = {
   ERR_PATH_BELOW_FILE: 'peer',
   ERR_BLOB_SIZE: 'peer',
   ERR_BLOB_ID: 'peer',
-  ERR_BLOB_OPEN: 'peer',
+  ERR_BLOB_OPEN: 'integrity', // the publisher's fault, not the sender's
   ERR_MANIFEST_SHAPE: 'peer',
   ERR_MANIFEST_VERSION: 'peer',
   ERR_MANIFEST_PADDING: 'peer',
@@ -110,6 +110,44 @@ const CODES = {
   ERR_LINK_READ_KEY: 'usage',
   ERR_LINK_ADDRESS: 'usage',
   ERR_LINK_LIMIT: 'usage',
+
+  // storage
+  ERR_BLOB_HASH: 'peer',
+  ERR_BLOB_DAMAGED: 'storage',
+  ERR_SOURCE_CHANGED: 'storage',
+  ERR_STORE_FULL: 'storage',
+  ERR_DISK_FULL: 'storage',
+  ERR_DISK_READ_ONLY: 'storage',
+  ERR_DISK_FAULT: 'storage',
+  ERR_FILE_ACCESS: 'storage',
+  ERR_TOO_MANY_OPEN_FILES: 'storage',
+  ERR_STORE_CLOSED: 'aborted',
+  ERR_WORKER_CRASHED: 'bug',
+  ERR_WORKER_MISSING: 'config',
+  ERR_DATABASE: 'storage',
+  ERR_DATABASE_BUSY: 'storage',
+  ERR_DATABASE_CORRUPT: 'storage',
+  ERR_DATABASE_KEY: 'auth',
+  ERR_DATABASE_NEWER: 'config',
+  ERR_NAME_TAKEN: 'usage',
+  ERR_DATA_DIR_LOCKED: 'config',
+  ERR_DATA_DIR_MODE: 'config',
+  ERR_KEY_FILE_MODE: 'config',
+  ERR_KEY_FILE_FORMAT: 'storage',
+  ERR_KEY_EXISTS: 'usage',
+  ERR_KEYSTORE_LOCKED: 'auth',
+  ERR_PASSPHRASE: 'auth',
+  ERR_FILE_EXISTS: 'usage',
+
+  // discovery
+  ERR_KRPC_SIZE: 'peer',
+  ERR_KRPC_BENCODE: 'peer',
+  ERR_KRPC_FIELD: 'peer',
+  ERR_KRPC_METHOD: 'peer',
+  ERR_DHT_LISTEN: 'config',
+  ERR_DHT_CLOSED: 'network',
+  ERR_DHT_BUSY: 'network',
+  ERR_SLOT_NEWER_KNOWN: 'integrity',
 } as const satisfies Record<string, ErrorKind>
 
 export type ErrorCode = keyof typeof CODES

@@ -99,3 +99,150 @@ export const MAX_MANIFEST_FOLDERS = 2_000_000
 export const MAX_LINK_CHARS = 8_192
 /** Addresses in a link, peers and gateways together: each is a dial, and an onion a check of its key. */
 export const MAX_LINK_ADDRESSES = 32
+
+// discovery: datagrams of the DHT
+
+/** Longer datagrams are dropped unread. A full BEP 44 value with nodes is about 1,600 bytes. */
+export const KRPC_MAX_DATAGRAM_BYTES = 2_048
+/** Levels of nesting in a datagram; the deepest field that we know is at 3. */
+export const KRPC_MAX_DEPTH = 5
+/** Values in one datagram; one full of peers has some 260. */
+export const KRPC_MAX_ITEMS = 320
+/** Bytes of a transaction id that strangers choose and we give back. In the wild: 2 to 8. */
+export const KRPC_MAX_TRANSACTION_BYTES = 20
+/** Bytes of a write token that we give back to the node that it came from. In the wild: 4 to 20. */
+export const KRPC_MAX_TOKEN_BYTES = 64
+/** Nodes in one answer: bittorrent-dht sends 20, others 8. More would steer a walk. */
+export const KRPC_MAX_NODES = 32
+/** Bytes of the message of an error, kept for a log line at most. */
+export const KRPC_MAX_ERROR_TEXT_BYTES = 256
+/** BEP 44: bytes of a value in its bencoded form. */
+export const KRPC_MAX_VALUE_BYTES = 1_000
+/** Bytes of a value that we store for others: what fits an answer of KRPC_MAX_ANSWER_BYTES. */
+export const KRPC_MAX_STORED_VALUE_BYTES = 940
+/** Bytes of an answer to a stranger's query, so that it fits any line and amplifies little. */
+export const KRPC_MAX_ANSWER_BYTES = 1_200
+/** Factor by which an answer may be longer than its query: forged sources gain no more than that. */
+export const KRPC_MAX_ANSWER_RATIO = 12
+/** Queries of ours that wait for a reply; each is some 200 bytes. */
+export const KRPC_MAX_PENDING = 1_024
+/** ms after which no reply to a query of ours is accepted. Longer than the library waits. */
+export const KRPC_PENDING_MS = 5_000
+/** Queries per second answered to one address, in the long run. */
+export const KRPC_QUERIES_PER_SECOND = 50
+/** Queries answered to one address at once: whoever starts a dozen nodes behind one address needs some. */
+export const KRPC_QUERY_BURST = 400
+/** Addresses whose rate is remembered; the longest silent is forgotten first. 100 bytes each. */
+export const KRPC_MAX_RATED_ADDRESSES = 8_192
+/** Strangers per second that a serving node pings, to learn whether they exist before they enter its table. */
+export const KRPC_PROBES_PER_SECOND = 20
+
+// discovery: operations on the DHT
+
+/** Nodes that are read and written, nearest to the target first. BEP 44 needs 8; the rest is for those that go. */
+export const DHT_CLOSEST_NODES = 12
+/** Holders of a slot below which it is put back, of DHT_CLOSEST_NODES nodes. */
+export const DHT_ENOUGH_HOLDERS = 8
+/** Queries of one walk in flight. */
+export const DHT_WALK_PARALLEL_QUERIES = 6
+/** Queries of one walk in all: forged nodes cannot lead it on for ever. A usual walk needs 20 to 40. */
+export const DHT_MAX_WALK_QUERIES = 120
+/** Nodes heard of in one walk and kept as candidates; the farthest goes first. */
+export const DHT_MAX_WALK_NODES = 256
+/** Walks at a time; more wait in a queue. */
+export const DHT_PARALLEL_WALKS = 8
+/** Operations of ours that wait for a place among DHT_PARALLEL_WALKS. */
+export const DHT_MAX_WAITING_OPERATIONS = 4_096
+/** ms for a whole operation on the DHT: what was found by then is the result. */
+export const DHT_OPERATION_TIMEOUT_MS = 20_000
+/** ms for one query of ours. Most nodes answer in 300 ms, and each dead one costs this. */
+export const DHT_QUERY_TIMEOUT_MS = 1_500
+/** Peers that one lookup gives out; forged nodes can name any number. */
+export const DHT_MAX_PEERS_PER_LOOKUP = 200
+/** Targets whose nearest nodes are remembered, to begin the next walk there. 1 KiB each. */
+export const DHT_MAX_REMEMBERED_TARGETS = 1_024
+/** ms between two tries to find nodes while the table holds few. */
+export const DHT_BOOTSTRAP_RETRY_MS = 30_000
+/** Addresses that one bootstrap name may resolve to and that are asked. */
+export const DHT_MAX_ADDRESSES_PER_NAME = 8
+/** ms between two walks towards our own id, which keep the table alive. */
+export const DHT_REFRESH_MS = 900_000
+/** Values stored for others by a serving node: 1 KiB each. */
+export const DHT_MAX_STORED_VALUES = 1_000
+/** ms after which a value stored for others is forgotten, as BEP 44 advises. */
+export const DHT_VALUE_LIFETIME_MS = 7_200_000
+/** Peers stored for others by a serving node: 100 bytes each. */
+export const DHT_MAX_STORED_PEERS = 10_000
+/** ms after which a peer stored for others is forgotten. Announcements come every 15 to 30 minutes. */
+export const DHT_PEER_LIFETIME_MS = 2_700_000
+/** Nodes kept over a restart. */
+export const DHT_MAX_SAVED_NODES = 200
+/** Bytes of dht_state.json that are read; 200 nodes are under 16 KiB. */
+export const DHT_MAX_STATE_BYTES = 65_536
+/** ms between two times that the nodes are saved. */
+export const DHT_STATE_SAVE_MS = 600_000
+
+// discovery: slots and announcements
+
+/** Values of one slot that one read verifies and keeps: each node asked may give another. */
+export const MAX_SLOT_CANDIDATES = 120
+/** ms: bounds of the random time between two looks at a slot that is followed. */
+export const SLOT_CHECK_MIN_MS = 1_800_000
+export const SLOT_CHECK_MAX_MS = 5_400_000
+/** ms without a known refresh after which a held slot is put again: real nodes forget after 2 h. */
+export const SLOT_REFRESH_MS = 5_400_000
+/** ms: bounds of the random time between two looks at tomorrow's slots while nobody reads them yet. */
+export const SLOT_AHEAD_MIN_MS = 7_200_000
+export const SLOT_AHEAD_MAX_MS = 14_400_000
+/** ms over which the slots of neighbouring days are spread after a release, so that nothing links them. */
+export const SLOT_SPREAD_MS = 21_600_000
+/** ms: bounds of the random time between two announcements of a topic. Nodes forget peers after 30 to 45 minutes. */
+export const TOPIC_ANNOUNCE_MIN_MS = 900_000
+export const TOPIC_ANNOUNCE_MAX_MS = 1_800_000
+/** Blobs announced per hour, whatever is held: the rotation takes turns. Each costs about 12 KB. */
+export const BLOB_ANNOUNCES_PER_HOUR = 60
+/** Bytes a day that 100 followed channels may cost in DHT traffic: checked by a model. */
+export const DHT_IDLE_BYTES_PER_DAY = 300_000_000
+
+// storage
+
+/** Worker threads at most. More than four only wait for each other's memory, and each costs some 8 MiB. */
+export const MAX_WORKERS = 4
+/** Tasks given to one worker at a time: while one waits for the disk, the next is hashed and sealed. */
+export const TASKS_PER_WORKER = 4
+/** Tasks waiting for a worker before callers wait too. A task that carries a blob holds 1 MiB. */
+export const MAX_QUEUED_TASKS = 64
+/** Callers waiting for a place in that queue; one more is an error of ours, not load. */
+export const MAX_WAITING_TASKS = 65_536
+/** Heap of one worker in MiB: its work needs under 20, a leak or a hostile input ends there and not with the process. */
+export const WORKER_HEAP_MIB = 128
+/** Blobs that share one set of folder fsyncs and one transaction. */
+export const MAX_COMMIT_BLOBS = 64
+/** ms that the first blob of a batch waits for company while others are being written. */
+export const COMMIT_DELAY_MS = 40
+/** Files hashed by one task: keeps a worker busy for some 20 ms and not for seconds. */
+export const MAX_PIECES_PER_TASK = 512
+/** Bytes hashed by one task, beyond the first file. */
+export const MAX_PIECE_BYTES_PER_TASK = 8_388_608
+/** Sources or targets of one chunk: 1 MiB of one-byte files. */
+export const MAX_PIECES_PER_CHUNK = 1_048_576
+/** Recycled 1 MiB buffers kept for the next blob. */
+export const MAX_IDLE_BUFFERS = 16
+/** Blobs deleted between two moments in which writes may go on. */
+export const DELETE_BATCH_BLOBS = 256
+/** Free space is asked of the system again after this many bytes written... */
+export const FREE_SPACE_RECHECK_BYTES = 67_108_864
+/** ...or this many ms: other programs write to the disk too. */
+export const FREE_SPACE_RECHECK_MS = 1_000
+/** Blobs that a crash left unrecorded and that are hashed at one time after the start. */
+export const ADOPT_PARALLEL = 2
+/** ms that the database waits for a lock of another process (a backup, a person's sqlite3). */
+export const DATABASE_BUSY_MS = 5_000
+/** Prepared statements kept; the code has fewer, so it only stops a leak. */
+export const MAX_PREPARED_STATEMENTS = 256
+/** Releases kept for one channel: a publisher who signs one a minute fills it in 17 hours, then the oldest go. */
+export const MAX_RELEASES_PER_CHANNEL = 1_000
+/** Heads kept that contradict the first one of their release number: proof enough, and no more than that. */
+export const MAX_CONFLICTS_PER_RELEASE = 3
+/** Bytes of a key file: refuses to read what cannot be one. */
+export const MAX_KEY_FILE_BYTES = 4_096
