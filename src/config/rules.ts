@@ -1,0 +1,68 @@
+/**
+ * Combinations of settings: what contradicts itself or exposes somebody is
+ * refused with a reason, and what follows from another setting is filled in.
+ *
+ * @module config/rules
+ */
+import { join, relative } from 'node:path'
+import { type Config, type ConfigProblem, keyOf, type Origin, type Origins, SETTINGS } from './schema.ts'
+import { type HostPort, isLoopback, isOnionAddress, isWildcard } from './values.ts'
+
+export interface CheckedConfig {
+  readonly config: Config
+  readonly origins: Origins
+  readonly problems: readonly ConfigProblem[]
+}
+
+/** Every rule is looked at, so that all contradictions are told at once. */
+export function checkCombinations(config: Config, origins: Origins): CheckedConfig {
+  const problems: ConfigProblem[] = []
+  const refuse = (stem: keyof Config, message: string): void =>
+    void problems.push({ key: keyOf(SETTINGS[stem].name), place: origins[stem].place, message })
+  const isSet = (stem: keyof Config): boolean => origins[stem].source !== 'default'
+
+  if (!isLoopback(config.rpc.host) && !config.rpcAllowRemote) {
+    refuse('rpc', 'would be reachable from other machines: use a loopback address, or add --rpc-allow-remote')
+  }
+  if (collides(config.listen, config.rpc)) refuse('rpc', 'uses the port of --listen: choose another')
+
+  const isIsolated = config.bootstrap.length === 0
+  if (config.noDht) {
+    for (const stem of ['dhtPort', 'bootstrap'] as const) {
+      if (isSet(stem))
+        refuse(stem, 'is a setting of the DHT, which --no-dht switches off: remove one of them')
+    }
+    if (config.dhtServer)
+      refuse('dhtServer', 'needs the DHT, which --no-dht switches off: remove one of them')
+  } else if (config.listen.host.includes(':')) {
+    refuse('listen', 'is IPv6, which the DHT does not speak: use an IPv4 address, or add --no-dht')
+  }
+  if (!config.noDht && isIsolated && isSet('dhtServer') && !config.dhtServer) {
+    refuse('dhtServer', 'is false, but --bootstrap none makes a first node, which must answer others')
+  }
+
+  if (config.peer.some(isOnionAddress)) {
+    refuse('peer', 'is an onion, which can only be reached through a proxy: this version has none yet')
+  }
+  const own = ownFolder(config)
+  if (own !== null) refuse('downloadDir', `is where the daemon keeps its own ${own}: choose another folder`)
+
+  if (!isIsolated || config.noDht || config.dhtServer) return { config, origins, problems }
+  const implied: Origin = { source: 'implied', place: `${SETTINGS.bootstrap.name} none` }
+  return { config: { ...config, dhtServer: true }, origins: { ...origins, dhtServer: implied }, problems }
+}
+
+/** Would both fail to bind? Port 0 never collides. */
+function collides(a: HostPort, b: HostPort): boolean {
+  if (a.port === 0 || a.port !== b.port) return false
+  return a.host === b.host || isWildcard(a.host) || isWildcard(b.host)
+}
+
+/** Files of others must never land among our own: what of ours lies where downloads would, or null. */
+function ownFolder({ dataDir, downloadDir }: Config): string | null {
+  if (downloadDir === dataDir) return 'files'
+  for (const name of ['keys', 'blobs']) {
+    if (!relative(join(dataDir, name), downloadDir).startsWith('..')) return name
+  }
+  return null
+}

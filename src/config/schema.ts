@@ -1,0 +1,409 @@
+/**
+ * The settings of `serve`: one row each.
+ *
+ * From these rows come the type Config, the flags of the command line, the
+ * variables of the environment, the keys of config.toml, `--help`, `config show`
+ * and config.sample.toml. A row has one name (`max-peers`); every other spelling
+ * of it is derived here and nowhere else.
+ *
+ * Rows of LATER_SETTINGS are part of the contract but not of this version: they
+ * are recognised, so that nobody believes to be protected by a flag that does
+ * nothing, and refused wherever they are set.
+ *
+ * @module config/schema
+ */
+import { join } from 'node:path'
+import { MegatorrentError } from '../base/errors.ts'
+import {
+  type HostPort,
+  parseBoolean,
+  parseExternalAddress,
+  parseHostName,
+  parseInteger,
+  parseListenAddress,
+  parseOrigin,
+  parsePath,
+  parsePeerAddress,
+  parseRemoteAddress,
+  parseSize,
+} from './values.ts'
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+export type LogFormat = 'text' | 'json'
+
+/** Settings after merge and checks. Never changed afterwards. */
+export interface Config {
+  /** Absolute. */
+  readonly dataDir: string
+  readonly listen: HostPort
+  readonly rpc: HostPort
+  /** Lower case, each with or without a port. */
+  readonly rpcHost: readonly string[]
+  /** Lower case, without default ports. */
+  readonly rpcOrigin: readonly string[]
+  readonly rpcAllowRemote: boolean
+  /** Null: the same port as `listen` has in the end. */
+  readonly dhtPort: number | null
+  /** Empty for an isolated first node. */
+  readonly bootstrap: readonly HostPort[]
+  readonly noDht: boolean
+  readonly dhtServer: boolean
+  /** ADDRESS texts, shape checked. */
+  readonly peer: readonly string[]
+  readonly external: HostPort | null
+  /** Absolute. */
+  readonly downloadDir: string
+  /** Bytes. */
+  readonly maxStore: number
+  /** Bytes. */
+  readonly minFree: number
+  readonly maxPeers: number
+  /** Absolute. */
+  readonly passphraseFile: string | null
+  readonly logLevel: LogLevel
+  readonly logFormat: LogFormat
+}
+
+export type OriginSource = 'flag' | 'environment' | 'file' | 'default' | 'implied'
+
+export interface Origin {
+  readonly source: OriginSource
+  /** `--max-peers`, `MEGATORRENT_MAX_PEERS`, `/x/config.toml line 3`, or what implied it; empty for a default. */
+  readonly place: string
+}
+
+export interface ConfigProblem {
+  /** Key as in the file: `max_peers`. */
+  readonly key: string
+  readonly place: string
+  readonly message: string
+}
+
+export type Origins = Readonly<Record<keyof Config, Origin>>
+
+/** What a parser or a default may depend on. */
+export interface SettingContext {
+  /** Absolute folder from which relative paths are taken. */
+  readonly callerFolder: string
+  /** Absolute data folder. */
+  readonly dataDir: string
+}
+
+/** What every row has, landed or not. */
+export interface SettingRow {
+  /** `max-peers`: the one name from which all others are derived. */
+  readonly name: string
+  /** Placeholder in `--help`; null for a boolean flag. */
+  readonly argument: string | null
+  /** May be given several times. */
+  readonly isList: boolean
+  readonly doc: string
+}
+
+export interface Setting<T> extends SettingRow {
+  /** What TOML type stands in config.toml; a size may be a string or an integer. */
+  readonly fileType: 'string' | 'integer' | 'boolean' | 'size'
+  /** False for what cannot stand in a file that lies in the data folder. */
+  readonly isInFile: boolean
+  /** The default as users write it, for documents. */
+  readonly defaultText: string
+  readonly fallback: (context: SettingContext) => T
+  /** `texts` has one element unless the setting is a list. Throws ERR_CONFIG_VALUE. */
+  readonly parse: (texts: readonly string[], context: SettingContext) => T
+  /** How the value is shown: as users would write it, or a list of that. */
+  readonly show: (value: T) => ShownValue
+}
+
+export type ShownValue = string | number | boolean | null | readonly string[]
+
+/** Fields that most rows share. */
+const ROW = { isList: false, isInFile: true, fileType: 'string' } as const
+
+function one<T>(parse: (text: string, context: SettingContext) => T): Setting<T>['parse'] {
+  return (texts, context) => parse(texts[0] ?? '', context)
+}
+
+function each<T>(parse: (text: string, context: SettingContext) => T): Setting<readonly T[]>['parse'] {
+  return (texts, context) => texts.map((text) => parse(text, context))
+}
+
+function choice<T extends string>(...allowed: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = allowed.find((item) => item === text)
+    if (found !== undefined) return found
+    throw new MegatorrentError('ERR_CONFIG_VALUE', `expected one of ${allowed.join(', ')}`)
+  }
+}
+
+const identity = <T extends ShownValue>(value: T): T => value
+const showHostPort = ({ host, port }: HostPort): string =>
+  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+const MIB = 1_048_576
+const GIB = 1_073_741_824
+/** Two blobs and a little: below this not even a manifest and one file fit. */
+const MIN_MAX_STORE = 2 * MIB + 65_536
+const PUBLIC_ROUTERS: readonly HostPort[] = [
+  { host: 'router.bittorrent.com', port: 6881 },
+  { host: 'router.utorrent.com', port: 6881 },
+  { host: 'dht.transmissionbt.com', port: 6881 },
+]
+
+/** `none` stands alone and makes the list empty. */
+function parseBootstrap(texts: readonly string[]): readonly HostPort[] {
+  if (!texts.includes('none')) return texts.map(parseRemoteAddress)
+  if (texts.length === 1) return []
+  throw new MegatorrentError('ERR_CONFIG_VALUE', 'expected "none" to stand alone, or addresses only')
+}
+
+function parseMaxStore(text: string): number {
+  const bytes = parseSize(text)
+  if (bytes >= MIN_MAX_STORE) return bytes
+  throw new MegatorrentError(
+    'ERR_CONFIG_VALUE',
+    `expected at least ${MIN_MAX_STORE} bytes (is a unit missing?)`,
+  )
+}
+
+export const SETTINGS: { readonly [K in keyof Config]: Setting<Config[K]> } = {
+  dataDir: {
+    ...ROW,
+    name: 'data-dir',
+    argument: 'DIR',
+    isInFile: false,
+    doc: 'folder for keys, blobs, database and config.toml',
+    defaultText: '$XDG_DATA_HOME/megatorrent or ~/.local/share/megatorrent',
+    fallback: ({ dataDir }) => dataDir,
+    parse: one((text, { callerFolder }) => parsePath(text, callerFolder)),
+    show: identity,
+  },
+  listen: {
+    ...ROW,
+    name: 'listen',
+    argument: 'HOST:PORT',
+    doc: 'where other peers connect to; port 0 picks one that is free for TCP and UDP',
+    defaultText: '0.0.0.0:7117',
+    fallback: () => ({ host: '0.0.0.0', port: 7117 }),
+    parse: one(parseListenAddress),
+    show: showHostPort,
+  },
+  rpc: {
+    ...ROW,
+    name: 'rpc',
+    argument: 'HOST:PORT',
+    doc: 'where JSON-RPC listens; an address that is not loopback needs --rpc-allow-remote',
+    defaultText: '127.0.0.1:7118',
+    fallback: () => ({ host: '127.0.0.1', port: 7118 }),
+    parse: one(parseListenAddress),
+    show: showHostPort,
+  },
+  rpcHost: {
+    ...ROW,
+    name: 'rpc-host',
+    argument: 'NAME',
+    isList: true,
+    doc: 'a further Host name that RPC requests may carry, for a reverse proxy; may be repeated',
+    defaultText: 'none',
+    fallback: () => [],
+    parse: each(parseHostName),
+    show: identity,
+  },
+  rpcOrigin: {
+    ...ROW,
+    name: 'rpc-origin',
+    argument: 'ORIGIN',
+    isList: true,
+    doc: 'a further web origin whose pages may call; may be repeated',
+    defaultText: 'none',
+    fallback: () => [],
+    parse: each(parseOrigin),
+    show: identity,
+  },
+  rpcAllowRemote: {
+    ...ROW,
+    name: 'rpc-allow-remote',
+    argument: null,
+    fileType: 'boolean',
+    doc: 'let --rpc listen where other machines reach it; the token then travels in clear',
+    defaultText: 'false',
+    fallback: () => false,
+    parse: one(parseBoolean),
+    show: identity,
+  },
+  dhtPort: {
+    ...ROW,
+    name: 'dht-port',
+    argument: 'N',
+    fileType: 'integer',
+    doc: 'UDP port of the DHT, on the host of --listen; 0 picks one',
+    defaultText: 'the port of --listen',
+    fallback: () => null,
+    parse: one((text) => parseInteger(text, 0, 65_535)),
+    show: identity,
+  },
+  bootstrap: {
+    ...ROW,
+    name: 'bootstrap',
+    argument: 'HOST:PORT',
+    isList: true,
+    doc: 'a DHT node to start from; may be repeated; "none" makes an isolated first node',
+    defaultText: PUBLIC_ROUTERS.map(showHostPort).join(','),
+    fallback: () => PUBLIC_ROUTERS,
+    parse: parseBootstrap,
+    show: (routers) => (routers.length === 0 ? ['none'] : routers.map(showHostPort)),
+  },
+  noDht: {
+    ...ROW,
+    name: 'no-dht',
+    argument: null,
+    fileType: 'boolean',
+    doc: 'use no DHT: only --peer addresses, links and known peers',
+    defaultText: 'false',
+    fallback: () => false,
+    parse: one(parseBoolean),
+    show: identity,
+  },
+  dhtServer: {
+    ...ROW,
+    name: 'dht-server',
+    argument: null,
+    fileType: 'boolean',
+    doc: 'answer DHT queries of others; ordinary nodes only ask',
+    defaultText: 'false',
+    fallback: () => false,
+    parse: one(parseBoolean),
+    show: identity,
+  },
+  peer: {
+    ...ROW,
+    name: 'peer',
+    argument: 'ADDRESS',
+    isList: true,
+    doc: 'a peer to stay connected to: HOST:PORT, with NODEKEY@ in front to insist on its key; may be repeated',
+    defaultText: 'none',
+    fallback: () => [],
+    parse: each(parsePeerAddress),
+    show: identity,
+  },
+  external: {
+    ...ROW,
+    name: 'external',
+    argument: 'HOST:PORT',
+    doc: 'the address to announce, where a router forwards to --listen',
+    defaultText: 'none',
+    fallback: () => null,
+    parse: one(parseExternalAddress),
+    show: (value) => (value === null ? null : showHostPort(value)),
+  },
+  downloadDir: {
+    ...ROW,
+    name: 'download-dir',
+    argument: 'DIR',
+    doc: 'where subscriptions land',
+    defaultText: '<data-dir>/downloads',
+    fallback: ({ dataDir }) => join(dataDir, 'downloads'),
+    parse: one((text, { callerFolder }) => parsePath(text, callerFolder)),
+    show: identity,
+  },
+  maxStore: {
+    ...ROW,
+    name: 'max-store',
+    argument: 'SIZE',
+    fileType: 'size',
+    doc: 'most bytes of blobs to hold',
+    defaultText: '20GiB',
+    fallback: () => 20 * GIB,
+    parse: one(parseMaxStore),
+    show: identity,
+  },
+  minFree: {
+    ...ROW,
+    name: 'min-free',
+    argument: 'SIZE',
+    fileType: 'size',
+    doc: 'stop fetching when less of the disk than this is free',
+    defaultText: '1GiB',
+    fallback: () => GIB,
+    parse: one(parseSize),
+    show: identity,
+  },
+  maxPeers: {
+    ...ROW,
+    name: 'max-peers',
+    argument: 'N',
+    fileType: 'integer',
+    doc: 'most connections to other peers at a time',
+    defaultText: '200',
+    fallback: () => 200,
+    parse: one((text) => parseInteger(text, 1, 10_000)),
+    show: identity,
+  },
+  passphraseFile: {
+    ...ROW,
+    name: 'passphrase-file',
+    argument: 'FILE',
+    doc: 'file with the passphrase that unlocks encrypted keys',
+    defaultText: 'none',
+    fallback: () => null,
+    parse: one((text, { callerFolder }) => parsePath(text, callerFolder)),
+    show: identity,
+  },
+  logLevel: {
+    ...ROW,
+    name: 'log-level',
+    argument: 'LEVEL',
+    doc: 'debug, info, warn or error; logs go to stderr',
+    defaultText: 'info',
+    fallback: () => 'info',
+    parse: one(choice('debug', 'info', 'warn', 'error')),
+    show: identity,
+  },
+  logFormat: {
+    ...ROW,
+    name: 'log-format',
+    argument: 'FORMAT',
+    doc: 'text or json',
+    defaultText: 'text',
+    fallback: () => 'text',
+    parse: one(choice('text', 'json')),
+    show: identity,
+  },
+}
+
+/** Stems in the order in which they are shown. */
+export const SETTING_STEMS = Object.keys(SETTINGS) as readonly (keyof Config)[]
+
+const later = (name: string, argument: string | null, doc: string, isList = false): SettingRow => ({
+  name,
+  argument,
+  isList,
+  doc,
+})
+
+/** Part of the contract, not of this version: refused wherever they are set. */
+export const LATER_SETTINGS: readonly SettingRow[] = [
+  later('proxy', 'URL', 'safe mode: everything through this SOCKS5 proxy'),
+  later('proxy-auth-file', 'FILE', 'user and password for the proxy'),
+  later('proxy-no-isolation', null, 'give up separate circuits'),
+  later('tor-control', 'HOST:PORT', 'make onion services'),
+  later('tor-control-password-file', 'FILE', 'password of the control port'),
+  later('gateway', null, 'serve as a gateway'),
+  later('use-gateway', 'ADDRESS', 'publish and look up through this gateway', true),
+  later('bind-interface', 'NAME', 'send only through this interface'),
+  later('upload-limit', 'RATE', 'most bytes a second to send'),
+  later('download-limit', 'RATE', 'most bytes a second to receive'),
+]
+
+/** `--max-peers` */
+export function flagOf(name: string): string {
+  return `--${name}`
+}
+
+/** `MEGATORRENT_MAX_PEERS` */
+export function variableOf(name: string): string {
+  return `MEGATORRENT_${name.toUpperCase().replaceAll('-', '_')}`
+}
+
+/** `max_peers` */
+export function keyOf(name: string): string {
+  return name.replaceAll('-', '_')
+}
