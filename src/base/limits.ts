@@ -186,18 +186,21 @@ export const DHT_STATE_SAVE_MS = 600_000
 
 /** Values of one slot that one read verifies and keeps: each node asked may give another. */
 export const MAX_SLOT_CANDIDATES = 120
-/** ms: bounds of the random time between two looks at a slot that is followed. */
+/** ms, least random time between two looks at a slot that is followed. */
 export const SLOT_CHECK_MIN_MS = 1_800_000
+/** ms, longest random time between two looks at a slot that is followed: news of it comes no later. */
 export const SLOT_CHECK_MAX_MS = 5_400_000
 /** ms without a known refresh after which a held slot is put again: real nodes forget after 2 h. */
 export const SLOT_REFRESH_MS = 5_400_000
-/** ms: bounds of the random time between two looks at tomorrow's slots while nobody reads them yet. */
+/** ms, least random time between two looks at a slot of tomorrow while nobody reads it yet. */
 export const SLOT_AHEAD_MIN_MS = 7_200_000
+/** ms, longest random time between two looks at a slot of tomorrow while nobody reads it yet. */
 export const SLOT_AHEAD_MAX_MS = 14_400_000
 /** ms over which the slots of neighbouring days are spread after a release, so that nothing links them. */
 export const SLOT_SPREAD_MS = 21_600_000
-/** ms: bounds of the random time between two announcements of a topic. Nodes forget peers after 30 to 45 minutes. */
+/** ms, least random time between two announcements of a topic. */
 export const TOPIC_ANNOUNCE_MIN_MS = 900_000
+/** ms, longest random time between two announcements of a topic. Nodes forget peers after 30 to 45 minutes. */
 export const TOPIC_ANNOUNCE_MAX_MS = 1_800_000
 /** Blobs announced per hour, whatever is held: the rotation takes turns. Each costs about 12 KB. */
 export const BLOB_ANNOUNCES_PER_HOUR = 60

@@ -7,6 +7,7 @@
  *
  * @module crypto/domains
  */
+import { utf8Bytes } from '../base/bytes.ts'
 
 export const DOMAINS = {
   /** HKDF: A and read key -> channel secret. */
@@ -46,3 +47,8 @@ export const DOMAINS = {
 } as const
 
 export type Domain = keyof typeof DOMAINS
+
+/** A label as the bytes that enter a hash or a signature. */
+export function label(domain: Domain): Uint8Array {
+  return utf8Bytes(DOMAINS[domain])
+}
