@@ -8,7 +8,7 @@
  * @module crypto/key-schedule
  */
 import { assertBytes, concatBytes } from '../base/bytes.ts'
-import { DOMAINS, type Domain } from './domains.ts'
+import { type Domain, label } from './domains.ts'
 import { type ExpandedSeed, expandSeed, PUBLIC_KEY_BYTES, SEED_BYTES, SigningKey } from './ed25519.ts'
 import { hkdfSha256, hmacSha256, SHA256_BYTES, sha256 } from './hash.ts'
 
