@@ -249,3 +249,26 @@ export const MAX_RELEASES_PER_CHANNEL = 1_000
 export const MAX_CONFLICTS_PER_RELEASE = 3
 /** Bytes of a key file: refuses to read what cannot be one. */
 export const MAX_KEY_FILE_BYTES = 4_096
+
+// rpc
+
+/** Bytes of a request body. The largest legal call is a few KiB; batches hold fifty. */
+export const MAX_RPC_BODY_BYTES = 1_048_576
+/** Calls in one batch. */
+export const MAX_RPC_BATCH = 50
+/** Connections to the RPC server; 9 KiB each while idle, and more are closed at once. */
+export const MAX_RPC_CONNECTIONS = 1_024
+/** ms for the head of a request to arrive. */
+export const RPC_HEADERS_TIMEOUT_MS = 5_000
+/** ms for a whole request, body included, to arrive. Answers may take as long as the work does. */
+export const RPC_REQUEST_TIMEOUT_MS = 10_000
+/** ms that an idle connection is kept open for the next request. */
+export const RPC_KEEP_ALIVE_MS = 5_000
+/** Bytes of a refused body that are thrown away, so that the refusal can be read before the connection closes. */
+export const RPC_LINGER_BYTES = 4_194_304
+/** ms for that. */
+export const RPC_LINGER_MS = 2_000
+/** Long calls that run at a time. */
+export const MAX_RUNNING_JOBS = 64
+/** Ended jobs that can still be asked for; the oldest is forgotten. */
+export const MAX_KEPT_JOBS = 200

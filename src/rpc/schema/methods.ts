@@ -1,0 +1,214 @@
+/**
+ * The methods of the JSON-RPC interface: name, parameters, result.
+ *
+ * This table is the contract: the server validates by it, the command line takes
+ * its types from it, documents are made from it. It imports base alone.
+ * Parameters are named; one that is not listed here is refused (-32602).
+ *
+ * @module rpc/schema/methods
+ */
+import { z } from 'zod'
+import { utf8Bytes } from '../../base/bytes.ts'
+import * as results from './results.ts'
+
+const MAX_URI_CHARACTERS = 16_384
+const MAX_PATH_CHARACTERS = 4096
+const MAX_GLOBS = 1000
+const MAX_TITLE_BYTES = 1024
+/** Seconds: a year. */
+const MAX_TIMEOUT = 31_536_000
+/** Files of a release in one answer: some 10 MB of JSON. */
+export const MAX_LISTED_FILES = 100_000
+
+/** A channel by name or public key. */
+const channelRef = z
+  .string()
+  .regex(/^[A-Za-z0-9._-]{1,64}$/, 'expected a channel name or a public key of 64 hex digits')
+
+/** A name that is not mistaken for a key. */
+const channelName = z
+  .string()
+  .regex(/^[A-Za-z0-9._-]{1,64}$/, 'expected 1 to 64 letters, digits, dots, underscores or hyphens')
+  .refine((name) => !/^[0-9A-Fa-f]{64}$/.test(name), 'expected a name that does not look like a public key')
+
+/** Callers have folders of their own, so the daemon takes absolute paths only. */
+const absolutePath = z
+  .string()
+  .max(MAX_PATH_CHARACTERS)
+  .refine((path) => /^(?:\/|[A-Za-z]:[\\/])/.test(path) && !path.includes('\0'), 'expected an absolute path')
+
+const publicKey = z
+  .string()
+  .regex(/^[0-9A-Fa-f]{64}$/, 'expected 64 hex digits')
+  .transform((text) => text.toLowerCase())
+
+const title = z
+  .string()
+  .refine((text) => utf8Bytes(text).length <= MAX_TITLE_BYTES, `expected at most ${MAX_TITLE_BYTES} bytes`)
+  .refine((text) => !/\p{Surrogate}/u.test(text), 'expected well-formed Unicode')
+
+/** A link, or a public key where that is enough: what it means is for the node to decode. */
+const uri = z.string().min(1).max(MAX_URI_CHARACTERS)
+const address = z.string().min(1).max(512)
+const globs = z.array(z.string().min(1).max(MAX_PATH_CHARACTERS)).max(MAX_GLOBS)
+/** Seconds, decimals allowed. */
+const timeout = z.number().positive().max(MAX_TIMEOUT)
+const jobId = z.string().min(1).max(64)
+
+interface MethodRow {
+  readonly doc: string
+  readonly params: z.ZodType
+  readonly result: z.ZodType
+}
+
+const nothing = z.strictObject({})
+
+export const METHODS = {
+  getStatus: { doc: 'What this node is and does.', params: nothing, result: results.statusResult },
+
+  createChannel: {
+    doc: 'Make a new channel key.',
+    params: z
+      .strictObject({
+        name: channelName,
+        private: z.boolean().default(false),
+        open: z.boolean().default(false),
+      })
+      .refine((params) => !(params.private && params.open), 'private and open exclude each other'),
+    result: results.channelResult,
+  },
+  listChannels: {
+    doc: 'All channels whose keys are held, or the one that is named.',
+    params: z.strictObject({ name: channelRef.optional() }),
+    result: results.channelsResult,
+  },
+  exportChannel: {
+    doc: 'Write a channel key to a new file.',
+    params: z.strictObject({ name: channelRef, file: absolutePath }),
+    result: results.channelResult,
+  },
+  importChannel: {
+    doc: 'Take a channel key from a file.',
+    params: z.strictObject({ file: absolutePath, name: channelName.optional() }),
+    result: results.channelResult,
+  },
+  removeChannel: {
+    doc: 'Forget a channel key for good.',
+    params: z.strictObject({ name: channelRef }),
+    result: results.channelResult,
+  },
+
+  ingest: {
+    doc: 'Cut and seal a file or folder, publish nothing.',
+    params: z.strictObject({
+      path: absolutePath,
+      channel: channelRef.optional(),
+      wait: z.boolean().default(true),
+    }),
+    result: z.union([results.ingestResult, results.startedResult]),
+  },
+  publish: {
+    doc: 'Ingest if needed, sign a release, put it where readers look.',
+    params: z
+      .strictObject({
+        path: absolutePath.optional(),
+        ingestId: z.string().min(1).max(128).optional(),
+        channel: channelRef.optional(),
+        title: title.optional(),
+        timeout: timeout.optional(),
+        wait: z.boolean().default(true),
+      })
+      .refine(
+        (params) => (params.path === undefined) !== (params.ingestId === undefined),
+        'expected either path or ingestId',
+      ),
+    result: z.union([results.publishResult, results.startedResult]),
+  },
+
+  addSubscription: {
+    doc: 'Follow a link. With `once` the files stay and no subscription does.',
+    params: z.strictObject({
+      uri,
+      dir: absolutePath.optional(),
+      only: globs.default([]),
+      /** Answer when the newest release is complete. What `once` does unless it is false: then a job. */
+      wait: z.boolean().optional(),
+      once: z.boolean().default(false),
+      timeout: timeout.optional(),
+    }),
+    result: z.union([results.addSubscriptionResult, results.startedResult]),
+  },
+  removeSubscription: {
+    doc: 'Stop following.',
+    params: z
+      .strictObject({
+        uri: uri.optional(),
+        publicKey: publicKey.optional(),
+        deleteFiles: z.boolean().default(false),
+      })
+      .refine(
+        (params) => (params.uri === undefined) !== (params.publicKey === undefined),
+        'expected either uri or publicKey',
+      ),
+    result: results.removeSubscriptionResult,
+  },
+  getSubscriptions: {
+    doc: 'All subscriptions, or the one of that channel.',
+    params: z.strictObject({ publicKey: publicKey.optional() }),
+    result: results.subscriptionsResult,
+  },
+  listFiles: {
+    doc: 'Files of the newest release.',
+    params: z.strictObject({
+      uri,
+      after: z.string().max(MAX_PATH_CHARACTERS).optional(),
+      limit: z.int().min(1).max(MAX_LISTED_FILES).default(MAX_LISTED_FILES),
+      timeout: timeout.optional(),
+    }),
+    result: results.filesResult,
+  },
+
+  getPeers: { doc: 'Peers connected or being connected to.', params: nothing, result: results.peersResult },
+  addPeer: {
+    doc: 'Stay connected to a peer until the daemon stops.',
+    params: z.strictObject({ address }),
+    result: results.addressResult,
+  },
+  banPeer: {
+    doc: 'Refuse a node key.',
+    params: z.strictObject({ nodeKey: publicKey }),
+    result: results.nodeKeyResult,
+  },
+  unbanPeer: {
+    doc: 'Accept a banned node key again.',
+    params: z.strictObject({ nodeKey: publicKey }),
+    result: results.nodeKeyResult,
+  },
+
+  getJobs: {
+    doc: 'Long work that runs or has ended lately, or the one with that id.',
+    params: z.strictObject({ jobId: jobId.optional() }),
+    result: results.jobsResult,
+  },
+  cancelJob: {
+    doc: 'Stop a job; one that has ended stays as it is.',
+    params: z.strictObject({ jobId }),
+    result: results.jobResult,
+  },
+  verify: {
+    doc: 'Hash all held blobs, fetch bad ones again.',
+    params: z.strictObject({ wait: z.boolean().default(true) }),
+    result: z.union([results.verifyResult, results.startedResult]),
+  },
+  shutdown: { doc: 'Stop the daemon cleanly.', params: nothing, result: results.shutdownResult },
+} as const satisfies Record<string, MethodRow>
+
+export type MethodName = keyof typeof METHODS
+
+export const METHOD_NAMES = Object.keys(METHODS) as readonly MethodName[]
+
+/** What a caller may send: fields with defaults are optional. */
+export type CallParams<M extends MethodName> = z.input<(typeof METHODS)[M]['params']>
+/** What a method receives. */
+export type MethodParams<M extends MethodName> = z.output<(typeof METHODS)[M]['params']>
+export type MethodResult<M extends MethodName> = z.output<(typeof METHODS)[M]['result']>

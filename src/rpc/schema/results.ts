@@ -1,0 +1,168 @@
+/**
+ * Shapes of results, as the table of commands in INTERFACE.md names them.
+ *
+ * Bytes and counts are integers, rates bytes a second, times integer
+ * milliseconds since 1970, unknown is null. What the node gives is put through
+ * these before it is sent, so that no field leaves that is not listed here.
+ *
+ * @module rpc/schema/results
+ */
+import { z } from 'zod'
+
+const count = z.int().nonnegative()
+const key = z.string().regex(/^[0-9a-f]{64}$/)
+const time = z.int()
+export const mode = z.enum(['direct', 'safe', 'gateway'])
+
+export const statusResult = z.object({
+  version: z.string(),
+  protocolVersion: count,
+  nodeKey: key.nullable(),
+  mode,
+  peerAddress: z.string().nullable(),
+  onionAddress: z.string().nullable(),
+  peers: count,
+  heldBlobs: count,
+  storedBytes: count,
+  dht: z.object({ enabled: z.boolean(), nodes: count, server: z.boolean() }),
+  gateways: count,
+  uploadRate: count,
+  downloadRate: count,
+  uptime: count,
+})
+
+export const channelResult = z.object({
+  name: z.string(),
+  publicKey: key,
+  uri: z.string(),
+  private: z.boolean(),
+  open: z.boolean(),
+  sequence: count,
+})
+export const channelsResult = z.object({ channels: z.array(channelResult) })
+
+/** What long work answers at once when `wait` is false. */
+export const startedResult = z.object({ jobId: z.string() })
+
+export const ingestResult = z.object({
+  ingestId: z.string(),
+  publicKey: key,
+  files: count,
+  bytes: count,
+  blobs: count,
+  newBlobs: count,
+  skipped: count,
+})
+
+export const publishResult = z.object({
+  uri: z.string(),
+  publicKey: key,
+  sequence: count,
+  files: count,
+  bytes: count,
+  blobs: count,
+  newBlobs: count,
+  manifestBlobs: count,
+  storedBy: count,
+  unchanged: z.boolean(),
+  skipped: count,
+})
+
+const subscriptionState = z.enum(['resolving', 'fetching', 'complete', 'stalled', 'paused', 'error'])
+
+export const addSubscriptionResult = z.object({
+  publicKey: key,
+  uri: z.string(),
+  directory: z.string(),
+  state: subscriptionState,
+  sequence: count,
+  files: count,
+  bytes: count,
+})
+
+export const removeSubscriptionResult = z.object({
+  publicKey: key,
+  directory: z.string(),
+  deletedFiles: count,
+})
+
+export const subscriptionResult = z.object({
+  publicKey: key,
+  uri: z.string(),
+  title: z.string().nullable(),
+  sequence: count,
+  state: subscriptionState,
+  directory: z.string(),
+  files: count,
+  bytes: count,
+  blobsDone: count,
+  blobsTotal: count,
+  downloadRate: count,
+  uploadRate: count,
+  peers: count,
+  signedAt: time.nullable(),
+  refreshedAt: time.nullable(),
+  error: z.object({ code: z.string(), message: z.string() }).nullable(),
+})
+export const subscriptionsResult = z.object({ subscriptions: z.array(subscriptionResult) })
+
+export const filesResult = z.object({
+  publicKey: key,
+  sequence: count,
+  title: z.string(),
+  totalFiles: count,
+  totalBytes: count,
+  files: z.array(z.object({ path: z.string(), size: count })),
+  next: z.string().nullable(),
+})
+
+export const peerResult = z.object({
+  nodeKey: key.nullable(),
+  address: z.string().nullable(),
+  direction: z.enum(['in', 'out']),
+  since: time,
+  bytesIn: count,
+  bytesOut: count,
+  state: z.string(),
+})
+export const peersResult = z.object({ peers: z.array(peerResult) })
+export const addressResult = z.object({ address: z.string() })
+export const nodeKeyResult = z.object({ nodeKey: key })
+
+export const verifyResult = z.object({ checked: count, bad: count, repaired: count })
+
+export const jobState = z.enum(['running', 'done', 'failed', 'cancelled'])
+const progress = z.object({
+  phase: z.string(),
+  done: count,
+  total: count.nullable(),
+  unit: z.enum(['bytes', 'blobs', 'files', 'nodes']),
+})
+/** `error` is that of a JSON-RPC answer, `result` that of the method; each is null unless the job ended so. */
+export const jobResult = z.object({
+  jobId: z.string(),
+  method: z.string(),
+  state: jobState,
+  startedAt: time,
+  endedAt: time.nullable(),
+  progress: progress.nullable(),
+  result: z.unknown(),
+  error: z
+    .object({ code: z.int(), message: z.string(), data: z.record(z.string(), z.unknown()).optional() })
+    .nullable(),
+})
+export const jobsResult = z.object({ jobs: z.array(jobResult) })
+export const shutdownResult = z.object({ stopping: z.literal(true) })
+
+/** `daemon.json` and the ready line: pid and where to call, beside what the node knows of itself. */
+export const daemonResult = z.object({
+  pid: z.int(),
+  rpcUrl: z.string(),
+  peerAddress: z.string().nullable(),
+  dhtPort: count.nullable(),
+  nodeKey: key.nullable(),
+  onionAddress: z.string().nullable(),
+  mode,
+  version: z.string(),
+})
+export type DaemonInfo = z.infer<typeof daemonResult>
