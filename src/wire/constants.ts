@@ -89,3 +89,5 @@ export const HELLO_PLACE_BYTES = 16
 /** Handle of a channel on one connection. */
 export const CHANNEL_HANDLE_BYTES = 16
 export const TOPIC_BYTES = 20
+/** Ranges in one HAVE: 33 small frames. */
+export const MAX_HAVE_RANGES = 4096

@@ -1,0 +1,228 @@
+/**
+ * Bodies of the messages: for each type its size, how it is written and how it is
+ * read, side by side (PROTOCOL_FINAL.md §7.2, §7.4, §7.5).
+ *
+ * Bytes after the fields known here are ignored, so that later versions can add
+ * fields; too few bytes, or a field out of its range, is an error. What is read is
+ * copied: nothing in a message is a view into a frame.
+ *
+ * @module wire/message-body
+ */
+import { assertBytes, ByteReader, ByteWriter, isZeroBytes } from '../base/bytes.ts'
+import { MegatorrentError } from '../base/errors.ts'
+import { decodeAddress, encodeAddress } from './address.ts'
+import {
+  ADDRESS_BYTES,
+  BLOB_ID_BYTES,
+  CHANNEL_HANDLE_BYTES,
+  HEAD_BYTES,
+  HELLO_PLACE_BYTES,
+  HELLO_PLACES,
+  MAX_HAVE_RANGES,
+  MAX_RELEASE_NUMBER,
+} from './constants.ts'
+import type {
+  DataMessage,
+  HaveMessage,
+  HaveRange,
+  HelloMessage,
+  Message,
+  RequestMessage,
+  UnknownMessage,
+} from './message.ts'
+
+type Known = Exclude<Message, UnknownMessage>
+type Named<N extends Known['type']> = Extract<Known, { type: N }>
+
+interface Body<M> {
+  /** Fewer bytes than this cannot be it. */
+  readonly minBytes: number
+  size(message: M): number
+  write(writer: ByteWriter, message: M): void
+  read(reader: ByteReader, requestId: number): M
+}
+
+const KIND_BLOB = 1
+const KIND_HEAD = 2
+
+const HELLO_RESERVED_BYTES = 6
+const HELLO_PLACES_BYTES = HELLO_PLACES * HELLO_PLACE_BYTES
+const HELLO_BYTES = 12 + ADDRESS_BYTES + HELLO_RESERVED_BYTES + HELLO_PLACES_BYTES
+
+const hello: Body<HelloMessage> = {
+  minBytes: HELLO_BYTES,
+  size: () => HELLO_BYTES,
+  write(writer, message) {
+    assertBytes(message.places, HELLO_PLACES_BYTES, 'places')
+    writer
+      .u16(message.highestVersion)
+      .u16(message.lowestVersion)
+      .skip(4)
+      .u32(message.counter)
+      .put(encodeAddress(message.observedAddress))
+      .skip(HELLO_RESERVED_BYTES)
+      .put(message.places)
+  },
+  read(reader) {
+    const highestVersion = reader.u16()
+    const lowestVersion = reader.u16()
+    if (lowestVersion > highestVersion) throw malformed('HELLO with versions the wrong way round')
+    reader.u32() // features: none defined, ignored
+    const counter = reader.u32()
+    const observedAddress = decodeAddress(reader.take(ADDRESS_BYTES))
+    if (!isZeroBytes(reader.take(HELLO_RESERVED_BYTES))) throw malformed('HELLO with reserved bytes set')
+    const places = reader.take(HELLO_PLACES_BYTES).slice()
+    return { type: 'hello', highestVersion, lowestVersion, counter, observedAddress, places }
+  },
+}
+
+const request: Body<RequestMessage> = {
+  minBytes: 1,
+  size: (message) => 1 + (message.kind === KIND_BLOB ? BLOB_ID_BYTES : CHANNEL_HANDLE_BYTES),
+  write(writer, message) {
+    if (message.kind === KIND_BLOB) {
+      assertBytes(message.blobId, BLOB_ID_BYTES, 'blobId')
+      writer.u8(KIND_BLOB).put(message.blobId)
+    } else if (message.kind === KIND_HEAD) {
+      assertBytes(message.handle, CHANNEL_HANDLE_BYTES, 'handle')
+      writer.u8(KIND_HEAD).put(message.handle)
+    }
+  },
+  read(reader, requestId) {
+    const kind = reader.u8()
+    if (kind === KIND_BLOB) {
+      return { type: 'request', requestId, kind, blobId: take(reader, BLOB_ID_BYTES) }
+    }
+    if (kind === KIND_HEAD) {
+      return { type: 'request', requestId, kind, handle: take(reader, CHANNEL_HANDLE_BYTES) }
+    }
+    return { type: 'request', requestId, kind: 'unknown' }
+  },
+}
+
+const data: Body<DataMessage> = {
+  minBytes: 1,
+  size: (message) => 1 + (message.kind === KIND_HEAD ? HEAD_BYTES : 0),
+  write(writer, message) {
+    if (message.kind === KIND_BLOB) writer.u8(KIND_BLOB)
+    if (message.kind === KIND_HEAD) {
+      assertBytes(message.head, HEAD_BYTES, 'head')
+      writer.u8(KIND_HEAD).put(message.head)
+    }
+  },
+  read(reader, requestId) {
+    const kind = reader.u8()
+    if (kind === KIND_BLOB) return { type: 'data', requestId, kind }
+    if (kind === KIND_HEAD) return { type: 'data', requestId, kind, head: take(reader, HEAD_BYTES) }
+    return { type: 'data', requestId, kind: 'unknown' }
+  },
+}
+
+const HAVE_HEADER_BYTES = CHANNEL_HANDLE_BYTES + 8 + BLOB_ID_BYTES + 2
+const RANGE_BYTES = 8
+const MAX_POSITION = 0xffff_ffff
+
+const have: Body<HaveMessage> = {
+  minBytes: HAVE_HEADER_BYTES,
+  size: (message) => HAVE_HEADER_BYTES + message.ranges.length * RANGE_BYTES,
+  write(writer, message) {
+    assertBytes(message.handle, CHANNEL_HANDLE_BYTES, 'handle')
+    assertBytes(message.rootId, BLOB_ID_BYTES, 'rootId')
+    if (!isReleaseNumber(message.releaseNumber)) throw new RangeError('"releaseNumber" out of range')
+    if (message.ranges.length > MAX_HAVE_RANGES) {
+      throw new RangeError(`"ranges" expected <= ${MAX_HAVE_RANGES}, got ${message.ranges.length}`)
+    }
+    writer.put(message.handle).u64(message.releaseNumber).put(message.rootId).u16(message.ranges.length)
+    let end = 0
+    for (const range of message.ranges) {
+      if (!followsOn(range, end)) throw new RangeError('"ranges" expected ascending, without overlap')
+      writer.u32(range.start).u32(range.length)
+      end = range.start + range.length
+    }
+  },
+  read(reader) {
+    const handle = take(reader, CHANNEL_HANDLE_BYTES)
+    const releaseNumber = Number(reader.u64())
+    if (!isReleaseNumber(releaseNumber)) throw malformed('HAVE with a release number out of range')
+    const rootId = take(reader, BLOB_ID_BYTES)
+    const count = reader.u16()
+    if (count > MAX_HAVE_RANGES) throw malformed('HAVE with too many ranges')
+    if (reader.remaining < count * RANGE_BYTES) throw malformed('HAVE ends in its ranges')
+    const ranges: HaveRange[] = []
+    let end = 0
+    for (let i = 0; i < count; i++) {
+      const range = { start: reader.u32(), length: reader.u32() }
+      if (!followsOn(range, end)) throw malformed('HAVE with ranges that do not ascend')
+      ranges.push(range)
+      end = range.start + range.length
+    }
+    return { type: 'have', handle, releaseNumber, rootId, ranges }
+  },
+}
+
+const bye: Body<Named<'bye'>> = {
+  minBytes: 1,
+  size: () => 1,
+  write: (writer, message) => void writer.u8(message.reason),
+  read: (reader) => ({ type: 'bye', reason: reader.u8() }),
+}
+
+const error: Body<Named<'error'>> = {
+  minBytes: 2,
+  size: () => 2,
+  write: (writer, message) => void writer.u16(message.code),
+  read: (reader, requestId) => ({ type: 'error', requestId, code: reader.u16() }),
+}
+
+function empty<M extends Known>(make: (requestId: number) => M): Body<M> {
+  return { minBytes: 0, size: () => 0, write: () => {}, read: (_, requestId) => make(requestId) }
+}
+
+const BODIES: { readonly [N in Known['type']]: Body<Named<N>> } = {
+  hello,
+  request,
+  data,
+  have,
+  bye,
+  error,
+  ok: empty((requestId) => ({ type: 'ok', requestId })),
+  cancel: empty((requestId) => ({ type: 'cancel', requestId })),
+  pad: empty(() => ({ type: 'pad' })),
+}
+
+function bodyOf(name: Known['type']): Body<Known> {
+  return BODIES[name] as Body<Known>
+}
+
+/** @param message - fields of the right lengths and ranges. @returns the body, fresh. @throws RangeError or TypeError. */
+export function encodeBody(message: Known): Uint8Array {
+  const body = bodyOf(message.type)
+  const writer = new ByteWriter(body.size(message))
+  body.write(writer, message)
+  return writer.bytes
+}
+
+/** @throws MegatorrentError ERR_MESSAGE_BODY or ERR_ADDRESS, kind 'peer'. */
+export function decodeBody(name: Known['type'], requestId: number, bytes: Uint8Array): Known {
+  const body = bodyOf(name)
+  if (bytes.length < body.minBytes) throw malformed(`${name} of ${bytes.length} bytes`)
+  return body.read(new ByteReader(bytes), requestId)
+}
+
+/** A copy of the next bytes. */
+function take(reader: ByteReader, count: number): Uint8Array {
+  if (reader.remaining < count) throw malformed('the body ends in a field')
+  return reader.take(count).slice()
+}
+
+function followsOn(range: HaveRange, end: number): boolean {
+  return range.length >= 1 && range.start >= end && range.start + range.length - 1 <= MAX_POSITION
+}
+
+function isReleaseNumber(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 1 && value <= MAX_RELEASE_NUMBER
+}
+
+function malformed(what: string): MegatorrentError {
+  return new MegatorrentError('ERR_MESSAGE_BODY', what)
+}
