@@ -1,0 +1,188 @@
+/**
+ * Small files that are either the old or the new version, whatever happens:
+ * temp file, fsync, rename, fsync of the folder. Also the checks of folders
+ * and files that hold secrets.
+ *
+ * Synchronous on purpose: these are files of some bytes, written at start, stop
+ * and when a key is made, and callers must know that they are on the disk before
+ * they go on. Not for blobs, which go through the worker pool.
+ *
+ * @module storage/atomic-file
+ */
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import { toHex } from '../base/bytes.ts'
+import { MegatorrentError } from '../base/errors.ts'
+import { systemRandom } from '../base/random.ts'
+import { diskError, errnoOf, withDiskErrors } from './disk-error.ts'
+
+/** Owner only: the mode of everything in the data folder. */
+export const PRIVATE_FILE_MODE = 0o600
+export const PRIVATE_FOLDER_MODE = 0o700
+
+const GROUP_OR_WORLD = 0o077
+const GROUP_OR_WORLD_WRITE = 0o022
+
+/**
+ * Replace `path` by `bytes` in one step that survives a power cut.
+ *
+ * @param mode - of the new file, whatever the umask and the old file say.
+ * @throws MegatorrentError of kind 'storage'; the old file is then untouched.
+ */
+export function writeFileAtomic(path: string, bytes: Uint8Array, mode = PRIVATE_FILE_MODE): void {
+  const temp = `${path}.${toHex(systemRandom.bytes(6))}.tmp`
+  withDiskErrors(`writing ${path}`, () => {
+    try {
+      writeNewFile(temp, bytes, mode)
+      renameSync(temp, path)
+    } catch (error) {
+      rmSync(temp, { force: true })
+      throw error
+    }
+    fsyncFolder(dirname(path))
+  })
+}
+
+/**
+ * Write a file that must not exist yet, durably. Never follows a symlink.
+ *
+ * @throws MegatorrentError ERR_FILE_EXISTS, or one of kind 'storage'.
+ */
+export function createFileExclusive(path: string, bytes: Uint8Array, mode = PRIVATE_FILE_MODE): void {
+  try {
+    writeNewFile(path, bytes, mode)
+    fsyncFolder(dirname(path))
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') {
+      throw new MegatorrentError('ERR_FILE_EXISTS', `${path} exists already: choose another name`, {
+        cause: error,
+      })
+    }
+    throw diskError(error, `writing ${path}`)
+  }
+}
+
+/**
+ * Content of a file, or null when there is none.
+ *
+ * @param maxBytes - a longer file is refused before it is read.
+ * @throws MegatorrentError ERR_FILE_ACCESS when it is longer, no plain file, or may not be read.
+ */
+export function readFileIfExists(path: string, maxBytes: number): Uint8Array | null {
+  return readIfExists(path, maxBytes, () => {})
+}
+
+/** The first bytes of a file (fewer if it is shorter), or null when there is none. */
+export function readFileStart(path: string, maxBytes: number): Uint8Array | null {
+  return readIfExists(path, Number.POSITIVE_INFINITY, () => {}, maxBytes)
+}
+
+/**
+ * Content of a file with secrets, or null when there is none.
+ *
+ * @throws MegatorrentError ERR_KEY_FILE_MODE when group or others may read or write it.
+ */
+export function readSecretFileIfExists(path: string, maxBytes: number): Uint8Array | null {
+  return readIfExists(path, maxBytes, (mode) => {
+    if ((mode & GROUP_OR_WORLD) === 0) return
+    const found = (mode & 0o777).toString(8).padStart(4, '0')
+    throw new MegatorrentError(
+      'ERR_KEY_FILE_MODE',
+      `${path} has mode ${found}, so others can reach the key in it: chmod 600 ${path}`,
+    )
+  })
+}
+
+/** Make the names in a folder durable: what was renamed into it stays. */
+export function fsyncFolder(path: string): void {
+  const fd = openSync(path, constants.O_RDONLY)
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/**
+ * Make the folder with mode 0700 if it is missing, parents included.
+ *
+ * @throws MegatorrentError ERR_DATA_DIR_MODE when it exists and group or others may write to it: they
+ *   could swap files under us.
+ */
+export function ensurePrivateFolder(path: string): void {
+  withDiskErrors(`making the folder ${path}`, () => {
+    if (mkdirSync(path, { recursive: true, mode: PRIVATE_FOLDER_MODE }) !== undefined) {
+      fsyncFolder(dirname(path))
+      return
+    }
+    const { mode } = statSync(path)
+    if ((mode & GROUP_OR_WORLD_WRITE) !== 0) {
+      throw new MegatorrentError(
+        'ERR_DATA_DIR_MODE',
+        `${path} can be written by others (mode ${(mode & 0o777).toString(8)}): chmod 700 ${path}`,
+      )
+    }
+  })
+}
+
+function writeNewFile(path: string, bytes: Uint8Array, mode: number): void {
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+  const fd = openSync(path, flags, mode)
+  try {
+    for (let offset = 0; offset < bytes.length; ) offset += writeSync(fd, bytes, offset)
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function readIfExists(
+  path: string,
+  maxBytes: number,
+  checkMode: (mode: number) => void,
+  wantedBytes = maxBytes,
+): Uint8Array | null {
+  let fd: number
+  try {
+    // Without O_NONBLOCK a pipe put in the file's place would hang the start.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return null
+    throw diskError(error, `reading ${path}`)
+  }
+  try {
+    const stat = fstatSync(fd)
+    if (!stat.isFile()) throw new MegatorrentError('ERR_FILE_ACCESS', `${path} is not a file`)
+    checkMode(stat.mode)
+    if (stat.size > maxBytes) {
+      throw new MegatorrentError(
+        'ERR_FILE_ACCESS',
+        `${path} has ${stat.size} bytes, expected ${maxBytes} at most`,
+      )
+    }
+    const bytes = new Uint8Array(Math.min(stat.size, wantedBytes))
+    let offset = 0
+    while (offset < bytes.length) {
+      const count = readSync(fd, bytes, offset, bytes.length - offset, offset)
+      if (count === 0) break
+      offset += count
+    }
+    return bytes.subarray(0, offset)
+  } catch (error) {
+    throw diskError(error, `reading ${path}`)
+  } finally {
+    closeSync(fd)
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * The database of a node with its tables: everything that is not a blob or a key.
+ *
+ * @module storage/state
+ */
+import { Database } from './database.ts'
+import { MIGRATIONS } from './schema.ts'
+import { BansTable } from './tables/bans-table.ts'
+import { BlobsTable } from './tables/blobs-table.ts'
+import { ChannelsTable } from './tables/channels-table.ts'
+import { EphemeralsTable } from './tables/ephemerals-table.ts'
+import { IngestsTable } from './tables/ingests-table.ts'
+import { MetaTable } from './tables/meta-table.ts'
+import { PendingPutsTable } from './tables/pending-puts-table.ts'
+import { PiecesTable } from './tables/pieces-table.ts'
+import { ReleasesTable } from './tables/releases-table.ts'
+import { SlotsTable } from './tables/slots-table.ts'
+import { SubscriptionsTable } from './tables/subscriptions-table.ts'
+import { WrittenFilesTable } from './tables/written-files-table.ts'
+
+/** One transaction may span several tables: `state.database.transaction`. */
+export interface State {
+  readonly database: Database
+  readonly meta: MetaTable
+  readonly blobs: BlobsTable
+  readonly channels: ChannelsTable
+  readonly releases: ReleasesTable
+  readonly subscriptions: SubscriptionsTable
+  readonly writtenFiles: WrittenFilesTable
+  readonly slots: SlotsTable
+  readonly pendingPuts: PendingPutsTable
+  readonly ingests: IngestsTable
+  readonly pieces: PiecesTable
+  readonly ephemerals: EphemeralsTable
+  readonly bans: BansTable
+  /** Idempotent. */
+  close(): void
+}
+
+/**
+ * Open or make `megatorrent.db`.
+ *
+ * @param key - 32 bytes of `Keystore.databaseKey()`, or null for a plain file.
+ * @throws as `Database.open`.
+ */
+export function openState(path: string, key: Uint8Array | null): State {
+  const database = Database.open({ path, key: key ?? undefined, migrations: MIGRATIONS })
+  return {
+    database,
+    meta: new MetaTable(database),
+    blobs: new BlobsTable(database),
+    channels: new ChannelsTable(database),
+    releases: new ReleasesTable(database),
+    subscriptions: new SubscriptionsTable(database),
+    writtenFiles: new WrittenFilesTable(database),
+    slots: new SlotsTable(database),
+    pendingPuts: new PendingPutsTable(database),
+    ingests: new IngestsTable(database),
+    pieces: new PiecesTable(database),
+    ephemerals: new EphemeralsTable(database),
+    bans: new BansTable(database),
+    close: () => database.close(),
+  }
+}
