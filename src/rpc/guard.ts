@@ -1,0 +1,142 @@
+/**
+ * Which HTTP requests are let in: decided on the head alone, before a byte of
+ * the body is read.
+ *
+ * A web page can make a browser send requests to a loopback port, other users
+ * of the machine can connect to it, and a name that an attacker owns can point
+ * to 127.0.0.1 (DNS rebinding). So a request passes only if
+ *
+ *   1. its Host names what the connection was made to, or is configured;   403
+ *   2. its Origin, when present, is our own or configured;                 403
+ *   3. its target is exactly one of ours, no query, no other spelling;     404
+ *   4. the method is the one of that target;                               405
+ *   5. it carries the token;                                               401
+ *   6. the body is plain JSON in UTF-8, without a content encoding;        415
+ *   7. the stated length is within the bound.                              413
+ *
+ * The first rule that fails answers. No header that a proxy would add
+ * (X-Forwarded-*, Forwarded) and no cookie is looked at. Pure.
+ *
+ * @module rpc/guard
+ */
+import { MAX_RPC_BODY_BYTES } from '../base/limits.ts'
+
+export const RPC_PATH = '/api/rpc'
+/** Open to all that pass 1 to 4: answers that the daemon runs, and nothing else. */
+export const HEALTH_PATH = '/healthz'
+
+/** What is known before the body. */
+export interface RequestHead {
+  readonly method: string
+  /** The request target as it came. */
+  readonly target: string
+  /** Names and values by turns, as they came. */
+  readonly rawHeaders: readonly string[]
+  /** Address and port of our end of the connection. */
+  readonly localAddress: string
+  readonly localPort: number
+}
+
+export interface GuardRules {
+  /** Lower case, with or without a port. */
+  readonly hosts: readonly string[]
+  /** Lower case. */
+  readonly origins: readonly string[]
+  /** Constant-time. */
+  readonly acceptsToken: (token: string) => boolean
+}
+
+export interface Refusal {
+  readonly status: 401 | 403 | 404 | 405 | 413 | 415 | 417
+  readonly message: string
+  /** Headers that belong to this status. */
+  readonly headers: Readonly<Record<string, string>>
+}
+
+function refusal(
+  status: Refusal['status'],
+  message: string,
+  headers: Readonly<Record<string, string>> = {},
+): Refusal {
+  return { status, message, headers }
+}
+
+/** Values of one header. More than one is never right for those looked at here. */
+function valuesOf(head: RequestHead, name: string): readonly string[] {
+  const values: string[] = []
+  for (let i = 0; i + 1 < head.rawHeaders.length; i += 2) {
+    if (head.rawHeaders[i]?.toLowerCase() === name) values.push(head.rawHeaders[i + 1] ?? '')
+  }
+  return values
+}
+
+/** Loopback and addresses as they stand in a Host header. */
+function hostText(address: string): string {
+  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '').toLowerCase()
+  return plain.includes(':') ? `[${plain}]` : plain
+}
+
+/** All Host values that name our end of this connection. */
+function ownHosts(head: RequestHead): readonly string[] {
+  const address = hostText(head.localAddress)
+  const isLoopback = address.startsWith('127.') || address === '[::1]'
+  const names = isLoopback ? [address, 'localhost'] : [address]
+  const withPort = names.map((name) => `${name}:${head.localPort}`)
+  return head.localPort === 80 ? [...withPort, ...names] : withPort
+}
+
+function isAllowedHost(host: string, own: readonly string[], head: RequestHead, rules: GuardRules): boolean {
+  if (own.includes(host)) return true
+  return rules.hosts.some((allowed) => host === allowed || host === `${allowed}:${head.localPort}`)
+}
+
+/** `application/json`, with `charset=utf-8` at most. */
+const JSON_TYPE = /^application\/json(?:[ \t]*;[ \t]*charset=(?:utf-8|"utf-8"))?$/i
+const BEARER = /^Bearer ([\x21-\x7e]{1,512})$/i
+
+/** Null to let the request in, else how to refuse it. */
+export function refuseRequest(head: RequestHead, rules: GuardRules): Refusal | null {
+  const [host, secondHost] = valuesOf(head, 'host').map((value) => value.toLowerCase())
+  const own = ownHosts(head)
+  if (host === undefined || secondHost !== undefined || !isAllowedHost(host, own, head, rules)) {
+    return refusal(403, 'this Host is not ours: see --rpc-host')
+  }
+
+  const origins = valuesOf(head, 'origin').map((value) => value.toLowerCase())
+  const ownOrigins = [...own, host].map((name) => `http://${name}`)
+  const isOwn = (origin: string): boolean => ownOrigins.includes(origin) || rules.origins.includes(origin)
+  if (origins.length > 1 || !origins.every(isOwn)) {
+    return refusal(403, 'this Origin is not ours: see --rpc-origin')
+  }
+
+  if (head.target === HEALTH_PATH) {
+    const isRead = head.method === 'GET' || head.method === 'HEAD'
+    return isRead ? null : refusal(405, 'only GET is answered here', { allow: 'GET, HEAD' })
+  }
+  if (head.target !== RPC_PATH) return refusal(404, 'nothing is here')
+  if (head.method !== 'POST') return refusal(405, 'only POST is answered here', { allow: 'POST' })
+
+  const authorizations = valuesOf(head, 'authorization')
+  const token = authorizations.length === 1 ? BEARER.exec(authorizations[0] ?? '')?.[1] : undefined
+  if (token === undefined || !rules.acceptsToken(token)) {
+    const challenge = { 'www-authenticate': 'Bearer realm="megatorrent"' }
+    return refusal(401, 'the token is missing or wrong: it is the content of rpc.cookie', challenge)
+  }
+  return refuseBody(head)
+}
+
+function refuseBody(head: RequestHead): Refusal | null {
+  const types = valuesOf(head, 'content-type')
+  if (types.length !== 1 || !JSON_TYPE.test(types[0] ?? '')) {
+    return refusal(415, 'the Content-Type must be application/json', { accept: 'application/json' })
+  }
+  const encodings = valuesOf(head, 'content-encoding')
+  if (encodings.some((encoding) => encoding.toLowerCase() !== 'identity')) {
+    return refusal(415, 'the body must not be compressed', { 'accept-encoding': 'identity' })
+  }
+  const lengths = valuesOf(head, 'content-length')
+  if (lengths.some((length) => Number(length) > MAX_RPC_BODY_BYTES)) {
+    return refusal(413, `the body may have ${MAX_RPC_BODY_BYTES} bytes`)
+  }
+  return null
+}

@@ -1,0 +1,135 @@
+/**
+ * From a method of the contract to a call of the node: one short function each.
+ * Parameters have been validated; results are validated after.
+ *
+ * @module rpc/methods
+ */
+import { MegatorrentError } from '../base/errors.ts'
+import type { CallOptions, NodeApi, PublishResult } from '../node/api.ts'
+import { PartialResultError } from './errors.ts'
+import type { JobInfo, Jobs } from './jobs.ts'
+import type { MethodName, MethodParams, MethodResult } from './schema/methods.ts'
+
+/** What belongs to one call. */
+export interface CallContext {
+  /** Fires when the caller has gone or the server stops. */
+  readonly signal: AbortSignal
+}
+
+export type Handlers = {
+  readonly [M in MethodName]: (params: MethodParams<M>, call: CallContext) => Promise<MethodResult<M>>
+}
+
+const toMs = (seconds: number | undefined): number | null =>
+  seconds === undefined ? null : Math.round(seconds * 1000)
+
+export interface MethodsInit {
+  readonly api: NodeApi
+  readonly jobs: Jobs
+  /** Called once the answer to `shutdown` is on its way. */
+  readonly onShutdown: () => void
+}
+
+export function createHandlers({ api, jobs, onShutdown }: MethodsInit): Handlers {
+  /** Run as a job; answer with its result, or with its id at once. */
+  async function runLong<T>(
+    method: MethodName,
+    wait: boolean,
+    call: CallContext,
+    work: (options: CallOptions) => Promise<T>,
+  ): Promise<T | { readonly jobId: string }> {
+    const job = jobs.start(method, work)
+    if (!wait) {
+      job.outcome.catch(() => {}) // it is kept in the list of jobs
+      return { jobId: job.jobId }
+    }
+    const onGone = (): void => job.cancel('the caller went away')
+    if (call.signal.aborted) onGone()
+    call.signal.addEventListener('abort', onGone, { once: true })
+    try {
+      return await job.outcome
+    } finally {
+      call.signal.removeEventListener('abort', onGone)
+    }
+  }
+
+  return {
+    getStatus: () => api.getStatus(),
+
+    createChannel: (params) => api.createChannel(params),
+    listChannels: async ({ name }) => ({
+      channels:
+        name === undefined ? [...(await api.listChannels())] : [await api.showChannel({ channel: name })],
+    }),
+    exportChannel: ({ name, file }) => api.exportChannel({ channel: name, file }),
+    importChannel: ({ file, name }) => api.importChannel({ file, name: name ?? null }),
+    removeChannel: ({ name }) => api.removeChannel({ channel: name }),
+
+    ingest: ({ path, channel, wait }, call) =>
+      runLong('ingest', wait, call, (options) => api.ingest({ path, channel: channel ?? null }, options)),
+    publish: ({ path, ingestId, channel, title, timeout, wait }, call) =>
+      runLong('publish', wait, call, async (options) => {
+        const source = path === undefined ? { ingestId: ingestId ?? '' } : { path }
+        const timeoutMs = toMs(timeout)
+        const params = { source, channel: channel ?? null, title: title ?? null, timeoutMs }
+        return confirmed(await api.publish(params, options))
+      }),
+
+    addSubscription: async ({ uri, dir, only, wait, once, timeout }, call) => {
+      const params = { uri, dir: dir ?? null, only, once, timeoutMs: toMs(timeout) }
+      if (once || wait === true) {
+        return runLong('addSubscription', wait ?? once, call, (options) =>
+          api.addSubscription({ ...params, wait: true }, options),
+        )
+      }
+      return api.addSubscription({ ...params, wait: false }, { signal: call.signal, onProgress: () => {} })
+    },
+    removeSubscription: ({ uri, publicKey, deleteFiles }) =>
+      api.removeSubscription({ subscription: publicKey ?? uri ?? '', deleteFiles }),
+    getSubscriptions: async ({ publicKey }) => {
+      const all = await api.getSubscriptions()
+      if (publicKey === undefined) return { subscriptions: [...all] }
+      const subscriptions = all.filter((subscription) => subscription.publicKey === publicKey)
+      if (subscriptions.length === 0) throw new MegatorrentError('ERR_NOT_FOUND', 'that key is not followed')
+      return { subscriptions }
+    },
+    listFiles: async ({ uri, after, limit, timeout }, call) => {
+      const params = { uri, after: after ?? null, limit, timeoutMs: toMs(timeout) }
+      const found = await api.listFiles(params, { signal: call.signal, onProgress: () => {} })
+      return { ...found, files: [...found.files] }
+    },
+
+    getPeers: async () => ({ peers: [...(await api.getPeers())] }),
+    addPeer: (params) => api.addPeer(params),
+    banPeer: (params) => api.banPeer(params),
+    unbanPeer: (params) => api.unbanPeer(params),
+
+    getJobs: async ({ jobId }) => ({
+      jobs: jobId === undefined ? jobs.list().map(copyJob) : [copyJob(foundJob(jobs.get(jobId)))],
+    }),
+    cancelJob: async ({ jobId }) => copyJob(foundJob(await jobs.cancel(jobId))),
+    verify: ({ wait }, call) => runLong('verify', wait, call, (options) => api.verify(options)),
+    shutdown: async () => {
+      onShutdown()
+      return { stopping: true }
+    },
+  }
+}
+
+/** A release that nobody confirmed yet is an error that carries its sequence. */
+function confirmed({ pending, ...result }: PublishResult): Omit<PublishResult, 'pending'> {
+  if (pending === null) return result
+  throw new PartialResultError(pending.code, pending.message, result)
+}
+
+function foundJob(job: JobInfo | null): JobInfo {
+  if (job !== null) return job
+  throw new MegatorrentError('ERR_NOT_FOUND', 'there is no such job, or none any more')
+}
+
+function copyJob(job: JobInfo): MethodResult<'cancelJob'> {
+  const { error } = job
+  if (error === null) return { ...job, error: null }
+  const { data, code, message } = error
+  return { ...job, error: data === undefined ? { code, message } : { code, message, data: { ...data } } }
+}
