@@ -18,6 +18,7 @@ import {
   type DecipherChaCha20Poly1305,
 } from 'node:crypto'
 import { assertBytes, EMPTY_BYTES } from '../base/bytes.ts'
+import { wipe } from './wipe.ts'
 
 export const KEY_BYTES = 32
 export const NONCE_BYTES = 12
@@ -53,8 +54,7 @@ export function open(
   sealed: Uint8Array,
   aad: Uint8Array = EMPTY_BYTES,
 ): Uint8Array | null {
-  if (sealed.length < TAG_BYTES) return null
-  const out = new Uint8Array(sealed.length - TAG_BYTES)
+  const out = new Uint8Array(Math.max(0, sealed.length - TAG_BYTES))
   return openInto(key, nonce, sealed, out, aad) ? out : null
 }
 
@@ -106,23 +106,28 @@ export function openInto(
   const decipher = createDecipheriv(ALGORITHM, key, nonce, OPTIONS)
   if (aad.length > 0) decipher.setAAD(aad, { plaintextLength: length })
   decipher.setAuthTag(sealed.subarray(length))
-  transform(decipher, sealed.subarray(0, length), out)
+  const pieces = transform(decipher, sealed.subarray(0, length), out)
   try {
     decipher.final()
     return true
   } catch {
     // final() throws for a wrong tag and for nothing else: keys, nonces and lengths were checked.
-    out.fill(0)
+    wipe(out, ...pieces)
     return false
   }
 }
 
+/** @returns what the cipher gave out piece by piece, besides the copy in `out`. */
 function transform(
   cipher: CipherChaCha20Poly1305 | DecipherChaCha20Poly1305,
   input: Uint8Array,
   out: Uint8Array,
-): void {
+): readonly Uint8Array[] {
+  const pieces: Uint8Array[] = []
   for (let offset = 0; offset < input.length; offset += PIECE_BYTES) {
-    out.set(cipher.update(input.subarray(offset, offset + PIECE_BYTES)), offset)
+    const piece = cipher.update(input.subarray(offset, offset + PIECE_BYTES))
+    out.set(piece, offset)
+    pieces.push(piece)
   }
+  return pieces
 }
