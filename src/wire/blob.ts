@@ -14,7 +14,8 @@
 import { assertBytes, EMPTY_BYTES, equalBytes } from '../base/bytes.ts'
 import { MegatorrentError } from '../base/errors.ts'
 import { NONCE_BYTES, openInto, sealInto } from '../crypto/aead.ts'
-import { hmacSha256, sha256 } from '../crypto/hash.ts'
+import { sha256 } from '../crypto/hash.ts'
+import { blobKey } from '../crypto/key-schedule.ts'
 import { BLOB_BYTES, BLOB_ID_BYTES, BLOB_REF_BYTES, CHUNK_BYTES } from './constants.ts'
 
 const ZERO_NONCE: Uint8Array = new Uint8Array(NONCE_BYTES)
@@ -23,12 +24,6 @@ const BLOB_KEY_BYTES = BLOB_REF_BYTES - BLOB_ID_BYTES
 /** SHA-256 of the sealed bytes. @returns 32 fresh bytes. */
 export function blobId(sealed: Uint8Array): Uint8Array {
   return sha256(sealed)
-}
-
-/** The key of a chunk: one for each content and channel. @param chunk - CHUNK_BYTES. @returns 32 fresh bytes. */
-export function blobKey(chunk: Uint8Array, convergenceSecret: Uint8Array): Uint8Array {
-  assertBytes(chunk, CHUNK_BYTES, 'chunk')
-  return hmacSha256(convergenceSecret, sha256(chunk))
 }
 
 /** id || key: how manifests and heads name a blob. @returns BLOB_REF_BYTES fresh bytes. */
@@ -86,12 +81,13 @@ export function sealChunkInto(
   convergenceSecret: Uint8Array,
   sealed: Uint8Array,
 ): Uint8Array {
-  const key = blobKey(chunk, convergenceSecret)
+  assertBytes(chunk, CHUNK_BYTES, 'chunk')
+  const key = blobKey(convergenceSecret, sha256(chunk))
   return blobReference(sealChunkWithKey(chunk, key, sealed), key)
 }
 
 /**
- * Seal one chunk under the key that is its own (`blobKey`), for a caller that hashed it already.
+ * Seal one chunk under the key that is its own (`blobKey` of crypto/key-schedule.ts), for a caller that hashed it already.
  *
  * @param sealed - exactly BLOB_BYTES; may begin where `chunk` begins.
  * @returns the blob id, fresh.

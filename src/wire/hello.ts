@@ -10,22 +10,10 @@
  *
  * @module wire/hello
  */
-import { assertBytes, ByteReader, ByteWriter, equalBytes, toHex, utf8Bytes } from '../base/bytes.ts'
+import { assertBytes, ByteReader, ByteWriter, concatBytes, equalBytes, toHex } from '../base/bytes.ts'
 import { type Random, shuffle } from '../base/random.ts'
-import { DOMAINS } from '../crypto/domains.ts'
-import { hmacSha256 } from '../crypto/hash.ts'
-import {
-  CHANNEL_HANDLE_BYTES,
-  HELLO_PLACE_BYTES,
-  HELLO_PLACES,
-  MAX_RELEASE_NUMBER,
-  REVISIONS_PER_RELEASE,
-} from './constants.ts'
-
-export type Role = 'initiator' | 'responder'
-
-/** Role byte in tags, handles and node certificates. */
-export const ROLE_CODES = { initiator: 1, responder: 2 } as const satisfies Record<Role, number>
+import { channelHandle, HELLO_TAG_BYTES, type HelloTag, helloTag, type Role } from '../crypto/tags.ts'
+import { HELLO_PLACE_BYTES, HELLO_PLACES, MAX_RELEASE_NUMBER, REVISIONS_PER_RELEASE } from './constants.ts'
 
 /** What all tags of one HELLO have in common. */
 export interface HelloContext {
@@ -45,12 +33,8 @@ export interface ChannelNews {
   readonly slotVersion: number
 }
 
-const TAG_BYTES = 8
 /** Greatest slot version there is: a place that says more says nothing. */
 const MAX_SLOT_VERSION = MAX_RELEASE_NUMBER * REVISIONS_PER_RELEASE + (REVISIONS_PER_RELEASE - 1)
-
-const HELLO_TAG = utf8Bytes(DOMAINS.helloTag)
-const CHANNEL_HANDLE = utf8Bytes(DOMAINS.channelHandle)
 
 /**
  * The places of one HELLO.
@@ -92,24 +76,18 @@ export function scanPlaces<T extends { readonly tagKey: Uint8Array }>(
   const byTag = new Map<string, Uint8Array>()
   for (let at = 0; at < places.length; at += HELLO_PLACE_BYTES) {
     const place = places.subarray(at, at + HELLO_PLACE_BYTES)
-    byTag.set(toHex(place.subarray(0, TAG_BYTES)), place)
+    byTag.set(toHex(place.subarray(0, HELLO_TAG_BYTES)), place.subarray(HELLO_TAG_BYTES))
   }
   const found: { channel: T; slotVersion: number }[] = []
   for (const channel of channels) {
-    const mask = tagMask(context, channel.tagKey)
-    const place = byTag.get(toHex(mask.subarray(0, TAG_BYTES)))
-    if (place === undefined) continue
-    const slotVersion = new ByteReader(xor(place, mask).subarray(TAG_BYTES)).u64()
+    const { tag, mask } = tagOf(context, channel.tagKey)
+    const masked = byTag.get(toHex(tag))
+    if (masked === undefined) continue
+    const slotVersion = new ByteReader(xor(masked, mask)).u64()
     // The sender knows the tag key and yet says nonsense: it tells of nothing.
     if (slotVersion <= MAX_SLOT_VERSION) found.push({ channel, slotVersion: Number(slotVersion) })
   }
   return found
-}
-
-/** The handle of a channel in messages of `sender` on one connection. @returns CHANNEL_HANDLE_BYTES fresh bytes. */
-export function channelHandle(tagKey: Uint8Array, handshakeHash: Uint8Array, sender: Role): Uint8Array {
-  const role = Uint8Array.of(ROLE_CODES[sender])
-  return hmacSha256(tagKey, CHANNEL_HANDLE, handshakeHash, role).slice(0, CHANNEL_HANDLE_BYTES)
 }
 
 /** Which of our channels does a handle name? Cost: one HMAC a candidate. */
@@ -129,14 +107,13 @@ function encodePlace(context: HelloContext, channel: ChannelNews): Uint8Array {
   if (channel.slotVersion > MAX_SLOT_VERSION) {
     throw new RangeError(`"slotVersion" expected <= ${MAX_SLOT_VERSION}, got ${channel.slotVersion}`)
   }
-  const clear = new ByteWriter(HELLO_PLACE_BYTES).skip(TAG_BYTES).u64(channel.slotVersion).bytes
-  return xor(clear, tagMask(context, channel.tagKey))
+  const { tag, mask } = tagOf(context, channel.tagKey)
+  const clear = new ByteWriter(HELLO_PLACE_BYTES - HELLO_TAG_BYTES).u64(channel.slotVersion).bytes
+  return concatBytes(tag, xor(clear, mask))
 }
 
-/** tag || mask of the slot version: the first 16 bytes of x. */
-function tagMask(context: HelloContext, tagKey: Uint8Array): Uint8Array {
-  const tail = new ByteWriter(5).u8(ROLE_CODES[context.role]).u32(context.counter).bytes
-  return hmacSha256(tagKey, HELLO_TAG, context.handshakeHash, tail).subarray(0, HELLO_PLACE_BYTES)
+function tagOf(context: HelloContext, tagKey: Uint8Array): HelloTag {
+  return helloTag(tagKey, context.handshakeHash, context.role, context.counter)
 }
 
 function xor(a: Uint8Array, b: Uint8Array): Uint8Array {
