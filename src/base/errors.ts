@@ -112,7 +112,6 @@ const CODES = {
   ERR_LINK_LIMIT: 'usage',
 
   // storage
-  ERR_BLOB_HASH: 'peer',
   ERR_BLOB_DAMAGED: 'storage',
   ERR_SOURCE_CHANGED: 'storage',
   ERR_STORE_FULL: 'storage',
@@ -148,6 +147,12 @@ const CODES = {
   ERR_DHT_CLOSED: 'network',
   ERR_DHT_BUSY: 'network',
   ERR_SLOT_NEWER_KNOWN: 'integrity',
+
+  // channels
+  ERR_INGEST_SOURCE: 'usage',
+  ERR_INGEST_PATHS: 'usage',
+  ERR_RELEASE_INVALID: 'integrity', // what the key signed breaks a rule: the publisher's fault
+  ERR_FOREIGN_FILE: 'storage',
 } as const satisfies Record<string, ErrorKind>
 
 export type ErrorCode = keyof typeof CODES

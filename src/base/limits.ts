@@ -149,6 +149,8 @@ export const DHT_WALK_PARALLEL_QUERIES = 6
 export const DHT_MAX_WALK_QUERIES = 120
 /** Nodes heard of in one walk and kept as candidates; the farthest goes first. */
 export const DHT_MAX_WALK_NODES = 256
+/** Nodes of one answer that a walk takes in, the nearest: one liar cannot fill it. */
+export const DHT_NODES_PER_ANSWER = 10
 /** Walks at a time; more wait in a queue. */
 export const DHT_PARALLEL_WALKS = 8
 /** Operations of ours that wait for a place among DHT_PARALLEL_WALKS. */

@@ -1,0 +1,135 @@
+/**
+ * The handshake keys that a responder tries on a first message, and its memory of
+ * ephemeral keys (PROTOCOL_FINAL.md §6.3).
+ *
+ * @module transport/handshake-keys
+ */
+import { toHex, utf8Bytes } from '../base/bytes.ts'
+import { MAX_REMEMBERED_EPHEMERALS } from '../base/limits.ts'
+import { DOMAINS } from '../crypto/domains.ts'
+import { sha256 } from '../crypto/hash.ts'
+import {
+  type ChannelKeys,
+  dayOf,
+  handshakeKey,
+  NETWORK_HANDSHAKE_KEY,
+  nodeHandshakeKey,
+} from '../crypto/key-schedule.ts'
+import { PreparedPsk } from '../crypto/noise.ts'
+import { EPHEMERAL_MEMORY_HOURS } from '../wire/constants.ts'
+
+/** Noise prologue: protocol name and version (§6.1). */
+export const PROLOGUE = utf8Bytes(DOMAINS.prologue)
+
+/** Under what a connection was made: who proved what by opening or making its first message. */
+export type HandshakePurpose =
+  | { readonly kind: 'channel'; readonly channel: ChannelKeys }
+  | { readonly kind: 'node' }
+  | { readonly kind: 'network' }
+
+export interface HandshakeKey {
+  readonly purpose: HandshakePurpose
+  /** First 16 bytes of SHA-256 of the key: names it in the store without telling it. */
+  readonly keyId: Uint8Array
+  readonly prepared: PreparedPsk
+}
+
+function handshakeKeyOf(purpose: HandshakePurpose, key: Uint8Array): HandshakeKey {
+  return { purpose, keyId: sha256(key).slice(0, 16), prepared: new PreparedPsk(PROLOGUE, key) }
+}
+
+/** All keys under which this node answers; rebuilt when the day or the channels change. */
+export class HandshakeKeyring {
+  readonly #fixed: readonly HandshakeKey[]
+  readonly #channels = new Map<string, { keys: ChannelKeys; days: Map<number, HandshakeKey> }>()
+
+  constructor(nodeKey: Uint8Array) {
+    this.#fixed = [
+      handshakeKeyOf({ kind: 'node' }, nodeHandshakeKey(nodeKey)),
+      handshakeKeyOf({ kind: 'network' }, NETWORK_HANDSHAKE_KEY),
+    ]
+  }
+
+  addChannel(keys: ChannelKeys): void {
+    const id = toHex(keys.secret)
+    if (!this.#channels.has(id)) this.#channels.set(id, { keys, days: new Map() })
+  }
+
+  removeChannel(keys: ChannelKeys): void {
+    this.#channels.delete(toHex(keys.secret))
+  }
+
+  /** Every key that may open a first message now: each channel's of three days, ours, the network's. */
+  *candidates(nowMs: number): Generator<HandshakeKey> {
+    const today = dayOf(nowMs)
+    for (const day of [today, today - 1, today + 1]) {
+      for (const { keys, days } of this.#channels.values()) yield dayKey(keys, days, day, today)
+    }
+    yield* this.#fixed
+  }
+}
+
+function dayKey(
+  keys: ChannelKeys,
+  days: Map<number, HandshakeKey>,
+  day: number,
+  today: number,
+): HandshakeKey {
+  const known = days.get(day)
+  if (known !== undefined) return known
+  for (const old of days.keys()) if (Math.abs(old - today) > 1) days.delete(old)
+  const fresh = handshakeKeyOf({ kind: 'channel', channel: keys }, handshakeKey(keys.secret, day))
+  days.set(day, fresh)
+  return fresh
+}
+
+/** Where remembered ephemeral keys outlive the process. Given by the node, over its database. */
+export interface EphemeralStore {
+  load(): Iterable<{ readonly keyId: Uint8Array; readonly ephemeral: Uint8Array; readonly hour: number }>
+  add(keyId: Uint8Array, ephemeral: Uint8Array, hour: number): void
+  prune(beforeHour: number): void
+}
+
+/** Ephemeral keys accepted lately: the same first message is answered once. */
+export class EphemeralMemory {
+  readonly #store: EphemeralStore
+  /** key id -> ephemeral -> hour of acceptance, in order of acceptance. */
+  readonly #seen = new Map<string, Map<string, number>>()
+  #prunedHour = 0
+
+  constructor(store: EphemeralStore) {
+    this.#store = store
+    for (const row of store.load()) this.#remember(toHex(row.keyId), toHex(row.ephemeral), row.hour)
+  }
+
+  /** @returns false when it was accepted before; else it is remembered from now on. */
+  accept(keyId: Uint8Array, ephemeral: Uint8Array, hour: number): boolean {
+    this.#prune(hour)
+    const id = toHex(keyId)
+    const text = toHex(ephemeral)
+    if (this.#seen.get(id)?.has(text)) return false
+    this.#remember(id, text, hour)
+    this.#store.add(keyId, ephemeral, hour)
+    return true
+  }
+
+  #remember(id: string, ephemeral: string, hour: number): void {
+    const seen = this.#seen.get(id) ?? new Map<string, number>()
+    this.#seen.set(id, seen)
+    seen.set(ephemeral, hour)
+    if (seen.size <= MAX_REMEMBERED_EPHEMERALS) return
+    const oldest = seen.keys().next()
+    if (!oldest.done) seen.delete(oldest.value)
+  }
+
+  #prune(hour: number): void {
+    if (hour === this.#prunedHour) return
+    this.#prunedHour = hour
+    const before = hour - EPHEMERAL_MEMORY_HOURS
+    for (const [id, seen] of this.#seen) {
+      for (const [ephemeral, acceptedHour] of seen) if (acceptedHour < before) seen.delete(ephemeral)
+      if (seen.size === 0) this.#seen.delete(id)
+    }
+    this.#store.prune(before)
+  }
+}

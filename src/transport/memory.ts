@@ -1,0 +1,227 @@
+/**
+ * Streams within one process, for tests and simulations: a network of named
+ * hosts with seeded latency, splits, stalls and broken lines.
+ *
+ * It behaves as TCP does: bytes arrive in order or the stream closes. What TCP
+ * makes of a lost packet, a pause, is what `lossRate` makes here.
+ *
+ * @module transport/memory
+ */
+import type { Clock, Timer } from '../base/clock.ts'
+import { MegatorrentError } from '../base/errors.ts'
+import { WRITE_QUEUE_BYTES } from '../base/limits.ts'
+import { type Random, randomInteger } from '../base/random.ts'
+import type { ByteStream, DialOptions, Endpoint, Listener, StreamHandlers, Transport } from './transport.ts'
+
+export interface MemoryNetworkOptions {
+  /** One-way delay, ms. */
+  readonly latencyMs?: number
+  /** Chance that a delivery is late by `retransmitMs`. */
+  readonly lossRate?: number
+  readonly retransmitMs?: number
+  /** Cut writes into pieces of 1 to this many bytes; 0 leaves them whole. */
+  readonly maxSplitBytes?: number
+  /** Chance per delivery that the line breaks for good. */
+  readonly cutRate?: number
+}
+
+const NO_HANDLERS: StreamHandlers = { onData: () => {}, onDrain: () => {}, onClose: () => {} }
+
+class MemoryStream implements ByteStream {
+  readonly local: Endpoint
+  readonly remote: Endpoint
+  readonly #network: MemoryNetwork
+  #peer: MemoryStream | null = null
+  #handlers: StreamHandlers = NO_HANDLERS
+  #started = false
+  #paused = false
+  #closed = false
+  #endQueued = false
+  #blocked = false
+  /** Sent by the other side, not yet delivered to our owner. */
+  readonly #inbox: (Uint8Array | 'end')[] = []
+  #queuedBytes = 0
+  /** Earliest moment for the next delivery, so that order holds whatever the delays. */
+  #nextDeliveryMs = 0
+  readonly #timers = new Set<Timer>()
+
+  constructor(network: MemoryNetwork, local: Endpoint, remote: Endpoint) {
+    this.#network = network
+    this.local = local
+    this.remote = remote
+  }
+
+  static pair(network: MemoryNetwork, a: Endpoint, b: Endpoint): [MemoryStream, MemoryStream] {
+    const left = new MemoryStream(network, a, b)
+    const right = new MemoryStream(network, b, a)
+    left.#peer = right
+    right.#peer = left
+    return [left, right]
+  }
+
+  get queuedBytes(): number {
+    return this.#queuedBytes
+  }
+
+  start(handlers: StreamHandlers): void {
+    this.#handlers = handlers
+    this.#started = true
+    if (this.#closed) queueMicrotask(() => handlers.onClose())
+    else queueMicrotask(() => this.#pump())
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.#closed || this.#endQueued) return true
+    for (const piece of this.#network.split(bytes)) {
+      this.#queuedBytes += piece.length
+      this.#send(piece)
+    }
+    this.#blocked = this.#queuedBytes >= WRITE_QUEUE_BYTES
+    return !this.#blocked
+  }
+
+  pause(): void {
+    this.#paused = true
+  }
+
+  resume(): void {
+    this.#paused = false
+    queueMicrotask(() => this.#pump())
+  }
+
+  end(): void {
+    if (this.#closed || this.#endQueued) return
+    this.#endQueued = true
+    this.#send('end')
+  }
+
+  destroy(): void {
+    if (this.#closed) return
+    const peer = this.#peer
+    this.#close()
+    if (peer === null || peer.#closed) return
+    this.#network.clock.setTimer(() => peer.#close(), this.#network.latencyMs)
+  }
+
+  #send(item: Uint8Array | 'end'): void {
+    const peer = this.#peer
+    if (peer === null) return
+    const { clock } = this.#network
+    const dueMs = Math.max(clock.monotonicMs() + this.#network.delayMs(), this.#nextDeliveryMs)
+    this.#nextDeliveryMs = dueMs
+    const timer = clock.setTimer(() => {
+      this.#timers.delete(timer)
+      if (this.#network.cuts()) {
+        this.destroy()
+        return
+      }
+      peer.#inbox.push(item)
+      peer.#pump()
+    }, dueMs - clock.monotonicMs())
+    this.#timers.add(timer)
+  }
+
+  #pump(): void {
+    while (this.#started && !this.#paused && !this.#closed) {
+      const item = this.#inbox.shift()
+      if (item === undefined) return
+      if (item === 'end') {
+        // As a TCP socket without half-open: the other end's FIN closes ours too.
+        const peer = this.#peer
+        this.#close()
+        if (peer !== null) peer.#close()
+        return
+      }
+      this.#handlers.onData(item)
+      if (this.#peer !== null) this.#peer.#delivered(item.length)
+    }
+  }
+
+  #delivered(bytes: number): void {
+    this.#queuedBytes -= bytes
+    if (this.#blocked && this.#queuedBytes < WRITE_QUEUE_BYTES && !this.#closed) {
+      this.#blocked = false
+      this.#handlers.onDrain()
+    }
+  }
+
+  #close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    for (const timer of this.#timers) timer.cancel()
+    this.#timers.clear()
+    this.#inbox.length = 0
+    if (this.#started) this.#handlers.onClose()
+  }
+}
+
+/** A network within the process. Each host of it has its own `transport(host)`. */
+export class MemoryNetwork {
+  readonly clock: Clock
+  readonly latencyMs: number
+  readonly #random: Random
+  readonly #lossRate: number
+  readonly #retransmitMs: number
+  readonly #maxSplitBytes: number
+  readonly #cutRate: number
+  readonly #listeners = new Map<string, (stream: ByteStream) => void>()
+  #nextPort = 49_152
+
+  constructor(clock: Clock, random: Random, options: MemoryNetworkOptions = {}) {
+    this.clock = clock
+    this.#random = random
+    this.latencyMs = options.latencyMs ?? 0
+    this.#lossRate = options.lossRate ?? 0
+    this.#retransmitMs = options.retransmitMs ?? 200
+    this.#maxSplitBytes = options.maxSplitBytes ?? 0
+    this.#cutRate = options.cutRate ?? 0
+  }
+
+  /** The transport as seen from one host. */
+  transport(host: string): Transport {
+    return {
+      listen: async (endpoint, onStream) => this.#listen({ host, port: endpoint.port }, onStream),
+      dial: (endpoint, options) => this.#dial(host, endpoint, options),
+    }
+  }
+
+  delayMs(): number {
+    const late = this.#lossRate > 0 && this.#random.fraction() < this.#lossRate
+    return this.latencyMs + (late ? this.#retransmitMs : 0)
+  }
+
+  cuts(): boolean {
+    return this.#cutRate > 0 && this.#random.fraction() < this.#cutRate
+  }
+
+  *split(bytes: Uint8Array): Generator<Uint8Array> {
+    if (this.#maxSplitBytes === 0) {
+      yield bytes
+      return
+    }
+    for (let offset = 0; offset < bytes.length; ) {
+      const size = randomInteger(this.#random, 1, this.#maxSplitBytes)
+      yield bytes.subarray(offset, offset + size)
+      offset += size
+    }
+  }
+
+  #listen(endpoint: Endpoint, onStream: (stream: ByteStream) => void): Listener {
+    const bound = { host: endpoint.host, port: endpoint.port === 0 ? this.#nextPort++ : endpoint.port }
+    const name = `${bound.host}:${bound.port}`
+    if (this.#listeners.has(name))
+      throw new MegatorrentError('ERR_LISTEN_FAILED', `cannot listen on ${name}: in use`)
+    this.#listeners.set(name, onStream)
+    return { endpoint: bound, close: async () => void this.#listeners.delete(name) }
+  }
+
+  async #dial(host: string, endpoint: Endpoint, options: DialOptions): Promise<ByteStream> {
+    if (options.signal?.aborted) throw new MegatorrentError('ERR_ABORTED', 'connecting was called off')
+    const accept = this.#listeners.get(`${endpoint.host}:${endpoint.port}`)
+    if (accept === undefined)
+      throw new MegatorrentError('ERR_DIAL_FAILED', 'connecting failed: nobody listens')
+    const [near, far] = MemoryStream.pair(this, { host, port: this.#nextPort++ }, endpoint)
+    this.clock.setTimer(() => accept(far), this.latencyMs)
+    return near
+  }
+}

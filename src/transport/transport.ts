@@ -1,0 +1,70 @@
+/**
+ * What a transport is: something that dials, something that listens, and the
+ * ByteStream both give.
+ *
+ * The rungs above are SecureChannel (sealed frames) and Connection (messages).
+ * Every implementation passes test/compliance/transport.ts.
+ *
+ * @module transport/transport
+ */
+
+/** Where a stream begins or ends. The host is an IP literal or an onion name, never a name to resolve. */
+export interface Endpoint {
+  readonly host: string
+  readonly port: number
+}
+
+/** What the owner of a stream wants to hear. Set once, by `start`. */
+export interface StreamHandlers {
+  /** Bytes in order. The view is valid only during the call: copy what you keep. */
+  onData(chunk: Uint8Array): void
+  /** `write` gave false before and may be called again. */
+  onDrain(): void
+  /** The last call, exactly once: the other side ended, it failed, or we destroyed it. */
+  onClose(): void
+}
+
+/** A full-duplex stream of bytes. Nothing is delivered before `start`. */
+export interface ByteStream {
+  readonly local: Endpoint
+  readonly remote: Endpoint
+  /** Begin to deliver. May be called again to hand the stream to a new owner. */
+  start(handlers: StreamHandlers): void
+  /**
+   * Queue bytes. They are not copied: leave them alone afterwards.
+   *
+   * @returns false when the caller should wait for `onDrain` before more.
+   */
+  write(bytes: Uint8Array): boolean
+  /** Bytes queued and not yet taken by the system. */
+  readonly queuedBytes: number
+  /** Stop and resume delivery, so that the sender feels back-pressure. */
+  pause(): void
+  resume(): void
+  /** Send what is queued, then close. */
+  end(): void
+  /** Close at once; what is queued is lost. Idempotent. */
+  destroy(): void
+}
+
+export interface DialOptions {
+  readonly signal?: AbortSignal
+  readonly timeoutMs: number
+}
+
+export interface Dialer {
+  /** @throws MegatorrentError ERR_DIAL_FAILED (network), ERR_TIMEOUT or ERR_ABORTED. */
+  dial(endpoint: Endpoint, options: DialOptions): Promise<ByteStream>
+}
+
+export interface Listener {
+  /** Where it really listens: port 0 has become a number. */
+  readonly endpoint: Endpoint
+  /** Stop accepting. Streams already accepted live on. */
+  close(): Promise<void>
+}
+
+export interface Transport extends Dialer {
+  /** @throws MegatorrentError ERR_LISTEN_FAILED (config). */
+  listen(endpoint: Endpoint, onStream: (stream: ByteStream) => void): Promise<Listener>
+}
