@@ -32,7 +32,7 @@ export const DEFAULT_SCRYPT_COST: ScryptCost = { logN: 17, r: 8, p: 1 }
  * Derive a key from a passphrase, away from the main thread.
  *
  * @param passphrase - any text; NFC makes the same text typed on two systems the same bytes.
- * @param salt - random, kept beside the cost; at least 16 bytes.
+ * @param salt - random, kept beside the cost: PASSPHRASE_SALT_BYTES where it is made here.
  * @returns 32 fresh bytes; the caller wipes them.
  * @throws MegatorrentError ERR_KDF_PARAMETERS for a cost out of bounds, which a damaged or hostile
  *   key file may hold: nothing has been spent then.
@@ -74,7 +74,7 @@ export function openSecret(key: Uint8Array, sealed: Uint8Array, context: Uint8Ar
   return openXChaCha(key, sealed.subarray(0, XNONCE_BYTES), sealed.subarray(XNONCE_BYTES), context)
 }
 
-const MIN_SALT_BYTES = 16
+const MIN_SALT_BYTES = 8
 const MAX_SALT_BYTES = 64
 
 function assertCost({ logN, r, p }: ScryptCost, salt: Uint8Array): void {

@@ -3,8 +3,8 @@
  * tells it, on noble's ciphers and curve: the readable twin of src/crypto/noise.ts.
  *
  * It checks nothing that an attacker would not check, so that tests can use it
- * as one: a zero shared secret is accepted, and a static public key can be claimed
- * that does not belong to the secret one.
+ * as one: a zero shared secret is accepted, and a public key can be claimed that nobody
+ * has the secret of.
  *
  * @module test/reference/noise-naive
  */
@@ -14,7 +14,8 @@ import { chacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { x25519 } from '@noble/curves/ed25519.js'
 
 export interface NaivePair {
-  readonly secretKey: Uint8Array
+  /** null for a public key that nobody has the secret of: its shared secrets are then taken to be zeros. */
+  readonly secretKey: Uint8Array | null
   readonly publicKey: Uint8Array
 }
 
@@ -31,7 +32,8 @@ export function naivePair(secretKey: Uint8Array): NaivePair {
 }
 
 /** X25519 that gives zeros instead of refusing them. */
-export function naiveDh(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array {
+export function naiveDh(secretKey: Uint8Array | null, publicKey: Uint8Array): Uint8Array {
+  if (secretKey === null) return new Uint8Array(32)
   try {
     return x25519.getSharedSecret(secretKey, publicKey)
   } catch {
