@@ -78,6 +78,12 @@ export const HAVE_INTERVAL_MS = 250
 export const MAX_RELEASES_PER_PEER = 3
 /** ms that a peer which sent a false blob stays banned. */
 export const BAN_MS = 3_600_000
+/** Bans kept; the oldest goes first. A row of 100 bytes each. */
+export const MAX_BANS = 4_096
+/** ms between two looks at what could be dialled or asked next. */
+export const SWARM_TICK_MS = 1_000
+/** ms in which a peer that said busy is not asked. */
+export const BUSY_PAUSE_MS = 1_000
 /** ms that an inbound address stays banned, since others may share it. */
 export const INBOUND_BAN_MS = 300_000
 

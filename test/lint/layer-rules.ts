@@ -234,7 +234,7 @@ export function formFaults(file: ProjectFile): readonly Fault[] {
     fault(line, `switches a check off: ${match[0]}`)
   }
   const name = file.path.split('/').at(-1) as string
-  if (!/^[a-z0-9]+(?:-[a-z0-9]+)*\.ts$/.test(name)) fault(1, 'has a name that is not kebab-case')
+  if (!/^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.d)?\.ts$/.test(name)) fault(1, 'has a name that is not kebab-case')
   for (const { specifier, line } of importsOf(file.text)) {
     if (specifier.startsWith('.') && !/\.(?:ts|json)$/.test(specifier)) {
       fault(line, `imports "${specifier}" without its .ts ending`)
