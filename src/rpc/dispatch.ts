@@ -54,12 +54,16 @@ export function createDispatch(handlers: Handlers, log: Log): Dispatch {
 
   async function answerOne(request: unknown, context: CallContext): Promise<RpcResponse | null> {
     if (!isRequest(request)) return failure(RPC_INVALID_REQUEST, 'Invalid request')
-    return new Promise((resolve) => {
+    const { method, params, id } = request
+    // jayson takes an id of null for a notification, so it sees another one and ours is put back.
+    const inner = { jsonrpc: '2.0', method, params, ...(id === undefined ? {} : { id: 0 }) }
+    const response = await new Promise<RpcResponse | null>((resolve) => {
       // An error and a result come by different arguments and are both whole responses; neither: a notification.
-      server.call(request, context, (error?: unknown, response?: unknown) => {
-        resolve((error ?? response ?? null) as RpcResponse | null)
+      server.call(inner, context, (error?: unknown, result?: unknown) => {
+        resolve((error ?? result ?? null) as RpcResponse | null)
       })
     })
+    return response === null || id === undefined ? null : { ...response, id }
   }
 
   return async (body, context) => {

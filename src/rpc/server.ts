@@ -42,6 +42,13 @@ export interface RpcServerInit {
   /** Further Origins, lower case. */
   readonly origins: readonly string[]
   readonly token: string
+  /** Shorter ones for tests; no setting reaches them. */
+  readonly deadlines?: RpcDeadlines
+}
+
+export interface RpcDeadlines {
+  readonly headersMs: number
+  readonly requestMs: number
 }
 
 export interface RpcServerComponents {
@@ -86,7 +93,8 @@ export async function startRpcServer(
     origins: init.origins,
     acceptsToken: tokenVerifier(init.token),
   }
-  const app = createApp(rules, dispatch, stopping.signal, log, clock)
+  const { headersMs = RPC_HEADERS_TIMEOUT_MS, requestMs = RPC_REQUEST_TIMEOUT_MS } = init.deadlines ?? {}
+  const app = createApp({ headersMs, requestMs }, rules, dispatch, stopping.signal, log, clock)
   try {
     await app.listen({ host: init.listen.host, port: init.listen.port })
   } catch (error) {
@@ -116,6 +124,7 @@ function reachableHost(host: string): string {
 }
 
 function createApp(
+  deadlines: RpcDeadlines,
   rules: GuardRules,
   dispatch: Dispatch,
   stopping: AbortSignal,
@@ -127,7 +136,7 @@ function createApp(
     bodyLimit: MAX_RPC_BODY_BYTES,
     forceCloseConnections: 'idle',
     clientErrorHandler: answerBadHttp,
-    serverFactory: (handler) => createGuardedServer(rules, handler, clock),
+    serverFactory: (handler) => createGuardedServer(deadlines, rules, handler, clock),
   })
   // Bytes, whatever they are: the guard has checked the type, the dispatcher parses.
   app.removeAllContentTypeParsers()
@@ -169,7 +178,12 @@ function createApp(
 type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
 
 /** An HTTP server that asks the guard before anybody else sees the request. */
-function createGuardedServer(rules: GuardRules, handler: RequestHandler, clock: Clock): Server {
+function createGuardedServer(
+  deadlines: RpcDeadlines,
+  rules: GuardRules,
+  handler: RequestHandler,
+  clock: Clock,
+): Server {
   const onRequest = (request: IncomingMessage, response: ServerResponse, proceed: () => void): void => {
     const refusal = refuseRequest(
       {
@@ -186,10 +200,10 @@ function createGuardedServer(rules: GuardRules, handler: RequestHandler, clock: 
   }
   const server = createServer(
     {
-      headersTimeout: RPC_HEADERS_TIMEOUT_MS,
-      requestTimeout: RPC_REQUEST_TIMEOUT_MS,
+      headersTimeout: deadlines.headersMs,
+      requestTimeout: deadlines.requestMs,
       keepAliveTimeout: RPC_KEEP_ALIVE_MS,
-      connectionsCheckingInterval: 1000,
+      connectionsCheckingInterval: Math.min(1000, deadlines.headersMs),
       // The guard answers a missing Host itself, with the status of a wrong one.
       requireHostHeader: false,
     },

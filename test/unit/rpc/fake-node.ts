@@ -1,0 +1,172 @@
+/** A NodeApi that answers from constants and records what it was asked. */
+import { MegatorrentError } from '../../../src/base/errors.ts'
+import type { CallOptions, ChannelInfo, NodeApi, SubscriptionInfo } from '../../../src/node/api.ts'
+
+export const KEY = 'ab'.repeat(32)
+
+export const CHANNEL: ChannelInfo = {
+  name: 'news',
+  publicKey: KEY,
+  uri: `megatorrent://${KEY}`,
+  private: false,
+  open: false,
+  sequence: 3,
+}
+
+export const SUBSCRIPTION: SubscriptionInfo = {
+  publicKey: KEY,
+  uri: `megatorrent://${KEY}`,
+  title: 'News',
+  sequence: 3,
+  state: 'fetching',
+  directory: '/downloads/news',
+  files: 4,
+  bytes: 5_000_000,
+  blobsDone: 2,
+  blobsTotal: 5,
+  downloadRate: 100_000,
+  uploadRate: 0,
+  peers: 2,
+  signedAt: 1_800_000_000_000,
+  refreshedAt: null,
+  error: null,
+}
+
+export interface FakeNode {
+  readonly api: NodeApi
+  readonly calls: { readonly method: string; readonly params: unknown }[]
+}
+
+/** Replace single methods by what a test needs. */
+export function fakeNode(changes: Partial<NodeApi> = {}): FakeNode {
+  const calls: { readonly method: string; readonly params: unknown }[] = []
+  const note = (method: string, params: unknown = null): void => void calls.push({ method, params })
+  const base: NodeApi = {
+    getStatus: async () => ({
+      version: '0.1.0',
+      protocolVersion: 1,
+      nodeKey: KEY,
+      mode: 'direct',
+      peerAddress: `${KEY}@127.0.0.1:7117`,
+      onionAddress: null,
+      peers: 2,
+      heldBlobs: 10,
+      storedBytes: 10_485_920,
+      dht: { enabled: true, nodes: 12, server: false },
+      gateways: 0,
+      uploadRate: 1000,
+      downloadRate: 2000,
+      uptime: 61,
+    }),
+    createChannel: async (params) => ({ ...CHANNEL, ...params, sequence: 0 }),
+    listChannels: async () => [CHANNEL],
+    showChannel: async ({ channel }) => {
+      if (channel !== CHANNEL.name && channel !== KEY)
+        throw new MegatorrentError('ERR_NOT_FOUND', 'no such channel')
+      return CHANNEL
+    },
+    exportChannel: async () => CHANNEL,
+    importChannel: async () => CHANNEL,
+    removeChannel: async () => CHANNEL,
+    ingest: async () => ({
+      ingestId: 'i1',
+      publicKey: KEY,
+      files: 4,
+      bytes: 5_000_000,
+      blobs: 5,
+      newBlobs: 5,
+      skipped: 0,
+    }),
+    publish: async () => ({
+      uri: CHANNEL.uri,
+      publicKey: KEY,
+      sequence: 4,
+      files: 4,
+      bytes: 5_000_000,
+      blobs: 5,
+      newBlobs: 1,
+      manifestBlobs: 1,
+      storedBy: 8,
+      unchanged: false,
+      skipped: 0,
+      pending: null,
+    }),
+    addSubscription: async ({ wait }) => ({
+      publicKey: KEY,
+      uri: CHANNEL.uri,
+      directory: SUBSCRIPTION.directory,
+      state: wait ? 'complete' : 'resolving',
+      sequence: wait ? 3 : 0,
+      files: wait ? 4 : 0,
+      bytes: wait ? 5_000_000 : 0,
+    }),
+    removeSubscription: async () => ({ publicKey: KEY, directory: SUBSCRIPTION.directory, deletedFiles: 0 }),
+    getSubscriptions: async () => [SUBSCRIPTION],
+    listFiles: async () => ({
+      publicKey: KEY,
+      sequence: 3,
+      title: 'News',
+      totalFiles: 2,
+      totalBytes: 30,
+      files: [
+        { path: 'a/one.txt', size: 10 },
+        { path: 'two.txt', size: 20 },
+      ],
+      next: null,
+    }),
+    getPeers: async () => [
+      {
+        nodeKey: KEY,
+        address: '127.0.0.1:7117',
+        direction: 'out',
+        since: 1_800_000_000_000,
+        bytesIn: 10,
+        bytesOut: 20,
+        state: 'connected',
+      },
+    ],
+    addPeer: async (params) => params,
+    banPeer: async (params) => params,
+    unbanPeer: async (params) => params,
+    verify: async () => ({ checked: 10, bad: 0, repaired: 0 }),
+  }
+  const merged: Readonly<Record<string, unknown>> = { ...base, ...changes }
+  const api = Object.fromEntries(
+    Object.entries(merged).map(([method, implementation]) => [
+      method,
+      async (params: unknown, options: CallOptions) => {
+        note(method, params)
+        return (implementation as (params: unknown, options: CallOptions) => Promise<unknown>)(
+          params,
+          options,
+        )
+      },
+    ]),
+  )
+  return { api: api as unknown as NodeApi, calls }
+}
+
+/** Work that never ends by itself, and a promise of its having begun. */
+export function endlessWork(): {
+  readonly begun: Promise<void>
+  readonly run: (params: unknown, options: CallOptions) => Promise<never>
+  readonly aborted: Promise<void>
+} {
+  let onBegun = (): void => {}
+  let onAborted = (): void => {}
+  const begun = new Promise<void>((resolve) => {
+    onBegun = resolve
+  })
+  const aborted = new Promise<void>((resolve) => {
+    onAborted = resolve
+  })
+  const run = (_params: unknown, { signal }: CallOptions): Promise<never> =>
+    new Promise((_resolve, reject) => {
+      onBegun()
+      signal.addEventListener('abort', () => {
+        onAborted()
+        reject(signal.reason)
+      })
+    })
+  return { begun, run, aborted }
+}
