@@ -12,14 +12,8 @@
  * @module channels/manifest-layout
  */
 import { CHUNK_BYTES, MAX_TITLE_BYTES } from '../wire/constants.ts'
-import {
-  itemBytes,
-  itemsOf,
-  type LayoutItem,
-  type PartPlan,
-  partFrameBytes,
-  planPart,
-} from './manifest-part.ts'
+import { type EntryInput, entryBytes, partBytes } from '../wire/manifest-encode.ts'
+import { itemsOf, type PartPlan, planPart } from './manifest-part.ts'
 import { comparePaths, type ReleaseEntry, spansOf } from './release-entry.ts'
 
 /** How full the parts of a first release are made: the rest is room to grow without a split. */
@@ -97,13 +91,13 @@ export function partOfPath(path: string, boundaries: readonly PartBoundary[]): n
   return Math.max(0, low - 1)
 }
 
-function* allItems(entries: Iterable<ReleaseEntry>): Generator<LayoutItem> {
+function* allItems(entries: Iterable<ReleaseEntry>): Generator<EntryInput> {
   for (const entry of entries) yield* itemsOf(entry)
 }
 
 /** A first release: everything in the root if it fits, else parts filled one after the other. */
-function* fillParts(items: Generator<LayoutItem>): Generator<readonly LayoutItem[]> {
-  const head: LayoutItem[] = []
+function* fillParts(items: Generator<EntryInput>): Generator<readonly EntryInput[]> {
+  const head: EntryInput[] = []
   const headGauge = new PartGauge()
   let rest = items.next()
   for (; rest.done !== true && headGauge.bytes + ROOT_FRAME_BYTES <= CHUNK_BYTES; rest = items.next()) {
@@ -115,7 +109,7 @@ function* fillParts(items: Generator<LayoutItem>): Generator<readonly LayoutItem
     return
   }
   const all = rest.done === true ? [head] : [head, [rest.value], items]
-  let group: LayoutItem[] = []
+  let group: EntryInput[] = []
   let gauge = new PartGauge()
   for (const source of all) {
     for (const item of source) {
@@ -133,10 +127,10 @@ function* fillParts(items: Generator<LayoutItem>): Generator<readonly LayoutItem
 }
 
 function* cutAtBoundaries(
-  items: Iterable<LayoutItem>,
+  items: Iterable<EntryInput>,
   previous: readonly PartBoundary[],
-): Generator<readonly LayoutItem[]> {
-  let group: LayoutItem[] = []
+): Generator<readonly EntryInput[]> {
+  let group: EntryInput[] = []
   let next = 1
   for (const item of items) {
     for (let cut = previous[next]; cut !== undefined && reaches(item, cut); cut = previous[++next]) {
@@ -148,20 +142,20 @@ function* cutAtBoundaries(
   if (group.length > 0) yield group
 }
 
-function reaches(item: LayoutItem, boundary: PartBoundary): boolean {
+function reaches(item: EntryInput, boundary: PartBoundary): boolean {
   const order = comparePaths(item.path, boundary.path)
   return order > 0 || (order === 0 && (item.start ?? 0) >= boundary.start)
 }
 
 /** One part, or as many as it takes, each cut at the middle of its bytes. */
-function fitParts(items: readonly LayoutItem[]): PartPlan[] {
+function fitParts(items: readonly EntryInput[]): PartPlan[] {
   const plan = planPart(items)
   if (plan.bytes <= CHUNK_BYTES) return [plan]
   const middle = middleOf(items)
   return [...fitParts(items.slice(0, middle)), ...fitParts(items.slice(middle))]
 }
 
-function middleOf(items: readonly LayoutItem[]): number {
+function middleOf(items: readonly EntryInput[]): number {
   const gauge = new PartGauge()
   for (const item of items) gauge.add(item)
   const half = gauge.bytes / 2
@@ -175,7 +169,7 @@ function middleOf(items: readonly LayoutItem[]): number {
 }
 
 /** The items of a part, numbered again as the release does. */
-function globalItems(part: PartPlan): LayoutItem[] {
+function globalItems(part: PartPlan): EntryInput[] {
   return part.entries.map((entry) => {
     const spans = [...spansOf(entry.extents)]
     return {
@@ -191,11 +185,11 @@ class PartGauge {
   #entryBytes = 0
 
   get bytes(): number {
-    return partFrameBytes(this.#blobs.size) + this.#entryBytes
+    return partBytes(this.#blobs.size, this.#entryBytes)
   }
 
-  add(item: LayoutItem): void {
+  add(item: EntryInput): void {
     for (const span of spansOf(item.extents)) this.#blobs.add(span.blob)
-    this.#entryBytes += itemBytes(item)
+    this.#entryBytes += entryBytes(item)
   }
 }

@@ -6,6 +6,7 @@
  */
 import { utf8Text } from '../base/bytes.ts'
 import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
+import { PathSet } from '../wire/path-set.ts'
 import { checkPath } from '../wire/paths.ts'
 
 /** How many refused names an error lists. */
@@ -25,6 +26,22 @@ export class PathGate {
     return this.#try(path, () => checkPath(path))
   }
 
+  /**
+   * Note the first path that cannot stand beside the others: the same after case
+   * folding, or below a file. @param paths - sorted is fastest.
+   */
+  checkTogether(paths: Iterable<string>): void {
+    const set = new PathSet()
+    for (const path of paths) {
+      const added = this.#try(path, () => {
+        set.add(path)
+        return true
+      })
+      // A set that refused a path is of no more use.
+      if (added === null) return
+    }
+  }
+
   /** @throws MegatorrentError ERR_INGEST_PATHS with the first 20 names and the reason of each. */
   throwIfAny(): void {
     if (this.#refused === 0) return
@@ -36,7 +53,7 @@ export class PathGate {
     )
   }
 
-  #try<T>(path: Uint8Array, work: () => T): T | null {
+  #try<T>(path: Uint8Array | string, work: () => T): T | null {
     try {
       return work()
     } catch (error) {

@@ -2,20 +2,14 @@
  * What a release is made of before it becomes a manifest: files and empty
  * folders with their bytes placed in numbered blobs.
  *
- * The numbering is that of one BlobTable for the whole release; the manifest's
+ * The numbering is that of one ReleaseBlobs for the whole release; the manifest's
  * parts have numberings of their own (manifest-part.ts).
  *
  * @module channels/release-entry
  */
 import { Buffer } from 'node:buffer'
 import { BLOB_ID_BYTES, BLOB_REF_BYTES, CHUNK_BYTES } from '../wire/constants.ts'
-
-/** `length` bytes from `offset` of chunk `blob` on, going on at offset 0 of the chunks that follow (§4.2). */
-export interface Extent {
-  readonly blob: number
-  readonly offset: number
-  readonly length: number
-}
+import type { Extent } from '../wire/manifest.ts'
 
 /** A file, or an empty folder (`size` null, no extents). */
 export interface ReleaseEntry {
@@ -24,15 +18,8 @@ export interface ReleaseEntry {
   readonly extents: readonly Extent[]
 }
 
-/** Bytes of a file that lie in one blob. */
-export interface Span {
-  readonly blob: number
-  readonly offset: number
-  readonly length: number
-}
-
-/** The extents taken apart at chunk boundaries, in file order. */
-export function* spansOf(extents: readonly Extent[]): Generator<Span> {
+/** The extents taken apart at chunk boundaries, in file order: each result lies in one blob. */
+export function* spansOf(extents: readonly Extent[]): Generator<Extent> {
   for (const extent of extents) {
     let { blob, offset, length } = extent
     while (length > 0) {
@@ -86,7 +73,7 @@ export class ExtentBuilder {
 }
 
 /** Blobs of a release, each with one number. 64 bytes and a map entry a blob. */
-export class BlobTable {
+export class ReleaseBlobs {
   #references = Buffer.alloc(1024 * BLOB_REF_BYTES)
   readonly #numbers = new Map<string, number>()
 

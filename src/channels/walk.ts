@@ -134,6 +134,7 @@ class Walker {
 
   finish(): SourceTree {
     this.#entries.sort((a, b) => comparePaths(a.path, b.path))
+    this.#gate.checkTogether(this.#entries.map((entry) => entry.path))
     this.#gate.throwIfAny()
     const root = this.#root
     return {

@@ -3,14 +3,9 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { boundaryOf, layoutParts, type PartBoundary } from '../../src/channels/manifest-layout.ts'
 import { itemsOf, type PartPlan, planPart } from '../../src/channels/manifest-part.ts'
-import {
-  comparePaths,
-  type Extent,
-  ExtentBuilder,
-  type ReleaseEntry,
-  spansOf,
-} from '../../src/channels/release-entry.ts'
+import { comparePaths, ExtentBuilder, type ReleaseEntry, spansOf } from '../../src/channels/release-entry.ts'
 import { CHUNK_BYTES } from '../../src/wire/constants.ts'
+import type { Extent } from '../../src/wire/manifest.ts'
 
 function entry(path: string, extents: readonly Extent[]): ReleaseEntry {
   return { path, size: extents.reduce((sum, extent) => sum + extent.length, 0), extents }
@@ -56,7 +51,12 @@ function normal(entries: readonly ReleaseEntry[]): ReleaseEntry[] {
 function identityPart(entries: readonly ReleaseEntry[]): PartPlan {
   const items = entries.flatMap((each) => [...itemsOf({ ...each })].map((item) => item))
   const most = items.reduce((max, item) => Math.max(max, ...[...spansOf(item.extents)].map((s) => s.blob)), 0)
-  return { blobs: Array.from({ length: most + 1 }, (_, index) => index), entries: items, bytes: 0 }
+  return {
+    blobs: Array.from({ length: most + 1 }, (_, index) => index),
+    entries: items,
+    entriesBytes: 0,
+    bytes: 0,
+  }
 }
 
 const extentArbitrary = fc.record({

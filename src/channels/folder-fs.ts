@@ -1,0 +1,111 @@
+/**
+ * What the assembler does to a folder, as an interface, so that a test can stop
+ * it at any step.
+ *
+ * No operation follows a symlink at the end of its path; whoever calls checks the
+ * folders before it. Reach: node:fs, for the folders of subscriptions.
+ *
+ * @module channels/folder-fs
+ */
+import { constants } from 'node:fs'
+import { link, lstat, mkdir, open, readdir, rename, rmdir, statfs, unlink } from 'node:fs/promises'
+import type { DiskNode } from './assemble-plan.ts'
+import { isMissing } from './stat-all.ts'
+
+export interface FolderFs {
+  /** What is there, or null. */
+  look(path: string): Promise<DiskNode | null>
+  /** Names in a folder. */
+  list(path: string): Promise<string[]>
+  /** The folder must not exist, its parent must. */
+  makeFolder(path: string, mode: number): Promise<void>
+  /** A new, empty file; with `size`, one that reads as so many zeros and takes no space yet. */
+  createFile(path: string, size: number): Promise<void>
+  /** Content and size are on the disk after it. @returns how the file looks from now on. */
+  syncFile(path: string): Promise<DiskNode>
+  /** Give a file a second name, which must not exist. */
+  link(from: string, to: string): Promise<void>
+  /** Move over whatever has the name `to`. */
+  rename(from: string, to: string): Promise<void>
+  removeFile(path: string): Promise<void>
+  /** The folder must be empty. */
+  removeFolder(path: string): Promise<void>
+  /** The names in a folder are on the disk after it. */
+  syncFolder(path: string): Promise<void>
+  /** Bytes that this user may still write there. */
+  freeBytes(path: string): Promise<number>
+}
+
+/** Readable by all as far as the umask allows, executable by nobody. */
+const FILE_MODE = 0o644
+const CREATE_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+const SYNC_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+const FOLDER_FLAGS = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
+
+export const systemFolderFs: FolderFs = {
+  async look(path) {
+    try {
+      return nodeOf(await lstat(path, { bigint: true }))
+    } catch (error) {
+      if (isMissing(error)) return null
+      throw error
+    }
+  },
+  list: (path) => readdir(path),
+  async makeFolder(path, mode) {
+    await mkdir(path, { mode })
+  },
+  async createFile(path, size) {
+    const handle = await open(path, CREATE_FLAGS, FILE_MODE)
+    try {
+      if (size > 0) await handle.truncate(size)
+    } finally {
+      await handle.close()
+    }
+  },
+  async syncFile(path) {
+    const handle = await open(path, SYNC_FLAGS)
+    try {
+      await handle.sync()
+      return nodeOf(await handle.stat({ bigint: true }))
+    } finally {
+      await handle.close()
+    }
+  },
+  link,
+  rename,
+  removeFile: unlink,
+  removeFolder: rmdir,
+  async syncFolder(path) {
+    const handle = await open(path, FOLDER_FLAGS)
+    try {
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  },
+  async freeBytes(path) {
+    const { bavail, bsize } = await statfs(path)
+    return bavail * bsize
+  },
+}
+
+interface BigStats {
+  readonly size: bigint
+  readonly mtimeNs: bigint
+  readonly ino: bigint
+  isFile(): boolean
+  isDirectory(): boolean
+}
+
+/** What a stat says, as the assembler sees it. */
+export function nodeOf(stat: BigStats): DiskNode {
+  if (stat.isDirectory()) return { kind: 'folder' }
+  if (!stat.isFile()) return { kind: 'other' }
+  return {
+    kind: 'file',
+    size: Number(stat.size),
+    mtimeNs: stat.mtimeNs.toString(),
+    inode: stat.ino.toString(),
+  }
+}
