@@ -321,13 +321,11 @@ function writeValue(writer: BencodeWriter, value: BencodeValue): void {
 /** Writes canonical bencode into a byte string whose length was measured before. */
 export class BencodeWriter {
   readonly bytes: Uint8Array
-  readonly #buffer: Buffer
   #at = 0
 
   /** @param length - exact length of what will be written. */
   constructor(length: number) {
     this.bytes = new Uint8Array(length)
-    this.#buffer = Buffer.from(this.bytes.buffer)
   }
 
   /** Bytes written so far. */
@@ -348,11 +346,11 @@ export class BencodeWriter {
   }
 
   integer(value: number): this {
-    return this.#text(`i${integerText(value)}e`)
+    return this.#text('i').#text(integerText(value)).#text('e')
   }
 
   string(bytes: Uint8Array): this {
-    this.#text(`${bytes.length}:`)
+    this.#text(String(bytes.length)).#text(':')
     this.bytes.set(bytes, this.#at)
     this.#at += bytes.length
     return this
@@ -366,11 +364,14 @@ export class BencodeWriter {
     return this.#text(`${text.length}:${text}`)
   }
 
+  // Byte by byte: for texts this short a call into the runtime costs more.
   #text(text: string): this {
-    if (this.#at + text.length > this.bytes.length) {
-      throw new RangeError(`"writer" expected ${this.bytes.length} bytes at most`)
+    const end = this.#at + text.length
+    if (end > this.bytes.length) {
+      throw new RangeError(`"writer" expected ${this.bytes.length} bytes at most, got ${end}`)
     }
-    this.#at += this.#buffer.write(text, this.#at, 'latin1')
+    for (let i = 0; i < text.length; i++) this.bytes[this.#at + i] = text.charCodeAt(i)
+    this.#at = end
     return this
   }
 }
