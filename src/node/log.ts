@@ -9,7 +9,7 @@
  *
  * @module node/log
  */
-import { pino } from 'pino'
+import { type Logger, pino } from 'pino'
 import type { Log, LogFields } from '../base/log.ts'
 import { printable } from '../base/printable.ts'
 
@@ -20,7 +20,7 @@ export interface LogInit {
 
 /** @param write - Takes whole lines, each with its line end. */
 export function createLog({ level, format }: LogInit, write: (line: string) => void): Log {
-  const logger = pino(
+  const logger: Logger = pino(
     {
       level,
       base: null,
@@ -33,14 +33,12 @@ export function createLog({ level, format }: LogInit, write: (line: string) => v
   return wrap(logger, '')
 }
 
-type PinoLogger = ReturnType<typeof pino>
-
-function wrap(logger: PinoLogger, part: string): Log {
+function wrap(logger: Logger, part: string): Log {
   const at =
     (level: 'debug' | 'info' | 'warn' | 'error') =>
     (message: string, fields: LogFields = {}): void => {
       // Nothing is redacted for a line that is not written.
-      if (logger.isLevelEnabled(level)) logger[level](redactFields(fields), redact(message))
+      if (logger.isLevelEnabled(level)) logger[level](redactFields(fields), redact(message.replaceAll('\n', ' ')))
     }
   return {
     debug: at('debug'),
