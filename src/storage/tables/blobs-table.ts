@@ -27,12 +27,17 @@ export class BlobsTable {
     return row === null ? 0 : numberOf(row, 'n')
   }
 
-  /** In one transaction. @returns the number that were not there before. */
-  add(ids: Iterable<Uint8Array>, storedAt: number): number {
+  /** In one transaction. @returns those that were not there before. */
+  add(ids: Iterable<Uint8Array>, storedAt: number): Uint8Array[] {
     return this.#database.transaction(() => {
-      let added = 0
+      const added: Uint8Array[] = []
       for (const id of ids) {
-        added += this.#database.run('INSERT OR IGNORE INTO blobs (id, stored_at) VALUES (?, ?)', id, storedAt)
+        const changed = this.#database.run(
+          'INSERT OR IGNORE INTO blobs (id, stored_at) VALUES (?, ?)',
+          id,
+          storedAt,
+        )
+        if (changed > 0) added.push(id)
       }
       return added
     })

@@ -1,0 +1,96 @@
+/**
+ * What a blob store does when it starts: folders, leftovers of a crash, and
+ * agreement between files and table.
+ *
+ * After a clean stop nothing is looked at. After a crash the names (not the
+ * contents) of all files are compared with the table: rows without a file are
+ * dropped; files without a row, at most what one unfinished batch wrote, move to
+ * `adopt/`, where they wait to be hashed. So whatever has a blob's final name and
+ * place can be trusted, and nothing recorded as held is fetched again.
+ *
+ * @module storage/blob-recovery
+ */
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { toHex } from '../base/bytes.ts'
+import { fsyncFolder, PRIVATE_FOLDER_MODE } from './atomic-file.ts'
+import {
+  adoptFolder,
+  adoptPath,
+  blobPath,
+  idOfFileName,
+  SHARD_COUNT,
+  shardFolder,
+  tempFolder,
+} from './blob-files.ts'
+import { diskError } from './disk-error.ts'
+import type { BlobsTable } from './tables/blobs-table.ts'
+
+/** What the start found. */
+export interface RecoveryScan {
+  /** Waiting in `adopt/` to be hashed. */
+  readonly orphans: readonly Uint8Array[]
+  /** Rows that had no file. */
+  readonly droppedRows: number
+}
+
+/** Make the folders. @returns false when some were missing, so that a table with rows cannot be trusted. */
+export async function prepareFolders(root: string): Promise<boolean> {
+  const shards = Array.from({ length: SHARD_COUNT }, (_, shard) => shardFolder(root, shard))
+  const missing = [root, tempFolder(root), adoptFolder(root), ...shards].filter((path) => !existsSync(path))
+  if (missing.length === 0) return true
+  try {
+    for (const path of missing) await mkdir(path, { recursive: true, mode: PRIVATE_FOLDER_MODE })
+    fsyncFolder(root)
+    fsyncFolder(join(root, '..'))
+  } catch (error) {
+    throw diskError(error, `making the blob folders in ${root}`)
+  }
+  return false
+}
+
+/** Remove what was being written when the process ended. */
+export async function clearTemp(root: string): Promise<void> {
+  const folder = tempFolder(root)
+  try {
+    for (const name of await readdir(folder)) await rm(join(folder, name), { force: true, recursive: true })
+  } catch (error) {
+    throw diskError(error, `clearing ${folder}`)
+  }
+}
+
+/** Make files and table agree. Cost: a listing of 256 folders and one pass over the table. */
+export async function scanStore(root: string, table: BlobsTable): Promise<RecoveryScan> {
+  try {
+    let droppedRows = 0
+    for (let shard = 0; shard < SHARD_COUNT; shard++) droppedRows += await scanShard(root, table, shard)
+    return { orphans: await listOrphans(root), droppedRows }
+  } catch (error) {
+    throw diskError(error, `checking the blobs in ${root}`)
+  }
+}
+
+async function scanShard(root: string, table: BlobsTable, shard: number): Promise<number> {
+  const files = new Map<string, Uint8Array>()
+  for (const name of await readdir(shardFolder(root, shard))) {
+    const id = idOfFileName(name)
+    // Foreign files are nobody's business: they are not read, served or removed.
+    if (id !== null && id[0] === shard) files.set(name, id)
+  }
+  const withoutFile: Uint8Array[] = []
+  for (const id of table.inShard(shard)) {
+    if (!files.delete(toHex(id))) withoutFile.push(id)
+  }
+  for (const id of files.values()) await rename(blobPath(root, id), adoptPath(root, id))
+  return withoutFile.length === 0 ? 0 : table.remove(withoutFile).length
+}
+
+async function listOrphans(root: string): Promise<Uint8Array[]> {
+  const orphans: Uint8Array[] = []
+  for (const name of await readdir(adoptFolder(root))) {
+    const id = idOfFileName(name)
+    if (id !== null) orphans.push(id)
+  }
+  return orphans
+}

@@ -1,0 +1,163 @@
+/**
+ * A blob store in memory: for tests and simulations of what stands on a store.
+ * Same promises as the one on disk but durability; the same compliance suite.
+ *
+ * @module storage/memory-blob-store
+ */
+import { assertBytes, compareBytes, fromHex, toHex } from '../base/bytes.ts'
+import { MegatorrentError } from '../base/errors.ts'
+import { sha256 } from '../crypto/hash.ts'
+import { blobKey } from '../crypto/key-schedule.ts'
+import { blobId, openBlob, padChunk, sealChunkWithKey, verifyBlob } from '../wire/blob.ts'
+import { BLOB_BYTES, BLOB_ID_BYTES, CHUNK_BYTES } from '../wire/constants.ts'
+import type {
+  BlobHealth,
+  BlobStore,
+  FilePiece,
+  HashPiece,
+  Placement,
+  SealedChunk,
+  SealJob,
+  StoreLimits,
+} from './blob-store.ts'
+import { BufferPool } from './buffer-pool.ts'
+import { assertPieces, readPieces, readSlice, writePieces } from './file-pieces.ts'
+import { systemTaskFs } from './task-fs.ts'
+
+const UNLIMITED: StoreLimits = { maxBytes: Number.MAX_SAFE_INTEGER, minFreeBytes: 0 }
+
+export class MemoryBlobStore implements BlobStore {
+  readonly buffers = new BufferPool()
+  readonly #blobs = new Map<string, Uint8Array>()
+  #limits: StoreLimits
+  #closed = false
+
+  /** @param limits - `maxBytes` counts; there is no floor of free memory. */
+  constructor(limits: StoreLimits = UNLIMITED) {
+    this.#limits = limits
+  }
+
+  get count(): number {
+    return this.#blobs.size
+  }
+
+  get bytes(): number {
+    return this.#blobs.size * BLOB_BYTES
+  }
+
+  has(id: Uint8Array): boolean {
+    assertBytes(id, BLOB_ID_BYTES, 'id')
+    return this.#blobs.has(toHex(id))
+  }
+
+  async read(id: Uint8Array): Promise<Uint8Array | null> {
+    return this.#find(id)?.slice() ?? null
+  }
+
+  async put(id: Uint8Array, sealed: Uint8Array, place?: Placement): Promise<void> {
+    this.#assertOpen()
+    if (place !== undefined) assertPieces(place.pieces)
+    verifyBlob(sealed, id)
+    const chunk = place === undefined ? null : openBlob(sealed, place.key)
+    this.#keep(id, sealed.slice())
+    if (place !== undefined && chunk !== null) writePieces(systemTaskFs, place.pieces, chunk)
+  }
+
+  async sealChunk({ sources, convergenceSecret }: SealJob): Promise<SealedChunk> {
+    this.#assertOpen()
+    assertPieces(sources)
+    const chunk = new Uint8Array(CHUNK_BYTES)
+    readPieces(systemTaskFs, sources, chunk)
+    return this.#seal(chunk, convergenceSecret)
+  }
+
+  async sealBytes(chunk: Uint8Array, convergenceSecret: Uint8Array): Promise<SealedChunk> {
+    this.#assertOpen()
+    return this.#seal(padChunk(chunk), convergenceSecret)
+  }
+
+  async open(id: Uint8Array, key: Uint8Array): Promise<Uint8Array | null> {
+    const sealed = this.#find(id)
+    return sealed === null ? null : openBlob(sealed, key)
+  }
+
+  async openTo(id: Uint8Array, key: Uint8Array, pieces: readonly FilePiece[]): Promise<boolean> {
+    assertPieces(pieces)
+    const chunk = await this.open(id, key)
+    if (chunk === null) return false
+    writePieces(systemTaskFs, pieces, chunk)
+    return true
+  }
+
+  async hashPieces(pieces: readonly HashPiece[]): Promise<Uint8Array[]> {
+    this.#assertOpen()
+    return pieces.map((piece) => {
+      assertPieces([{ ...piece, chunkOffset: CHUNK_BYTES - piece.length }])
+      const bytes = new Uint8Array(piece.length)
+      readSlice(systemTaskFs, piece, bytes)
+      return sha256(bytes)
+    })
+  }
+
+  async verify(id: Uint8Array): Promise<BlobHealth> {
+    const sealed = this.#find(id)
+    if (sealed === null) return 'missing'
+    return compareBytes(blobId(sealed), id) === 0 ? 'ok' : 'bad'
+  }
+
+  async delete(ids: Iterable<Uint8Array>): Promise<number> {
+    this.#assertOpen()
+    let removed = 0
+    for (const id of ids) {
+      assertBytes(id, BLOB_ID_BYTES, 'id')
+      if (this.#blobs.delete(toHex(id))) removed++
+    }
+    return removed
+  }
+
+  *ids(): Generator<Uint8Array, void, void> {
+    for (const name of [...this.#blobs.keys()].sort()) {
+      const id = fromHex(name, BLOB_ID_BYTES)
+      if (id !== null && this.#blobs.has(name)) yield id
+    }
+  }
+
+  setLimits(limits: StoreLimits): void {
+    this.#limits = limits
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+  }
+
+  #seal(chunk: Uint8Array, convergenceSecret: Uint8Array): SealedChunk {
+    const chunkHash = sha256(chunk)
+    const key = blobKey(convergenceSecret, chunkHash)
+    const sealed = new Uint8Array(BLOB_BYTES)
+    const id = sealChunkWithKey(chunk, key, sealed)
+    return { id, key, chunkHash, isNew: this.#keep(id, sealed) }
+  }
+
+  #keep(id: Uint8Array, sealed: Uint8Array): boolean {
+    const name = toHex(id)
+    if (this.#blobs.has(name)) return false
+    if (this.bytes + BLOB_BYTES > this.#limits.maxBytes) {
+      throw new MegatorrentError(
+        'ERR_STORE_FULL',
+        `the store holds its limit of ${this.#limits.maxBytes} bytes`,
+      )
+    }
+    this.#blobs.set(name, sealed)
+    return true
+  }
+
+  #find(id: Uint8Array): Uint8Array | null {
+    this.#assertOpen()
+    assertBytes(id, BLOB_ID_BYTES, 'id')
+    return this.#blobs.get(toHex(id)) ?? null
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new MegatorrentError('ERR_STORE_CLOSED', 'the store is closed')
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * How much a store may hold: a quota in bytes and a floor of free disk space,
+ * both checked before a blob is written.
+ *
+ * @module storage/store-limits
+ */
+import { statfs } from 'node:fs/promises'
+import type { Clock } from '../base/clock.ts'
+import { MegatorrentError } from '../base/errors.ts'
+import { FREE_SPACE_RECHECK_BYTES, FREE_SPACE_RECHECK_MS } from '../base/limits.ts'
+import { BLOB_BYTES } from '../wire/constants.ts'
+import { diskError } from './disk-error.ts'
+
+export interface StoreLimits {
+  /** Bytes of all held blobs together. */
+  readonly maxBytes: number
+  /** Bytes of the disk that are left free. */
+  readonly minFreeBytes: number
+}
+
+/** Bytes that this user can still write where `path` lies. */
+export type FreeBytes = (path: string) => Promise<number>
+
+export const systemFreeBytes: FreeBytes = async (path) => {
+  const stat = await statfs(path)
+  return stat.bavail * stat.bsize
+}
+
+export class StoreBudget {
+  readonly #path: string
+  readonly #clock: Clock
+  readonly #freeBytes: FreeBytes
+  #limits: StoreLimits
+  #reserved = 0
+  #free = 0
+  #writtenSince = Number.POSITIVE_INFINITY
+  #askedAtMs = 0
+  #asking: Promise<void> | null = null
+
+  constructor(path: string, limits: StoreLimits, clock: Clock, freeBytes: FreeBytes) {
+    this.#path = path
+    this.#limits = limits
+    this.#clock = clock
+    this.#freeBytes = freeBytes
+  }
+
+  /** May be changed at any time; what is held already stays. */
+  setLimits(limits: StoreLimits): void {
+    this.#limits = limits
+  }
+
+  /**
+   * Reserve the place of one blob. Call `release` when it is written and counted, or was not written.
+   *
+   * @param heldBlobs - held now.
+   * @returns null; or, when there is no place, why: ERR_STORE_FULL or ERR_DISK_FULL. Nothing is reserved then.
+   */
+  async reserve(heldBlobs: () => number): Promise<MegatorrentError | null> {
+    if (this.#isStale()) {
+      this.#asking ??= this.#ask().finally(() => {
+        this.#asking = null
+      })
+      await this.#asking
+    }
+    const { maxBytes, minFreeBytes } = this.#limits
+    if ((heldBlobs() + this.#reserved + 1) * BLOB_BYTES > maxBytes) {
+      return new MegatorrentError(
+        'ERR_STORE_FULL',
+        `the store holds its limit of ${maxBytes} bytes: raise --max-store, or free blobs with "megatorrent gc"`,
+      )
+    }
+    if (this.#free - this.#writtenSince - (this.#reserved + 1) * BLOB_BYTES < minFreeBytes) {
+      // Space may come back at any moment: ask again next time.
+      this.#writtenSince = Number.POSITIVE_INFINITY
+      return new MegatorrentError(
+        'ERR_DISK_FULL',
+        `less than ${minFreeBytes} bytes would stay free on the disk: free some space, or lower --min-free`,
+      )
+    }
+    this.#reserved++
+    return null
+  }
+
+  /** @param wrote - whether a blob was written in the reserved place. */
+  release(wrote: boolean): void {
+    this.#reserved--
+    if (wrote) this.#writtenSince += BLOB_BYTES
+  }
+
+  #isStale(): boolean {
+    return (
+      this.#writtenSince >= FREE_SPACE_RECHECK_BYTES ||
+      this.#clock.monotonicMs() - this.#askedAtMs >= FREE_SPACE_RECHECK_MS
+    )
+  }
+
+  async #ask(): Promise<void> {
+    try {
+      this.#free = await this.#freeBytes(this.#path)
+    } catch (error) {
+      throw diskError(error, 'asking for the free disk space')
+    }
+    this.#writtenSince = 0
+    this.#askedAtMs = this.#clock.monotonicMs()
+  }
+}

@@ -1,0 +1,361 @@
+/**
+ * What the worker threads do: read, hash, seal, open and write blobs. The only
+ * code that touches blob content in bulk.
+ *
+ * Each task is a function of its input and of the context that it is handed
+ * (file operations, two buffers, temp names). Between its start and its first
+ * `await`, which is a disk sync, a task has the buffers for itself.
+ *
+ * A blob gets its name (its hash) after it is complete and synced, so a file with a
+ * blob's name is that blob. Whether it is held is not decided here: see
+ * storage/fs-blob-store.ts.
+ *
+ * @module storage/worker-tasks
+ */
+import { constants } from 'node:fs'
+import { join } from 'node:path'
+import { equalBytes } from '../base/bytes.ts'
+import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
+import { sha256 } from '../crypto/hash.ts'
+import { blobKey } from '../crypto/key-schedule.ts'
+import { blobId, openBlobInto, sealChunkWithKey, verifyBlob } from '../wire/blob.ts'
+import { BLOB_BYTES, CHUNK_BYTES } from '../wire/constants.ts'
+import { adoptPath, blobPath, shardFolder, tempFolder } from './blob-files.ts'
+import { diskError, errnoOf } from './disk-error.ts'
+import { type FilePiece, readPieces, readSlice, writePieces } from './file-pieces.ts'
+import { encodeTaskError, type TaskError } from './task-error.ts'
+import { systemTaskFs, type TaskFs } from './task-fs.ts'
+
+/** written: now on the disk under its name, its folder not synced. existed: a file of that name was there. */
+export type WriteStatus = 'written' | 'existed' | 'refused'
+
+interface InStore {
+  /** Folder of the blobs. */
+  readonly root: string
+}
+
+interface MayWrite {
+  /** False when the store is full: what is not there yet is then `refused`. */
+  readonly mayWrite: boolean
+}
+
+export interface SealInput extends InStore, MayWrite {
+  readonly source: { readonly pieces: readonly FilePiece[] } | { readonly bytes: Uint8Array }
+  readonly convergenceSecret: Uint8Array
+}
+
+export interface SealOutput {
+  readonly id: Uint8Array
+  readonly key: Uint8Array
+  readonly chunkHash: Uint8Array
+  readonly status: WriteStatus
+}
+
+export interface PutInput extends InStore, MayWrite {
+  readonly id: Uint8Array
+  /** Transferred here and back. */
+  readonly sealed: Uint8Array
+  /** Open it too and write these pieces; null: only keep it. */
+  readonly place: { readonly key: Uint8Array; readonly pieces: readonly FilePiece[] } | null
+}
+
+export interface PutOutput {
+  readonly status: WriteStatus
+  readonly sealed: Uint8Array
+  /** Why the pieces could not be written, though the blob is kept. */
+  readonly placeError: TaskError | null
+}
+
+export interface ReadInput extends InStore {
+  readonly id: Uint8Array
+  /** Hash the bytes, some 0.6 ms: our disk may have changed them. */
+  readonly check: boolean
+  /** BLOB_BYTES, transferred here and back; null: a fresh one is made. */
+  readonly buffer: Uint8Array | null
+}
+
+/** `bytes` is null when there is no such file. */
+export interface ReadOutput {
+  readonly bytes: Uint8Array | null
+}
+
+export interface OpenInput extends Omit<ReadInput, 'check'> {
+  readonly key: Uint8Array
+}
+
+export interface OpenToInput extends InStore {
+  readonly id: Uint8Array
+  readonly key: Uint8Array
+  readonly pieces: readonly FilePiece[]
+}
+
+export interface HashInput {
+  readonly pieces: readonly Omit<FilePiece, 'chunkOffset'>[]
+}
+
+export type BlobHealth = 'ok' | 'bad' | 'missing'
+
+/** Input and output of each task. */
+export interface Tasks {
+  seal: { input: SealInput; output: SealOutput }
+  put: { input: PutInput; output: PutOutput }
+  read: { input: ReadInput; output: ReadOutput }
+  open: { input: OpenInput; output: ReadOutput }
+  openTo: { input: OpenToInput; output: boolean }
+  /** 32 bytes for each piece, one after the other. */
+  hash: { input: HashInput; output: Uint8Array }
+  verify: { input: InStore & { readonly id: Uint8Array }; output: BlobHealth }
+  adopt: { input: InStore & { readonly id: Uint8Array }; output: boolean }
+  remove: { input: InStore & { readonly ids: readonly Uint8Array[] }; output: null }
+  syncShards: { input: InStore & { readonly shards: readonly number[] }; output: null }
+}
+
+export type TaskKind = keyof Tasks
+
+/** What one worker has: made once, used by one task after the other. */
+export interface TaskContext {
+  readonly fs: TaskFs
+  /** CHUNK_BYTES. */
+  readonly chunk: Uint8Array
+  /** BLOB_BYTES. */
+  readonly sealed: Uint8Array
+  /** A file name that no other worker of this store uses. */
+  tempName(): string
+}
+
+/** @param prefix - unique among the workers of one store, those that crashed included. */
+export function createTaskContext(prefix: string, fs: TaskFs = systemTaskFs): TaskContext {
+  let count = 0
+  return {
+    fs,
+    chunk: new Uint8Array(CHUNK_BYTES),
+    sealed: new Uint8Array(BLOB_BYTES),
+    tempName: () => `${prefix}-${count++}`,
+  }
+}
+
+type TaskTable = {
+  readonly [K in TaskKind]: (
+    context: TaskContext,
+    input: Tasks[K]['input'],
+  ) => Tasks[K]['output'] | Promise<Tasks[K]['output']>
+}
+
+/** Every task by its name. They throw MegatorrentError, or TypeError and RangeError for input that is our own fault. */
+export const TASKS: TaskTable = { seal, put, read, open, openTo, hash, verify, adopt, remove, syncShards }
+
+async function seal(context: TaskContext, input: SealInput): Promise<SealOutput> {
+  const { fs, chunk, sealed } = context
+  if ('pieces' in input.source) {
+    readPieces(fs, input.source.pieces, chunk)
+  } else {
+    chunk.fill(0)
+    chunk.set(input.source.bytes)
+  }
+  const chunkHash = sha256(chunk)
+  const key = blobKey(input.convergenceSecret, chunkHash)
+  const id = sealChunkWithKey(chunk, key, sealed)
+  const status = await writeBlob(context, input, id, sealed)
+  return { id, key, chunkHash, status }
+}
+
+async function put(context: TaskContext, input: PutInput): Promise<PutOutput> {
+  const { id, sealed, place } = input
+  verifyBlob(sealed, id)
+  // Opened before it is kept: what nobody can open is not worth the place, and the publisher is at fault.
+  if (place !== null) openBlobInto(sealed, place.key, context.chunk)
+  let placeError: TaskError | null = null
+  if (place !== null) {
+    try {
+      writePieces(context.fs, place.pieces, context.chunk)
+    } catch (error) {
+      if (!isMegatorrentError(error)) throw error
+      placeError = encodeTaskError(error)
+    }
+  }
+  const status = await writeBlob(context, input, id, sealed)
+  return { status, sealed, placeError }
+}
+
+function read(context: TaskContext, input: ReadInput): ReadOutput {
+  const buffer = input.buffer ?? new Uint8Array(BLOB_BYTES)
+  if (!readBlobFile(context.fs, input, buffer)) return { bytes: null }
+  if (input.check) checkOurCopy(buffer, input.id)
+  return { bytes: buffer }
+}
+
+function open(context: TaskContext, input: OpenInput): ReadOutput {
+  const buffer = input.buffer ?? new Uint8Array(BLOB_BYTES)
+  if (!readBlobFile(context.fs, input, buffer)) return { bytes: null }
+  const chunk = buffer.subarray(0, CHUNK_BYTES)
+  openOurCopy(context, input, buffer, chunk)
+  return { bytes: chunk }
+}
+
+function openTo(context: TaskContext, input: OpenToInput): boolean {
+  if (!readBlobFile(context.fs, input, context.sealed)) return false
+  openOurCopy(context, input, context.sealed, context.chunk)
+  writePieces(context.fs, input.pieces, context.chunk)
+  return true
+}
+
+function hash(context: TaskContext, input: HashInput): Uint8Array {
+  const out = new Uint8Array(32 * input.pieces.length)
+  for (const [index, piece] of input.pieces.entries()) {
+    const bytes = context.chunk.subarray(0, piece.length)
+    readSlice(context.fs, piece, bytes)
+    out.set(sha256(bytes), 32 * index)
+  }
+  return out
+}
+
+function verify(context: TaskContext, input: InStore & { readonly id: Uint8Array }): BlobHealth {
+  try {
+    if (!readBlobFile(context.fs, input, context.sealed)) return 'missing'
+  } catch (error) {
+    // A sector that cannot be read, or a file of a wrong size: fetching the blob again mends both.
+    if (isMegatorrentError(error, 'ERR_DISK_FAULT') || isMegatorrentError(error, 'ERR_BLOB_DAMAGED'))
+      return 'bad'
+    throw error
+  }
+  return equalBytes(blobId(context.sealed), input.id) ? 'ok' : 'bad'
+}
+
+/** Hash a file that a crash left and move it to its place, or remove it. @returns whether it was good. */
+function adopt(context: TaskContext, input: InStore & { readonly id: Uint8Array }): boolean {
+  const { fs, sealed } = context
+  const waiting = adoptPath(input.root, input.id)
+  const good = readBlobBytes(fs, waiting, sealed) === 'ok' && equalBytes(blobId(sealed), input.id)
+  if (good) fs.rename(waiting, blobPath(input.root, input.id))
+  else fs.remove(waiting)
+  return good
+}
+
+function remove(context: TaskContext, input: InStore & { readonly ids: readonly Uint8Array[] }): null {
+  for (const id of input.ids) {
+    try {
+      context.fs.remove(blobPath(input.root, id))
+    } catch (error) {
+      throw diskError(error, 'removing a blob')
+    }
+  }
+  return null
+}
+
+/** Make the names in these shard folders durable; the disk works on all of them at once. */
+async function syncShards(
+  context: TaskContext,
+  input: InStore & { readonly shards: readonly number[] },
+): Promise<null> {
+  const { fs } = context
+  const results = await Promise.allSettled(
+    input.shards.map(async (shard) => {
+      const fd = fs.open(shardFolder(input.root, shard), constants.O_RDONLY)
+      try {
+        await fs.fsync(fd)
+      } finally {
+        fs.close(fd)
+      }
+    }),
+  )
+  for (const result of results) {
+    if (result.status === 'rejected') throw diskError(result.reason, 'syncing a blob folder')
+  }
+  return null
+}
+
+/** Temp file, fdatasync, rename. The folder is synced by the caller's batch. */
+async function writeBlob(
+  context: TaskContext,
+  input: InStore & MayWrite,
+  id: Uint8Array,
+  sealed: Uint8Array,
+): Promise<WriteStatus> {
+  const { fs } = context
+  const path = blobPath(input.root, id)
+  if (fs.exists(path)) return 'existed'
+  if (!input.mayWrite) return 'refused'
+  const temp = join(tempFolder(input.root), context.tempName())
+  let fd: number | null = null
+  try {
+    fd = fs.open(temp, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
+    for (let done = 0; done < sealed.length; ) {
+      done += fs.write(fd, sealed, done, sealed.length - done, done)
+    }
+    await fs.fdatasync(fd)
+    const synced = fd
+    fd = null
+    fs.close(synced)
+    fs.rename(temp, path)
+    return 'written'
+  } catch (error) {
+    if (fd !== null) fs.close(fd)
+    removeQuietly(fs, temp)
+    throw diskError(error, 'writing a blob')
+  }
+}
+
+function removeQuietly(fs: TaskFs, path: string): void {
+  try {
+    fs.remove(path)
+  } catch {
+    // The next start empties the folder; the error that led here is the one to report.
+  }
+}
+
+/** @returns false when there is no such file. @throws MegatorrentError ERR_BLOB_DAMAGED for a wrong size. */
+function readBlobFile(fs: TaskFs, input: InStore & { readonly id: Uint8Array }, into: Uint8Array): boolean {
+  const found = readBlobBytes(fs, blobPath(input.root, input.id), into)
+  if (found === 'wrong size') throw damaged()
+  return found === 'ok'
+}
+
+function readBlobBytes(fs: TaskFs, path: string, into: Uint8Array): 'ok' | 'missing' | 'wrong size' {
+  let fd: number | null = null
+  try {
+    fd = fs.open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+    if (fs.stat(fd).size !== BLOB_BYTES) return 'wrong size'
+    let done = 0
+    while (done < BLOB_BYTES) {
+      const count = fs.read(fd, into, done, BLOB_BYTES - done, done)
+      if (count === 0) return 'wrong size'
+      done += count
+    }
+    return 'ok'
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return 'missing'
+    throw diskError(error, 'reading a blob')
+  } finally {
+    if (fd !== null) fs.close(fd)
+  }
+}
+
+/** The bytes came from our disk: if they are not what the name says, the disk is at fault. */
+function checkOurCopy(sealed: Uint8Array, id: Uint8Array): void {
+  if (!equalBytes(blobId(sealed), id)) throw damaged()
+}
+
+/** Open what was read from our disk. If it does not open, its hash tells whether the disk or the publisher is at fault. */
+function openOurCopy(
+  context: TaskContext,
+  input: InStore & { readonly id: Uint8Array; readonly key: Uint8Array },
+  sealed: Uint8Array,
+  chunk: Uint8Array,
+): void {
+  try {
+    openBlobInto(sealed, input.key, chunk)
+  } catch (error) {
+    // Read again, since `chunk` may be the memory that `sealed` was in.
+    if (isMegatorrentError(error, 'ERR_BLOB_OPEN') && readBlobFile(context.fs, input, context.sealed)) {
+      checkOurCopy(context.sealed, input.id)
+    }
+    throw error
+  }
+}
+
+function damaged(): MegatorrentError {
+  return new MegatorrentError(
+    'ERR_BLOB_DAMAGED',
+    'a stored blob was damaged on the disk: run `megatorrent verify`',
+  )
+}
