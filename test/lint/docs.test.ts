@@ -3,11 +3,12 @@
  * the machine that it was written on.
  */
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { resolveSpecifier } from './layer-rules.ts'
 import { anchorOf, headingsOf, linksOf } from './markdown.ts'
 import { PROJECT_ROOT, type ProjectFile, readProjectFile, readProjectFiles } from './project-files.ts'
+import { scanText } from './source-text.ts'
 
 /** Places where a document is not looked for by its readers. */
 const NOT_DOCUMENTS = /^test\//
@@ -31,6 +32,22 @@ function linkFaults(
     }
   }
   return faults
+}
+
+/** Files of the project that a document names in code and that are not there. Patterns with `*` or `<` are not names. */
+function namedFileFaults(file: ProjectFile, exists: (path: string) => boolean): readonly string[] {
+  return [...file.text.matchAll(/`((?:src|test|docs|bench|bin|examples|\.ci)\/[\w./-]+\.\w+)`/g)]
+    .map((match) => match[1] as string)
+    .filter((path) => !exists(path))
+    .map((path) => `${file.path} names ${path}, which is not there`)
+}
+
+/** Documents that a source names, such as LIMITS.md, and that neither the root nor docs has. */
+function namedDocumentFaults(file: ProjectFile, exists: (path: string) => boolean): readonly string[] {
+  return [...scanText(file.text).commentsOnly.matchAll(/\b((?:docs\/)?[A-Z][A-Z_]+\.md)\b/g)]
+    .map((match) => match[1] as string)
+    .filter((path) => ![path, `docs/${path}`, `${dirname(file.path)}/${path}`].some(exists))
+    .map((path) => `${file.path} names ${path}, which is not there`)
 }
 
 // Spelled in pieces, so that this file does not find itself.
@@ -57,6 +74,7 @@ function traceFaults(file: ProjectFile): readonly string[] {
 }
 
 describe('the documents', () => {
+  const exists = (path: string): boolean => existsSync(join(PROJECT_ROOT, path))
   const documents = [
     ...readProjectFiles(['docs', 'src', 'test', 'bench', 'examples', 'qbittorrent-plugin'], ['.md']),
     ...['README', 'ARCHITECTURE', 'PROTOCOL_FINAL', 'CONTRIBUTING', 'CHANGELOG', 'SECURITY', 'HANDOFF']
@@ -65,10 +83,15 @@ describe('the documents', () => {
   ]
 
   it('link to what is there', () => {
-    const exists = (path: string): boolean => existsSync(join(PROJECT_ROOT, path))
     const read = (path: string): string | null => readProjectFile(path)?.text ?? null
     expect(documents.length).toBeGreaterThan(5)
     expect(documents.flatMap((file) => linkFaults(file, exists, read))).toEqual([])
+    expect(documents.flatMap((file) => namedFileFaults(file, exists))).toEqual([])
+  })
+
+  it('are there when a source names one', () => {
+    const sources = readProjectFiles(['src', 'bin', 'test'], ['.ts'])
+    expect(sources.flatMap((file) => namedDocumentFaults(file, exists))).toEqual([])
   })
 
   it('can each be reached from the README', () => {
@@ -125,6 +148,17 @@ describe('planted faults', () => {
     ['an example in code', '`[a](z.md)`'],
   ])('%s is fine', (_name, text) => {
     expect(faultsOf(text)).toBe(0)
+  })
+
+  it('a file or a document that is only named is looked for', () => {
+    const named = (text: string): number =>
+      namedFileFaults({ path: 'x.md', text }, (path) => path === 'src/base/bytes.ts').length
+    expect(named('`src/base/bytes.ts`, `test/unit/*.test.ts`')).toBe(0)
+    expect(named('`src/base/gone.ts`')).toBe(1)
+    const cited = (text: string): number =>
+      namedDocumentFaults({ path: 'x.ts', text }, (path) => path === 'docs/LIMITS.md').length
+    expect(cited('// see LIMITS.md and docs/LIMITS.md')).toBe(0)
+    expect(cited('// see PLANS.md')).toBe(1)
   })
 
   it('a machine path is seen, and one of an example is not', () => {

@@ -181,7 +181,9 @@ export const WORDS: readonly WordRule[] = [
   // fetch, WebSocket and their like would go past the dialers, and so past the proxy.
   {
     what: "the platform's own network calls",
-    pattern: /(?<![.\w#])(?:fetch|XMLHttpRequest|WebSocket|EventSource)\s*\(/g,
+    // A method of that name is declared at the start of a line, and called after a dot.
+    pattern:
+      /(?:\b(?:await|return|void|yield)|=>|[=(,?:[!&|])\s*fetch\s*\(|\bglobalThis\s*\.\s*fetch\b|\bnew\s+(?:XMLHttpRequest|WebSocket|EventSource)\b/g,
     allowed: [],
   },
   { what: 'eval', pattern: /(?<![.\w])(?:eval|Function)\s*\(/g, allowed: [] },

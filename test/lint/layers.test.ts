@@ -126,6 +126,8 @@ describe('planted faults of the reach rule', () => {
     ['exit', 'src/cli/x.ts', 'process.exit(1)'],
     ['the console', 'src/cli/x.ts', "console.log('x')"],
     ['fetch', 'src/cli/x.ts', 'const a = await fetch(url)'],
+    ['fetch by its global', 'src/cli/x.ts', 'const get = globalThis.fetch'],
+    ['fetch in a chain', 'src/cli/x.ts', 'const a = all.map((url) => fetch(url))'],
     ['a WebSocket', 'src/cli/x.ts', 'const a = new WebSocket(url)'],
     ['eval', 'src/cli/x.ts', 'eval(text)'],
     ['chance', 'src/swarm/x.ts', 'Math.random()'],
@@ -140,6 +142,7 @@ describe('planted faults of the reach rule', () => {
     ['a word in a comment', 'src/swarm/x.ts', '// process.env and console.log are for bin\nexport {}'],
     ['a word in a string', 'src/swarm/x.ts', "const text = 'process.env'"],
     ['a method called fetch', 'src/swarm/x.ts', 'await this.fetch(blob); swarm.fetch(blob); this.#fetch(b)'],
+    ['a declared fetch', 'src/swarm/x.ts', 'class A {\n  fetch(blob: B): void {}\n  async fetch(b: B) {}\n}'],
     ['a name that ends alike', 'src/swarm/x.ts', 'prefetch(blob)'],
     ['a file that is no socket', 'src/swarm/x.ts', "import { x } from './net.ts'"],
   ])('%s is fine', (_name, path, text) => {
