@@ -56,10 +56,7 @@ const MACHINE_PATHS = new RegExp(
   'm',
 )
 const WAYS_OF_WORKING = new RegExp(
-  ['\\bissue ' + '#?\\d', '\\bissues ' + 'show\\b', '\\bHAND' + 'OVER\\b', '\\.\\./sha' + 'red/[A-Z]'].join(
-    '|',
-  ),
-  'i',
+  ['\\b[Ii]ssue ' + '#?\\d', '\\bissues ' + 'show\\b', '\\.\\./sha' + 'red/(?!vectors)'].join('|'),
 )
 
 /** What a file says of the machine or the way it was made, which no reader needs. */
