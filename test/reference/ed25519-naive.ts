@@ -29,7 +29,7 @@ export function naiveVerify(signature: Uint8Array, message: Uint8Array, publicKe
   const a = canonicalPoint(publicKey)
   const r = canonicalPoint(signature.subarray(0, 32))
   if (a === null || r === null) return false
-  if (times(a, 8n).equals(Point.ZERO)) return false
+  if (times(a, 8n).equals(Point.ZERO) || times(r, 8n).equals(Point.ZERO)) return false
   const k = challenge(signature.subarray(0, 32), publicKey, message)
   return times(Point.BASE, s).equals(r.add(times(a, k)))
 }

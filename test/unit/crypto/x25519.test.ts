@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { isZeroBytes, toHex } from '../../../src/base/bytes.ts'
-import { seededRandom } from '../../../src/base/random.ts'
+import { seededRandom, systemRandom } from '../../../src/base/random.ts'
 import { X25519KeyPair } from '../../../src/crypto/x25519.ts'
 import { describeShared, hex, type Wycheproof } from '../../reference/shared-vectors.ts'
 
@@ -18,6 +18,14 @@ describe('X25519KeyPair', () => {
     expect(a.dh(b.publicKey)).toEqual(b.dh(a.publicKey))
     expect(a.dh(b.publicKey)).toHaveLength(32)
     expect(toHex(a.publicKey)).not.toBe(toHex(b.publicKey))
+  })
+
+  it("is drawn from the randomness that is passed in, the system's included", () => {
+    const [one, two] = [seededRandom(1), seededRandom(1)].map((seeded) => X25519KeyPair.generate(seeded))
+    expect(one?.publicKey).toEqual(two?.publicKey)
+    const [a, b] = [X25519KeyPair.generate(systemRandom), X25519KeyPair.generate(systemRandom)]
+    expect(toHex(a.publicKey)).not.toBe(toHex(b.publicKey))
+    expect(a.dh(b.publicKey)).toEqual(b.dh(a.publicKey))
   })
 
   it('keeps its own copy of the secret key', () => {
