@@ -192,8 +192,12 @@ export const DHT_STATE_SAVE_MS = 600_000
 
 // discovery: slots and announcements
 
-/** Values of one slot that one read verifies and keeps: each node asked may give another. */
-export const MAX_SLOT_CANDIDATES = 120
+/** Signed values of one slot that one read opens, 2 ms each. Only the publisher can make more than one. */
+export const MAX_SLOT_CANDIDATES = 16
+/** Looks at followed slots that run at a time; so most of DHT_PARALLEL_WALKS are left to who waits for an answer. */
+export const SLOT_PARALLEL_CHECKS = 2
+/** Announcements that run at a time, for the same reason. */
+export const ANNOUNCE_PARALLEL_WALKS = 2
 /** ms, least random time between two looks at a slot that is followed. */
 export const SLOT_CHECK_MIN_MS = 1_800_000
 /** ms, longest random time between two looks at a slot that is followed: news of it comes no later. */
@@ -280,3 +284,15 @@ export const RPC_LINGER_MS = 2_000
 export const MAX_RUNNING_JOBS = 64
 /** Ended jobs that can still be asked for; the oldest is forgotten. */
 export const MAX_KEPT_JOBS = 200
+
+// node
+
+/** ms in which accepted ephemeral keys are gathered into one write. */
+export const EPHEMERAL_FLUSH_MS = 250
+/** Ephemeral keys read back at a start: a few hours of a busy node. */
+export const MAX_REMEMBERED_EPHEMERALS_LOADED = 65_536
+
+// channels
+
+/** Parts of a manifest fetched ahead of the one being judged: 1 MiB of memory each, and what a bad one makes us fetch in vain. */
+export const MANIFEST_PARTS_IN_FLIGHT = 8

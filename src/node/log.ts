@@ -38,7 +38,8 @@ function wrap(logger: Logger, part: string): Log {
     (level: 'debug' | 'info' | 'warn' | 'error') =>
     (message: string, fields: LogFields = {}): void => {
       // Nothing is redacted for a line that is not written.
-      if (logger.isLevelEnabled(level)) logger[level](redactFields(fields), redact(message.replaceAll('\n', ' ')))
+      if (logger.isLevelEnabled(level))
+        logger[level](redactFields(fields), redact(message.replaceAll('\n', ' ')))
     }
   return {
     debug: at('debug'),

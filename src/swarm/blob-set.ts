@@ -61,12 +61,13 @@ export class BlobSet {
     return true
   }
 
-  /** Ranges in order, at most `limit` of them, of indexes below `total`. */
-  ranges(total: number, limit: number): BlobRange[] {
+  /** Ranges in order, at most `limit` of them. */
+  ranges(limit: number): BlobRange[] {
     const out: BlobRange[] = []
+    const end = this.#bits.length * 8
     let from = -1
-    for (let index = 0; index <= total && out.length < limit; index++) {
-      if (index < total && this.has(index)) {
+    for (let index = 0; index <= end && out.length < limit; index++) {
+      if (this.has(index)) {
         if (from < 0) from = index
       } else if (from >= 0) {
         out.push({ start: from, length: index - from })

@@ -12,7 +12,7 @@ import type { PeerAddress } from '../wire/address.ts'
 import { AddressList } from './address-list.ts'
 import { BlobSet } from './blob-set.ts'
 import type { Peer } from './peer.ts'
-import { Picker, type Want } from './picker.ts'
+import { Picker } from './picker.ts'
 import { RateMeter } from './rate-meter.ts'
 
 /** A release, as HAVE names it. */
@@ -35,8 +35,14 @@ export interface ChannelEvents {
 export interface Fetch {
   readonly release: ReleaseId
   readonly picker: Picker<Peer>
-  /** Index -> told when it is stored. */
-  readonly waiting: Map<number, (index: number) => void>
+  /** Index -> those to tell when it is stored. */
+  readonly waiting: Map<number, Set<FetchCall>>
+  readonly calls: Set<FetchCall>
+}
+
+/** One call of `Downloads.fetch`. */
+export interface FetchCall {
+  stored(index: number): void
   fail(error: unknown): void
 }
 
@@ -75,11 +81,9 @@ export class SwarmChannel {
     return this.release !== null && toHex(this.release.rootId) === toHex(rootId)
   }
 
-  /** Begin to fetch blobs of a release: what was wanted before of another one is forgotten. */
-  beginFetch(release: ReleaseId, random: Random, fail: (error: unknown) => void): Fetch {
-    this.fetch = { release, picker: new Picker<Peer>(random), waiting: new Map(), fail }
+  /** Begin to fetch blobs of a release. */
+  beginFetch(release: ReleaseId, random: Random): Fetch {
+    this.fetch = { release, picker: new Picker<Peer>(random), waiting: new Map(), calls: new Set() }
     return this.fetch
   }
 }
-
-export type { Want }

@@ -7,12 +7,13 @@
  *
  * @module swarm/downloads
  */
+import { equalBytes } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
-import { BUSY_PAUSE_MS, MAX_BLOBS_IN_FLIGHT } from '../base/limits.ts'
+import { BUSY_PAUSE_MS, MAX_BLOBS_IN_FLIGHT, MAX_BLOBS_PER_RELEASE } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
 import { BLOB_BYTES } from '../wire/constants.ts'
-import type { Fetch, ReleaseId, SwarmChannel } from './channel.ts'
+import type { Fetch, FetchCall, ReleaseId, SwarmChannel } from './channel.ts'
 import type { Peer } from './peer.ts'
 import type { Want } from './picker.ts'
 
@@ -51,8 +52,8 @@ export class Downloads {
   /**
    * Fetch blobs of a release from whoever has them; peers may come and go.
    *
-   * One fetch a channel at a time: a new one of the same release adds to it, one of another
-   * release takes its place.
+   * Calls for the same release run side by side; a call for another release of the channel ends
+   * those before it.
    *
    * @throws MegatorrentError ERR_ABORTED (signal, or another release took its place), or what the
    *   sink throws when it cannot keep a blob.
@@ -63,32 +64,37 @@ export class Downloads {
     wants: readonly Want[],
     options: FetchOptions,
   ): Promise<void> {
+    if (wants.length === 0) return Promise.resolve()
     const { signal } = options
     return new Promise((resolve, reject) => {
-      if (wants.length === 0) {
-        resolve()
-        return
-      }
-      const finish = (error: unknown): void => {
+      const fetch = this.#join(channel, release)
+      const left = new Map(wants.map((want) => [want.index, want]))
+      const onAbort = (): void => call.fail(new MegatorrentError('ERR_ABORTED', 'fetching was called off'))
+      const leave = (): void => {
         signal.removeEventListener('abort', onAbort)
-        this.#stop(channel, current)
-        if (error === null) resolve()
-        else reject(error)
+        this.#leave(channel, fetch, call, left.keys())
       }
-      const onAbort = (): void => finish(new MegatorrentError('ERR_ABORTED', 'fetching was called off'))
-      channel.fetch?.fail(new MegatorrentError('ERR_ABORTED', 'another fetch took its place'))
-      const current = channel.beginFetch(release, this.#deps.random, finish)
-      let left = wants.length
-      for (const want of wants) {
-        current.waiting.set(want.index, () => {
+      const call: FetchCall = {
+        stored: (index) => {
+          const want = left.get(index)
+          if (want === undefined) return
+          left.delete(index)
           options.onStored(want)
-          if (--left === 0) finish(null)
-        })
-        current.picker.want(want)
+          if (left.size > 0) return
+          leave()
+          resolve()
+        },
+        fail: (error) => {
+          leave()
+          reject(error)
+        },
+      }
+      fetch.calls.add(call)
+      for (const want of wants) {
+        fetch.waiting.set(want.index, (fetch.waiting.get(want.index) ?? new Set<FetchCall>()).add(call))
+        fetch.picker.want(want)
       }
       signal.addEventListener('abort', onAbort, { once: true })
-      this.#fetching.add(channel)
-      for (const peer of this.#deps.peers) this.#countHoldings(peer, channel, 1)
       if (signal.aborted) onAbort()
       else this.pump()
     })
@@ -152,7 +158,7 @@ export class Downloads {
     } catch (error) {
       fetch.picker.failed(want.index, peer)
       if (isMegatorrentError(error) && error.kind === 'peer') this.#deps.onFalse(peer, 'false blob')
-      else fetch.fail(error)
+      else for (const call of [...fetch.calls]) call.fail(error)
       return
     }
     peer.verified++
@@ -163,10 +169,11 @@ export class Downloads {
     for (const other of fetch.picker.done(want.index)) {
       if (other !== peer) other.inFlight.get(channel)?.get(want.index)?.abort()
     }
-    const tell = fetch.waiting.get(want.index)
-    if (!fetch.waiting.delete(want.index)) return // a second source was as quick
+    const calls = fetch.waiting.get(want.index)
+    if (calls === undefined) return // a second source was as quick, or nobody waits any more
+    fetch.waiting.delete(want.index)
     if (channel.isCurrent(fetch.release.rootId)) this.#deps.onStored(channel, want.index)
-    tell?.(want.index)
+    for (const call of calls) call.stored(want.index)
   }
 
   #refused(peer: Peer, channel: SwarmChannel, fetch: Fetch, want: Want, error: unknown): void {
@@ -184,15 +191,37 @@ export class Downloads {
     if (fetch === null) return
     const holdings = peer.shared.get(channel)?.holdings(fetch.release.rootId)
     if (holdings === null || holdings === undefined) return
-    for (const index of fetch.waiting.keys()) if (holdings.has(index)) fetch.picker.countHolder(index, change)
+    for (const range of holdings.ranges(MAX_BLOBS_PER_RELEASE)) {
+      for (let index = range.start; index < range.start + range.length; index++) {
+        fetch.picker.countHolder(index, change)
+      }
+    }
   }
 
-  #stop(channel: SwarmChannel, fetch: Fetch): void {
-    if (channel.fetch !== fetch) return
+  #join(channel: SwarmChannel, release: ReleaseId): Fetch {
+    if (channel.fetch !== null) {
+      if (equalBytes(channel.fetch.release.rootId, release.rootId)) return channel.fetch
+      const replaced = new MegatorrentError('ERR_ABORTED', 'another release took its place')
+      for (const call of [...channel.fetch.calls]) call.fail(replaced)
+    }
+    const fetch = channel.beginFetch(release, this.#deps.random)
+    this.#fetching.add(channel)
+    for (const peer of this.#deps.peers) this.#countHoldings(peer, channel, 1)
+    return fetch
+  }
+
+  /** A call is over: what only it waited for is not fetched any more. */
+  #leave(channel: SwarmChannel, fetch: Fetch, call: FetchCall, left: Iterable<number>): void {
+    fetch.calls.delete(call)
+    for (const index of left) {
+      const calls = fetch.waiting.get(index)
+      calls?.delete(call)
+      if (calls === undefined || calls.size > 0) continue
+      fetch.waiting.delete(index)
+      for (const peer of fetch.picker.done(index)) peer.inFlight.get(channel)?.get(index)?.abort()
+    }
+    if (fetch.calls.size > 0 || channel.fetch !== fetch) return
     channel.fetch = null
     this.#fetching.delete(channel)
-    for (const peer of this.#deps.peers) {
-      for (const controller of peer.inFlight.get(channel)?.values() ?? []) controller.abort()
-    }
   }
 }

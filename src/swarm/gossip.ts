@@ -169,7 +169,7 @@ export class Gossip {
   #tellAllHeld(peer: Peer, channel: SwarmChannel): void {
     const { release } = channel
     if (release === null || channel.held.size === 0) return
-    const ranges = channel.held.ranges(Number.MAX_SAFE_INTEGER, MAX_HAVE_RANGES)
+    const ranges = channel.held.ranges(MAX_HAVE_RANGES)
     this.#sendHave(peer, channel, ranges)
   }
 

@@ -1,0 +1,45 @@
+/**
+ * What channels ask of the network beyond connected peers: slots and topics, by
+ * whichever way this node reaches them. Declared here, handed in by the node
+ * (over a DHT, later through gateways), absent for a node with neither.
+ *
+ * @module channels/discovery
+ */
+import type { ChannelKeys, PublisherKeys } from '../crypto/key-schedule.ts'
+import type { PeerAddress } from '../wire/address.ts'
+import type { Head } from '../wire/head.ts'
+
+export interface FollowHooks {
+  /** The newest head known: what is put back. */
+  readonly newest: () => Head | null
+  /** A head was found in a slot; it was verified there, and is verified again by whoever takes it. */
+  readonly onHead: (head: Uint8Array) => void
+  /** Peers of the topic. Hints only. */
+  readonly onPeers: (addresses: readonly PeerAddress[]) => void
+  /** Connected peers that share the channel: how many may be putting back too. */
+  readonly holders: () => number
+}
+
+/** A channel being looked after: slots put back, topic announced, peers looked for. */
+export interface Followed {
+  /** Look for the newest head and for peers now; resolves when one round is over. Never rejects. */
+  look(signal: AbortSignal): Promise<void>
+  stop(): void
+}
+
+export interface ChannelDiscovery {
+  follow(keys: ChannelKeys, open: boolean, hooks: FollowHooks): Followed
+
+  /**
+   * Put a head into today's slots and plan the neighbouring days'.
+   *
+   * @returns how many other nodes have confirmed.
+   */
+  publish(keys: PublisherKeys, open: boolean, head: Head, signal: AbortSignal): Promise<number>
+}
+
+/** For a node without DHT and gateways: it knows what its peers tell. */
+export const NO_DISCOVERY: ChannelDiscovery = {
+  follow: () => ({ look: async () => {}, stop: () => {} }),
+  publish: async () => 0,
+}

@@ -1,0 +1,194 @@
+/**
+ * A channel that this node takes part in, as publisher, subscriber or both: its
+ * place in the swarm, its newest head, and the network around it.
+ *
+ * @module channels/session
+ */
+import { toHex } from '../base/bytes.ts'
+import { errorMessage } from '../base/errors.ts'
+import { type Log, short } from '../base/log.ts'
+import type { ChannelKeys } from '../crypto/key-schedule.ts'
+import type { BlobStore } from '../storage/blob-store.ts'
+import type { SwarmChannel } from '../swarm/channel.ts'
+import type { FetchOptions } from '../swarm/downloads.ts'
+import type { Want } from '../swarm/picker.ts'
+import type { Swarm } from '../swarm/swarm.ts'
+import type { HandshakeKeyring } from '../transport/handshake-keys.ts'
+import type { PeerAddress } from '../wire/address.ts'
+import { BLOB_ID_BYTES } from '../wire/constants.ts'
+import { type Head, slotVersion } from '../wire/head.ts'
+import type { Manifest } from '../wire/manifest.ts'
+import type { ChannelDiscovery, Followed } from './discovery.ts'
+import type { HeadCarrier, HeadLog, HeadOutcome } from './head-log.ts'
+
+export interface SessionDeps {
+  readonly swarm: Swarm
+  readonly keyring: HandshakeKeyring
+  readonly heads: HeadLog
+  readonly store: BlobStore
+  readonly discovery: ChannelDiscovery
+  readonly log: Log
+}
+
+export class ChannelSession {
+  readonly keys: ChannelKeys
+  readonly #deps: SessionDeps
+  readonly #swarmChannel: SwarmChannel
+  readonly #followed: Followed
+  readonly #listeners = new Set<(head: Head) => void>()
+  #newest: Head | null
+  #closed = false
+
+  constructor(keys: ChannelKeys, open: boolean, deps: SessionDeps) {
+    this.keys = keys
+    this.#deps = deps
+    this.#newest = deps.heads.newest(keys.publicKey)
+    deps.keyring.addChannel(keys)
+    this.#swarmChannel = deps.swarm.join(keys, { onHead: (head) => void this.accept(head, 'peer') })
+    this.#followed = deps.discovery.follow(keys, open, {
+      newest: () => this.#newest,
+      onHead: (head) => this.#acceptFound(head),
+      onPeers: (addresses) => void this.#deps.swarm.addAddresses(this.#swarmChannel, addresses, 'topic'),
+      holders: () => deps.swarm.peersOf(this.#swarmChannel),
+    })
+    if (this.#newest !== null) this.#show(this.#newest)
+  }
+
+  /** The head to act on, or null when none was ever seen. */
+  get newest(): Head | null {
+    return this.#newest
+  }
+
+  /** Connected peers that share the channel. */
+  get peers(): number {
+    return this.#deps.swarm.peersOf(this.#swarmChannel)
+  }
+
+  get downloadRate(): number {
+    return this.#swarmChannel.download.rate
+  }
+
+  get uploadRate(): number {
+    return this.#swarmChannel.upload.rate
+  }
+
+  /** Hear of every head that becomes the newest. @returns how to stop. */
+  onNews(listener: (head: Head) => void): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+
+  /**
+   * Take in a head from any carrier. Durable when it returns.
+   *
+   * @throws MegatorrentError of kind peer when it is false.
+   */
+  accept(bytes: Uint8Array, carrier: HeadCarrier): HeadOutcome {
+    const { head, outcome } = this.#deps.heads.accept(this.keys.publicKey, bytes, carrier)
+    if (outcome === 'known') this.#deps.heads.seenAgain(head, this.keys.publicKey)
+    if (outcome !== 'newer' && outcome !== 'refreshed') return outcome
+    this.#newest = head
+    this.#show(head)
+    for (const listener of this.#listeners) listener(head)
+    return outcome
+  }
+
+  addPeers(addresses: readonly PeerAddress[], source: 'link' | 'user'): void {
+    this.#deps.swarm.addAddresses(this.#swarmChannel, addresses, source)
+  }
+
+  /** One round of looking for heads and peers. */
+  look(signal: AbortSignal): Promise<void> {
+    return this.#followed.look(signal)
+  }
+
+  /** Tell peers which blobs of a release we hold, from now on the one that is served. */
+  serve(head: Head, manifest: Manifest): void {
+    const held: number[] = []
+    for (let index = 0; index < manifest.blobCount; index++) {
+      if (this.#deps.store.has(manifest.blobId(index))) held.push(index)
+    }
+    this.#deps.swarm.setInventory(this.#swarmChannel, releaseOf(head), held)
+  }
+
+  /** Begin with a release of which nothing but its head is known. */
+  begin(head: Head): void {
+    const rootId = head.root.subarray(0, BLOB_ID_BYTES)
+    this.#deps.swarm.setInventory(
+      this.#swarmChannel,
+      releaseOf(head),
+      this.#deps.store.has(rootId) ? [0] : [],
+    )
+  }
+
+  /** Fetch blobs of a release; `wants` in manifest order. Errors as `Downloads.fetch`. */
+  fetch(head: Head, wants: readonly Want[], options: FetchOptions): Promise<void> {
+    return this.#deps.swarm.fetch(this.#swarmChannel, releaseOf(head), wants, options)
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#followed.stop()
+    this.#listeners.clear()
+    this.#deps.swarm.leave(this.#swarmChannel)
+    this.#deps.keyring.removeChannel(this.keys)
+  }
+
+  /** A head from a slot may be false only by a bug, since it was verified there: never the end of a round. */
+  #acceptFound(bytes: Uint8Array): void {
+    try {
+      this.accept(bytes, 'slot')
+    } catch (error) {
+      this.#deps.log.warn('head of a slot refused', {
+        channel: short(this.keys.publicKey),
+        why: errorMessage(error),
+      })
+    }
+  }
+
+  #show(head: Head): void {
+    this.#deps.swarm.setHead(this.#swarmChannel, head.bytes, slotVersion(head))
+    const addresses = head.addresses.map((address) => ({ ...address, nodeKey: null }))
+    this.#deps.swarm.addAddresses(this.#swarmChannel, addresses, 'head')
+  }
+}
+
+function releaseOf(head: Head): { readonly number: number; readonly rootId: Uint8Array } {
+  return { number: head.releaseNumber, rootId: head.root.subarray(0, BLOB_ID_BYTES) }
+}
+
+/**
+ * Sessions by channel: opened by whoever needs one, closed when nobody does any
+ * more. A channel that is published and followed on one node has one session.
+ */
+export class ChannelSessions {
+  readonly #deps: SessionDeps
+  readonly #open = new Map<string, { readonly session: ChannelSession; users: number }>()
+
+  constructor(deps: SessionDeps) {
+    this.#deps = deps
+  }
+
+  /** @param open - is the plain slot of an open channel looked after too? */
+  acquire(keys: ChannelKeys, open = false): ChannelSession {
+    const id = toHex(keys.secret)
+    const known = this.#open.get(id) ?? { session: new ChannelSession(keys, open, this.#deps), users: 0 }
+    known.users++
+    this.#open.set(id, known)
+    return known.session
+  }
+
+  release(session: ChannelSession): void {
+    const id = toHex(session.keys.secret)
+    const known = this.#open.get(id)
+    if (known === undefined || --known.users > 0) return
+    this.#open.delete(id)
+    known.session.close()
+  }
+
+  closeAll(): void {
+    for (const { session } of this.#open.values()) session.close()
+    this.#open.clear()
+  }
+}
