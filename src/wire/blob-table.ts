@@ -7,21 +7,24 @@
  *
  * @module wire/blob-table
  */
-import { Buffer } from 'node:buffer'
+import { equalBytes } from '../base/bytes.ts'
 import { MegatorrentError } from '../base/errors.ts'
 import { MAX_MANIFEST_BLOBS } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
-import { BLOB_ID_BYTES, BLOB_REF_BYTES } from './constants.ts'
-import { GrowableBytes } from './growable.ts'
+import { referenceId, referenceKey } from './blob.ts'
+import { BLOB_ID_BYTES } from './constants.ts'
 import { HashIndex, WordHash } from './hash-index.ts'
+import { ByteStrings } from './segmented.ts'
 
 export class BlobTable {
   readonly #hash: WordHash
-  readonly #index = new HashIndex()
-  readonly #references = new GrowableBytes()
+  readonly #index: HashIndex
+  readonly #references = new ByteStrings()
 
-  constructor(random: Random) {
+  /** @param expected - how many blobs will come, by what the publisher says: it only sizes the index. */
+  constructor(expected: number, random: Random) {
     this.#hash = WordHash.random(random)
+    this.#index = new HashIndex(Math.min(expected, MAX_MANIFEST_BLOBS))
   }
 
   get size(): number {
@@ -38,9 +41,9 @@ export class BlobTable {
   add(reference: Uint8Array): number {
     const hash = this.#hashOf(reference)
     for (let blob = this.#index.first(hash); blob >= 0; blob = this.#index.next()) {
-      const at = blob * BLOB_REF_BYTES
-      if (!this.#isSame(reference, 0, BLOB_ID_BYTES, at)) continue
-      if (!this.#isSame(reference, BLOB_ID_BYTES, BLOB_REF_BYTES, at)) {
+      const held = this.#references.at(blob)
+      if (!equalBytes(referenceId(held), referenceId(reference))) continue
+      if (!equalBytes(referenceKey(held), referenceKey(reference))) {
         throw new MegatorrentError('ERR_MANIFEST_BLOBS', 'one blob id with two keys')
       }
       return blob
@@ -48,18 +51,13 @@ export class BlobTable {
     if (this.size >= MAX_MANIFEST_BLOBS) {
       throw new MegatorrentError('ERR_MANIFEST_LIMIT', `more than ${MAX_MANIFEST_BLOBS} blobs`)
     }
-    this.#references.append(reference)
+    this.#references.push(reference)
     return this.#index.add(hash)
   }
 
-  /** All references in order. The table is not used after it. */
-  finish(): Uint8Array {
-    return this.#references.finish()
-  }
-
-  #isSame(reference: Uint8Array, start: number, end: number, at: number): boolean {
-    const held = this.#references.array.subarray(at + start, at + end)
-    return Buffer.compare(held, reference.subarray(start, end)) === 0
+  /** All references in order: the table's own, not a copy. */
+  get references(): ByteStrings {
+    return this.#references
   }
 
   #hashOf(reference: Uint8Array): number {

@@ -13,10 +13,10 @@ import { MAX_MANIFEST_EXTENTS, MAX_MANIFEST_PATH_BYTES } from '../base/limits.ts
 import type { Random } from '../base/random.ts'
 import { BlobTable } from './blob-table.ts'
 import { BLOB_REF_BYTES, CHUNK_BYTES } from './constants.ts'
-import { GrowableBytes, GrowableFloat64, GrowableUint32 } from './growable.ts'
 import { FOLDER_SIZE, Manifest, type ReleaseSummary } from './manifest.ts'
 import { PathSet } from './path-set.ts'
 import { checkPath } from './paths.ts'
+import { ByteStrings, SegmentedFloat64, SegmentedUint32 } from './segmented.ts'
 
 /** A file whose last fragment has not come yet. */
 interface OpenFile {
@@ -25,18 +25,29 @@ interface OpenFile {
   readonly end: number
 }
 
+export interface ManifestBuilderInit {
+  /** Keys hash tables. */
+  readonly random: Random
+  /** What the publisher says will come: it only sizes tables. */
+  readonly expected?: Pick<ReleaseSummary, 'files' | 'bytes'>
+  /**
+   * The first entry may be a fragment from the middle of a file: for a part that is judged
+   * without those before it.
+   */
+  readonly startsInside?: boolean
+}
+
 export class ManifestBuilder {
   readonly #table: BlobTable
   readonly #pathSet: PathSet
-  readonly #paths = new GrowableBytes()
-  readonly #pathEnds = new GrowableUint32()
-  readonly #sizes = new GrowableFloat64()
-  readonly #extentEnds = new GrowableUint32()
-  readonly #extentBlobs = new GrowableUint32()
-  readonly #extentOffsets = new GrowableUint32()
-  readonly #extentLengths = new GrowableFloat64()
+  readonly #paths = new ByteStrings()
+  readonly #sizes = new SegmentedFloat64()
+  readonly #extentEnds = new SegmentedUint32()
+  readonly #extentBlobs = new SegmentedUint32()
+  readonly #extentOffsets = new SegmentedUint32()
+  readonly #extentLengths = new SegmentedFloat64()
   /** The number, plus one, of the part that listed a blob last: for each blob of the table. */
-  readonly #listedBy = new GrowableUint32()
+  readonly #listedBy = new SegmentedUint32()
   #manifestBlobs = 0
   #partNumber = 0
   #part: PartBlobs | null = null
@@ -46,13 +57,11 @@ export class ManifestBuilder {
   /** True until an entry was seen, for a part that is judged alone. */
   #startsInside: boolean
 
-  /**
-   * @param startsInside - the first entry may be a fragment from the middle of a file: for a part
-   *   that is judged without those before it.
-   */
-  constructor(random: Random, startsInside = false) {
-    this.#table = new BlobTable(random)
-    this.#pathSet = new PathSet(random)
+  constructor(init: ManifestBuilderInit) {
+    const { random, expected, startsInside = false } = init
+    const { files = 0, bytes = 0 } = expected ?? {}
+    this.#table = new BlobTable(Math.ceil(bytes / CHUNK_BYTES), random)
+    this.#pathSet = new PathSet(files, random)
     this.#startsInside = startsInside
   }
 
@@ -155,15 +164,14 @@ export class ManifestBuilder {
     if (summary.files !== this.#files) throw refused('ERR_MANIFEST_SUM', '"files" is not the true number')
     if (summary.bytes !== this.#bytes) throw refused('ERR_MANIFEST_SUM', '"bytes" is not the true sum')
     return new Manifest(summary, {
-      references: this.#table.finish(),
+      references: this.#table.references,
       manifestBlobs: this.#manifestBlobs,
-      paths: this.#paths.finish(),
-      pathEnds: this.#pathEnds.finish(),
-      sizes: this.#sizes.finish(),
-      extentEnds: this.#extentEnds.finish(),
-      extentBlobs: this.#extentBlobs.finish(),
-      extentOffsets: this.#extentOffsets.finish(),
-      extentLengths: this.#extentLengths.finish(),
+      paths: this.#paths,
+      sizes: this.#sizes,
+      extentEnds: this.#extentEnds,
+      extentBlobs: this.#extentBlobs,
+      extentOffsets: this.#extentOffsets,
+      extentLengths: this.#extentLengths,
     })
   }
 
@@ -176,11 +184,10 @@ export class ManifestBuilder {
       throw refused('ERR_MANIFEST_ORDER', 'paths do not ascend')
     }
     this.#pathSet.add(text)
-    if (this.#paths.length + path.length > MAX_MANIFEST_PATH_BYTES) {
+    if (this.#paths.byteLength + path.length > MAX_MANIFEST_PATH_BYTES) {
       throw refused('ERR_MANIFEST_LIMIT', `paths of more than ${MAX_MANIFEST_PATH_BYTES} bytes`)
     }
-    this.#paths.append(path)
-    this.#pathEnds.push(this.#paths.length)
+    this.#paths.push(path)
     this.#sizes.push(size)
   }
 
@@ -196,9 +203,7 @@ export class ManifestBuilder {
 
   /** Order of the last entry's path against this one, reversed: negative when `path` comes after it. */
   #compareWithLast(path: Uint8Array): number {
-    const last = this.#pathEnds.length - 1
-    const start = last === 0 ? 0 : this.#pathEnds.at(last - 1)
-    return this.#paths.compare(start, this.#pathEnds.at(last), path)
+    return this.#paths.compare(this.#paths.length - 1, path)
   }
 
   /** @param room - bytes that the extents may have. @returns how many they have. */

@@ -8,14 +8,14 @@
  *
  * @module wire/manifest-reader
  */
-import { assertBytes, isZeroBytes, utf8Text } from '../base/bytes.ts'
+import { assertBytes, EMPTY_BYTES, isZeroBytes, utf8Text } from '../base/bytes.ts'
 import { type ErrorCode, MegatorrentError } from '../base/errors.ts'
 import { MAX_MANIFEST_PARTS } from '../base/limits.ts'
 import { type Random, systemRandom } from '../base/random.ts'
 import { BencodeReader } from './bencode.ts'
 import { BLOB_REF_BYTES, CHUNK_BYTES, MANIFEST_VERSION, MAX_TITLE_BYTES } from './constants.ts'
 import type { Manifest, ReleaseSummary } from './manifest.ts'
-import { ManifestBuilder } from './manifest-builder.ts'
+import { ManifestBuilder, type ManifestBuilderInit } from './manifest-builder.ts'
 
 export class ManifestReader {
   /** What the root says. Not proven before `finish`. */
@@ -36,11 +36,10 @@ export class ManifestReader {
    */
   constructor(rootReference: Uint8Array, chunk: Uint8Array, random: Random = systemRandom) {
     assertBytes(rootReference, BLOB_REF_BYTES, 'rootReference')
-    this.#builder = new ManifestBuilder(random)
-    this.#builder.addManifestBlob(rootReference)
-    const { summary, parts } = readChunk(chunk, (reader) => readRoot(reader, this.#builder))
-    this.summary = summary
-    this.#parts = parts
+    const root = readChunk(chunk, (reader) => readRoot(reader, rootReference, random))
+    this.summary = root.summary
+    this.#parts = root.parts
+    this.#builder = root.builder
     for (let part = 0; part < this.partCount; part++) this.#builder.addManifestBlob(this.partReference(part))
   }
 
@@ -73,6 +72,9 @@ export class ManifestReader {
     if (this.#partsRead >= this.partCount) throw new RangeError('"chunk" expected no more parts')
     this.#partsRead++
     readChunk(chunk, (reader) => readPart(reader, this.#builder))
+    if (this.#builder.files > this.summary.files || this.#builder.bytes > this.summary.bytes) {
+      throw refused('ERR_MANIFEST_SUM', 'more files or bytes than the root says')
+    }
   }
 
   /** The manifest, when all parts were read. @throws MegatorrentError ERR_MANIFEST_ORDER, ERR_MANIFEST_SUM. */
@@ -91,7 +93,7 @@ export class ManifestReader {
  * @throws MegatorrentError as `ManifestReader.addPart`.
  */
 export function checkManifestPart(chunk: Uint8Array, random: Random = systemRandom): void {
-  const builder = new ManifestBuilder(random, true)
+  const builder = new ManifestBuilder({ random, startsInside: true })
   readChunk(chunk, (reader) => readPart(reader, builder))
 }
 
@@ -105,28 +107,33 @@ function readChunk<T>(chunk: Uint8Array, read: (reader: BencodeReader) => T): T 
   return result
 }
 
+interface Root {
+  readonly summary: ReleaseSummary
+  /** Blob references of the parts; empty when the root holds the entries. */
+  readonly parts: Uint8Array
+  /** Knows the root, and its entries when it holds them. */
+  readonly builder: ManifestBuilder
+}
+
 /** Keys are read in the order that canonical bencode gives them, so their order needs no check of its own. */
-function readRoot(
-  reader: BencodeReader,
-  builder: ManifestBuilder,
-): { readonly summary: ReleaseSummary; readonly parts: Uint8Array } {
+function readRoot(reader: BencodeReader, rootReference: Uint8Array, random: Random): Root {
   reader.openDictionary()
   const first = readKey(reader)
-  const inline = first === 'blobs'
-  if (inline) {
-    builder.beginPart(reader.bytes())
+  const inline = first === 'blobs' ? makeBuilder(rootReference, { random }) : null
+  if (inline !== null) {
+    inline.beginPart(reader.bytes())
     expectKey(reader, 'bytes')
   } else if (first !== 'bytes') {
     throw unexpectedKey()
   }
   const bytes = readCount(reader)
-  if (inline) {
+  if (inline !== null) {
     expectKey(reader, 'entries')
-    readEntries(reader, builder)
+    readEntries(reader, inline)
   }
   expectKey(reader, 'files')
   const files = readCount(reader)
-  const parts = inline ? new Uint8Array(0) : readParts(reader)
+  const parts = inline === null ? readParts(reader) : EMPTY_BYTES
   expectKey(reader, 'time')
   const time = readCount(reader)
   expectKey(reader, 'title')
@@ -136,7 +143,15 @@ function readRoot(
   if (version !== MANIFEST_VERSION) throw refused('ERR_MANIFEST_VERSION', `manifest of version ${version}`)
   if (!reader.atEnd()) throw unexpectedKey()
   reader.close()
-  return { summary: { title, time, files, bytes }, parts }
+  const summary = { title, time, files, bytes }
+  const builder = inline ?? makeBuilder(rootReference, { random, expected: summary })
+  return { summary, parts, builder }
+}
+
+function makeBuilder(rootReference: Uint8Array, init: ManifestBuilderInit): ManifestBuilder {
+  const builder = new ManifestBuilder(init)
+  builder.addManifestBlob(rootReference)
+  return builder
 }
 
 function readPart(reader: BencodeReader, builder: ManifestBuilder): void {

@@ -2,8 +2,8 @@
  * Manifest in memory: the files and blobs of a release, as wire/manifest-reader.ts
  * found them valid (PROTOCOL_FINAL.md §4.2).
  *
- * A release may have 1,000,000 entries, so everything lies in typed arrays and one
- * byte string of paths; an object is made for an entry when it is looked at. Blobs
+ * A release may have 1,000,000 entries, so everything lies in typed arrays
+ * and paths are bytes; an object is made for an entry when it is looked at. Blobs
  * have one numbering, the manifest order (root, parts, then data blobs by first
  * appearance), which is also that of HAVE.
  *
@@ -12,8 +12,10 @@
  *
  * @module wire/manifest
  */
-import { Buffer } from 'node:buffer'
-import { BLOB_ID_BYTES, BLOB_REF_BYTES, CHUNK_BYTES } from './constants.ts'
+import { utf8Bytes } from '../base/bytes.ts'
+import { referenceId, referenceKey } from './blob.ts'
+import { CHUNK_BYTES } from './constants.ts'
+import type { ByteStrings, SegmentedFloat64, SegmentedUint32 } from './segmented.ts'
 
 /** `length` bytes from `offset` of blob `blob` on, going on at offset 0 of the blobs that follow by number. */
 export interface Extent {
@@ -55,21 +57,19 @@ export interface ReleaseSummary {
 
 /** The arrays that the reader fills. Owned by the manifest from then on. */
 export interface ManifestArrays {
-  /** Blob references in manifest order, BLOB_REF_BYTES each. */
-  readonly references: Uint8Array
+  /** Blob references in manifest order. */
+  readonly references: ByteStrings
   /** Blobs at the beginning of `references` that are root or parts. */
   readonly manifestBlobs: number
-  /** UTF-8 of all paths, one after the other. */
-  readonly paths: Uint8Array
-  /** End of each entry's path in `paths`. */
-  readonly pathEnds: Uint32Array
+  /** UTF-8, ascending. */
+  readonly paths: ByteStrings
   /** Size of each entry's file; FOLDER_SIZE for an empty folder. */
-  readonly sizes: Float64Array
+  readonly sizes: SegmentedFloat64
   /** End of each entry's extents. */
-  readonly extentEnds: Uint32Array
-  readonly extentBlobs: Uint32Array
-  readonly extentOffsets: Uint32Array
-  readonly extentLengths: Float64Array
+  readonly extentEnds: SegmentedUint32
+  readonly extentBlobs: SegmentedUint32
+  readonly extentOffsets: SegmentedUint32
+  readonly extentLengths: SegmentedFloat64
 }
 
 /** Stands in `sizes` for an empty folder. */
@@ -80,8 +80,6 @@ export class Manifest implements ReleaseSummary {
   readonly time: number
   readonly files: number
   readonly bytes: number
-  /** Blob references in manifest order, BLOB_REF_BYTES each. Not to be written to. */
-  readonly references: Uint8Array
   /** Blobs of the manifest itself: numbers 0 to this, root first. What follows is data. */
   readonly manifestBlobCount: number
   readonly #arrays: ManifestArrays
@@ -91,14 +89,13 @@ export class Manifest implements ReleaseSummary {
     this.time = summary.time
     this.files = summary.files
     this.bytes = summary.bytes
-    this.references = arrays.references
     this.manifestBlobCount = arrays.manifestBlobs
     this.#arrays = arrays
   }
 
   /** All blobs of the release, those of the manifest included, each once. */
   get blobCount(): number {
-    return this.references.length / BLOB_REF_BYTES
+    return this.#arrays.references.length
   }
 
   /** Files and empty folders. */
@@ -106,20 +103,26 @@ export class Manifest implements ReleaseSummary {
     return this.#arrays.sizes.length
   }
 
+  /** Id and key of a blob: a view. @param blob - number in manifest order. */
+  reference(blob: number): Uint8Array {
+    if (!Number.isInteger(blob) || blob < 0 || blob >= this.blobCount) {
+      throw new RangeError(`"blob" expected 0..${this.blobCount - 1}, got ${blob}`)
+    }
+    return this.#arrays.references.at(blob)
+  }
+
   /** A view. @param blob - number in manifest order. */
   blobId(blob: number): Uint8Array {
-    const at = this.#referenceAt(blob)
-    return this.references.subarray(at, at + BLOB_ID_BYTES)
+    return referenceId(this.reference(blob))
   }
 
   /** A view. @param blob - number in manifest order. */
   blobKey(blob: number): Uint8Array {
-    const at = this.#referenceAt(blob)
-    return this.references.subarray(at + BLOB_ID_BYTES, at + BLOB_REF_BYTES)
+    return referenceKey(this.reference(blob))
   }
 
   entry(index: number): ManifestEntry {
-    const size = this.#arrays.sizes[this.#checked(index)] as number
+    const size = this.#arrays.sizes.at(this.#checked(index))
     return {
       index,
       path: this.path(index),
@@ -135,20 +138,14 @@ export class Manifest implements ReleaseSummary {
   }
 
   path(index: number): string {
-    const { paths } = this.#arrays
-    const [start, end] = this.#pathRange(this.#checked(index))
-    return Buffer.from(paths.buffer, paths.byteOffset + start, end - start).toString('utf8')
+    return this.#arrays.paths.text(this.#checked(index))
   }
 
   *extents(index: number): Generator<Extent> {
     const { extentEnds, extentBlobs, extentOffsets, extentLengths } = this.#arrays
-    const end = extentEnds[this.#checked(index)] as number
-    for (let at = index === 0 ? 0 : (extentEnds[index - 1] as number); at < end; at++) {
-      yield {
-        blob: extentBlobs[at] as number,
-        offset: extentOffsets[at] as number,
-        length: extentLengths[at] as number,
-      }
+    const end = extentEnds.at(this.#checked(index))
+    for (let at = index === 0 ? 0 : extentEnds.at(index - 1); at < end; at++) {
+      yield { blob: extentBlobs.at(at), offset: extentOffsets.at(at), length: extentLengths.at(at) }
     }
   }
 
@@ -173,30 +170,17 @@ export class Manifest implements ReleaseSummary {
 
   /** Number of the entry of a path, or -1. Cost: O(log entries). */
   indexOf(path: string): number {
-    const wanted = Buffer.from(path)
+    const wanted = utf8Bytes(path)
     let low = 0
     let high = this.entryCount
     while (low < high) {
       const middle = (low + high) >>> 1
-      const [start, end] = this.#pathRange(middle)
-      const order = Buffer.compare(this.#arrays.paths.subarray(start, end), wanted)
+      const order = this.#arrays.paths.compare(middle, wanted)
       if (order === 0) return middle
       if (order < 0) low = middle + 1
       else high = middle
     }
     return -1
-  }
-
-  #pathRange(index: number): readonly [start: number, end: number] {
-    const { pathEnds } = this.#arrays
-    return [index === 0 ? 0 : (pathEnds[index - 1] as number), pathEnds[index] as number]
-  }
-
-  #referenceAt(blob: number): number {
-    if (!Number.isInteger(blob) || blob < 0 || blob >= this.blobCount) {
-      throw new RangeError(`"blob" expected 0..${this.blobCount - 1}, got ${blob}`)
-    }
-    return blob * BLOB_REF_BYTES
   }
 
   #checked(index: number): number {

@@ -11,9 +11,9 @@
 import { MegatorrentError } from '../base/errors.ts'
 import { MAX_MANIFEST_ENTRIES, MAX_MANIFEST_FOLDERS, MAX_MANIFEST_PATH_BYTES } from '../base/limits.ts'
 import { type Random, systemRandom } from '../base/random.ts'
-import { GrowableUint16, GrowableUint32 } from './growable.ts'
 import { HashIndex, WordHash } from './hash-index.ts'
 import { foldPath } from './paths.ts'
+import { SegmentedUint16, SegmentedUint32 } from './segmented.ts'
 
 /** Number that stands for the folder of the release itself; nodes count from 0. */
 const TOP = 0xffff_ffff
@@ -25,12 +25,12 @@ const SLASH = 0x2f
 
 export class PathSet {
   readonly #hash: WordHash
-  readonly #index = new HashIndex()
-  readonly #parents = new GrowableUint32()
-  readonly #kinds = new GrowableUint16()
+  readonly #index: HashIndex
+  readonly #parents = new SegmentedUint32()
+  readonly #kinds = new SegmentedUint16()
   /** Folded names one after the other, in UTF-16; `#nameEnds` says where each ends. */
-  readonly #names = new GrowableUint16()
-  readonly #nameEnds = new GrowableUint32()
+  readonly #names = new SegmentedUint16()
+  readonly #nameEnds = new SegmentedUint32()
   #leaves = 0
 
   // Paths come sorted, so most begin with the folders of the one before.
@@ -38,9 +38,14 @@ export class PathSet {
   readonly #lastFolderEnds: number[] = []
   readonly #lastFolders: number[] = []
 
-  /** @param random - keys the hash; must be the operating system's outside tests. */
-  constructor(random: Random = systemRandom) {
+  /**
+   * @param expected - how many paths will come, by what the publisher says.
+   * @param random - keys the hash; must be the operating system's outside tests.
+   */
+  constructor(expected = 0, random: Random = systemRandom) {
     this.#hash = WordHash.random(random)
+    // A quarter more for folders.
+    this.#index = new HashIndex(Math.min(expected, MAX_MANIFEST_ENTRIES) * 1.25)
   }
 
   /** Paths added. */
