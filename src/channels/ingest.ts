@@ -1,0 +1,332 @@
+/**
+ * Ingest: a file or folder becomes sealed blobs and a sealed manifest, as a stream
+ * with bounded memory (PROTOCOL_FINAL.md §4.1, §4.2). Nothing is published by it.
+ *
+ * The way: walk, let fresh files settle, seal full chunks and hash pieces, place the
+ * pieces, seal the packs, look at every file again, write the manifest, read it as a
+ * subscriber would, keep the record. A file that changed meanwhile makes all of it
+ * start over once; what did not change is not read again.
+ *
+ * @module channels/ingest
+ */
+import { toHex, utf8Bytes } from '../base/bytes.ts'
+import type { Clock } from '../base/clock.ts'
+import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
+import type { Log } from '../base/log.ts'
+import type { Random } from '../base/random.ts'
+import type { BlobStore, FilePiece } from '../storage/blob-store.ts'
+import type { State } from '../storage/state.ts'
+import { CHUNK_BYTES, MAX_TITLE_BYTES } from '../wire/constants.ts'
+import { ContentHasher } from './content-id.ts'
+import { inOrder } from './in-order.ts'
+import { type IngestRecord, loadIngest, saveIngest } from './ingest-record.ts'
+import { hashName, KnownPieces, pieceRow, savePieces } from './known-pieces.ts'
+import { type PartBoundary, partOfPath } from './manifest-layout.ts'
+import { loadManifest } from './manifest-loader.ts'
+import { type WrittenManifest, writeManifest } from './manifest-writer.ts'
+import { type Piece, type PiecePlace, planPacks } from './pack.ts'
+import { quotePath } from './path-gate.ts'
+import { ExtentBuilder, ReleaseBlobs, type ReleaseEntry } from './release-entry.ts'
+import { settleTree } from './settle.ts'
+import { type FileContent, numberOf, pieceLength, readSources } from './source-reader.ts'
+import { sameStamp, stampOf, statAll } from './stat-all.ts'
+import { type SourceTree, walkSource } from './walk.ts'
+
+/** Packs being read and sealed at a time; a job holds the paths of its pieces here, no content. */
+const PACKS_IN_FLIGHT = 16
+/** The first try and one more. */
+const ATTEMPTS = 2
+const INGEST_ID_BYTES = 16
+
+export interface IngestDeps {
+  readonly store: BlobStore
+  readonly state: Pick<State, 'ingests' | 'pieces'>
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+export interface IngestProgress {
+  readonly filesDone: number
+  readonly filesTotal: number
+  readonly bytesDone: number
+  readonly bytesTotal: number
+}
+
+export interface IngestRequest {
+  /** File or folder. */
+  readonly source: string
+  readonly publicKey: Uint8Array
+  /** 32 bytes (§3.2). */
+  readonly convergenceSecret: Uint8Array
+  /** Title of the release; `retitleManifest` can change it later. */
+  readonly title: string
+  /** The ingest that the channel's newest release was made of: what it holds keeps its place. */
+  readonly publishedIngest: string | null
+  /** Told some hundred times a second at the most. */
+  readonly onProgress?: (progress: IngestProgress) => void
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Ingest a file or folder.
+ *
+ * @throws MegatorrentError ERR_INGEST_SOURCE, ERR_INGEST_PATHS, ERR_SOURCE_CHANGED (a file
+ *   changed while it was read, twice), ERR_USAGE (the title is too long), or what the store throws.
+ *   Blobs sealed until then stay in the store: garbage until the next ingest uses them.
+ */
+export async function ingest(deps: IngestDeps, request: IngestRequest): Promise<IngestRecord> {
+  if (utf8Bytes(request.title).length > MAX_TITLE_BYTES) {
+    throw new MegatorrentError('ERR_USAGE', `the title is longer than ${MAX_TITLE_BYTES} bytes: shorten it`)
+  }
+  const { publishedIngest } = request
+  const published = publishedIngest === null ? null : loadIngest(deps.state.ingests, publishedIngest)
+  const known = await KnownPieces.load(deps.state.pieces, request.publicKey, published?.ingestId ?? null)
+  const run = new IngestRun(deps, request, known, published?.boundaries ?? [])
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await run.attempt()
+    } catch (error) {
+      if (attempt === ATTEMPTS || !isMegatorrentError(error, 'ERR_SOURCE_CHANGED')) throw error
+      deps.log.warn('a file changed while it was read, trying once more')
+    }
+  }
+}
+
+/** A piece with all that is needed to seal it and to find it again. */
+interface PieceSource extends Piece {
+  readonly hash: Uint8Array
+  /** The first file that ends in it. */
+  readonly file: FileContent
+}
+
+class IngestRun {
+  readonly #deps: IngestDeps
+  readonly #request: IngestRequest
+  readonly #known: KnownPieces
+  readonly #boundaries: readonly PartBoundary[]
+  readonly #blobs = new ReleaseBlobs()
+  readonly #newBlobs = new Set<number>()
+  readonly #read = new Map<string, FileContent>()
+
+  constructor(
+    deps: IngestDeps,
+    request: IngestRequest,
+    known: KnownPieces,
+    boundaries: readonly PartBoundary[],
+  ) {
+    this.#deps = deps
+    this.#request = request
+    this.#known = known
+    this.#boundaries = boundaries
+  }
+
+  async attempt(): Promise<IngestRecord> {
+    const { clock } = this.#deps
+    const { source, signal } = this.#request
+    const tree = await settleTree(await walkSource(source, signal), clock, signal)
+    const contents = await this.#readFiles(tree)
+    const pieces = this.#collectPieces(contents)
+    const places = await this.#placePieces(tree, [...pieces.values()])
+    await this.#checkUnchanged(tree)
+    const placeOfFile = (file: FileContent): readonly PiecePlace[] => {
+      const piece = file.pieceHash === null ? undefined : pieces.get(hashName(file.pieceHash))
+      return piece === undefined ? [] : (places.get(piece) ?? [])
+    }
+    const used = new Set<number>()
+    const manifest = await writeManifest({
+      store: this.#deps.store,
+      convergenceSecret: this.#request.convergenceSecret,
+      summary: { title: this.#request.title, time: clock.now(), files: tree.files, bytes: tree.bytes },
+      entries: this.#entries(tree, contents, placeOfFile, used),
+      blobs: this.#blobs,
+      previousBoundaries: this.#boundaries,
+      ...(signal === undefined ? {} : { signal }),
+    })
+    await this.#readBack(manifest)
+    return this.#keep(tree, contents, manifest, used, places)
+  }
+
+  async #readFiles(tree: SourceTree): Promise<FileContent[]> {
+    const { onProgress, signal, convergenceSecret } = this.#request
+    const report = (filesDone: number, bytesDone: number): void =>
+      onProgress?.({ filesDone, filesTotal: tree.files, bytesDone, bytesTotal: tree.bytes })
+    report(0, 0)
+    const contents = await readSources(tree, {
+      store: this.#deps.store,
+      convergenceSecret,
+      blobs: this.#blobs,
+      newBlobs: this.#newBlobs,
+      done: this.#read,
+      onProgress: report,
+      signal,
+    })
+    report(tree.files, tree.bytes)
+    return contents
+  }
+
+  /** The distinct pieces in path order. */
+  #collectPieces(contents: readonly FileContent[]): Map<string, PieceSource> {
+    const { store } = this.#deps
+    const pieces = new Map<string, PieceSource>()
+    for (const file of contents) {
+      const { pieceHash: hash, stamp, path } = file
+      if (hash === null) continue
+      const name = hashName(hash)
+      if (pieces.has(name)) continue
+      const length = pieceLength(stamp.size)
+      const known = this.#known.find(name, length, this.#blobs, store)
+      pieces.set(name, { hash, file, length, known, region: partOfPath(path, this.#boundaries) })
+    }
+    return pieces
+  }
+
+  async #placePieces(
+    tree: SourceTree,
+    pieces: readonly PieceSource[],
+  ): Promise<Map<PieceSource, readonly PiecePlace[]>> {
+    const { store } = this.#deps
+    const { convergenceSecret, signal } = this.#request
+    const plan = planPacks(pieces)
+    const places = new Map<PieceSource, PiecePlace[]>()
+    const sealed = inOrder(plan.packs, PACKS_IN_FLIGHT, async (pack) => {
+      signal?.throwIfAborted()
+      const sources = pack.slices.map(({ piece, pieceOffset, chunkOffset, length }): FilePiece => {
+        const { file, length: pieceBytes } = at(pieces, piece)
+        const fileOffset = file.stamp.size - pieceBytes + pieceOffset
+        return { path: tree.sourceOf(file.path), fileOffset, chunkOffset, length }
+      })
+      return { pack, chunk: await store.sealChunk({ sources, convergenceSecret }) }
+    })
+    for await (const { pack, chunk } of sealed) {
+      const blob = numberOf(chunk, { blobs: this.#blobs, newBlobs: this.#newBlobs })
+      for (const { piece, chunkOffset, length } of pack.slices) {
+        const source = at(pieces, piece)
+        const place = { blob, offset: chunkOffset, length }
+        const before = places.get(source)
+        if (before === undefined) places.set(source, [place])
+        else before.push(place)
+      }
+    }
+    const all = new Map<PieceSource, readonly PiecePlace[]>(places)
+    for (const piece of pieces) if (!all.has(piece)) all.set(piece, piece.known ?? [])
+    return all
+  }
+
+  /** Everything read was read from files that are still what they were before. */
+  async #checkUnchanged(tree: SourceTree): Promise<void> {
+    const files = tree.entries.filter((entry) => entry.stamp !== null)
+    const stats = await statAll(
+      files.map((entry) => tree.sourceOf(entry.path)),
+      this.#request.signal,
+    )
+    files.forEach(({ path, stamp }, index) => {
+      const stat = stats[index] ?? null
+      if (stamp === null || (stat?.isFile() === true && sameStamp(stampOf(stat), stamp))) return
+      throw new MegatorrentError(
+        'ERR_SOURCE_CHANGED',
+        `${quotePath(path)} changed while it was read: let it rest, then ingest again`,
+      )
+    })
+  }
+
+  *#entries(
+    tree: SourceTree,
+    contents: readonly FileContent[],
+    placeOfFile: (file: FileContent) => readonly PiecePlace[],
+    used: Set<number>,
+  ): Generator<ReleaseEntry> {
+    let next = 0
+    for (const { path, stamp } of tree.entries) {
+      if (stamp === null) {
+        yield { path, size: null, extents: [] }
+        continue
+      }
+      const file = at(contents, next)
+      next += 1
+      const builder = new ExtentBuilder()
+      for (const extent of file.extents.finish()) builder.add(extent.blob, extent.offset, extent.length)
+      for (const place of placeOfFile(file)) builder.add(place.blob, place.offset, place.length)
+      const entry = { path, size: stamp.size, extents: builder.finish() }
+      for (const blob of blobsOf(entry)) used.add(blob)
+      yield entry
+    }
+  }
+
+  /** What is published must be readable: judged by the same code as a subscriber's. */
+  async #readBack(manifest: WrittenManifest): Promise<void> {
+    const { store } = this.#deps
+    const fetch = (): Promise<void> => Promise.resolve()
+    try {
+      await loadManifest({ root: manifest.root, store, fetch, ...signalOf(this.#request) })
+    } catch (error) {
+      if (!isMegatorrentError(error, 'ERR_RELEASE_INVALID')) throw error
+      const { cause } = error
+      if (isMegatorrentError(cause, 'ERR_MANIFEST_LIMIT')) {
+        const message = `this is more than one release can hold: ${cause.message}`
+        throw new MegatorrentError('ERR_INGEST_SOURCE', message, { cause })
+      }
+      throw new MegatorrentError('ERR_BUG', 'the manifest that was written is not valid', { cause: error })
+    }
+  }
+
+  async #keep(
+    tree: SourceTree,
+    contents: readonly FileContent[],
+    manifest: WrittenManifest,
+    used: ReadonlySet<number>,
+    places: ReadonlyMap<PieceSource, readonly PiecePlace[]>,
+  ): Promise<IngestRecord> {
+    const { state, random, clock } = this.#deps
+    const { publicKey } = this.#request
+    let newBlobs = 0
+    for (const blob of used) if (this.#newBlobs.has(blob)) newBlobs += 1
+    const record: IngestRecord = {
+      ingestId: toHex(random.bytes(INGEST_ID_BYTES)),
+      publicKey,
+      root: manifest.root,
+      files: tree.files,
+      bytes: tree.bytes,
+      blobs: used.size,
+      newBlobs,
+      manifestBlobs: manifest.manifestBlobs,
+      newManifestBlobs: manifest.newManifestBlobs,
+      skipped: tree.skipped,
+      contentId: this.#contentId(tree, contents),
+      boundaries: manifest.boundaries,
+      createdAt: clock.now(),
+    }
+    // The ingest is there when its own row is, so that row comes last.
+    const rows = [...places].map(([piece, where]) => pieceRow(piece.hash, piece.length, where, this.#blobs))
+    await savePieces(state.pieces, publicKey, record.ingestId, rows)
+    saveIngest(state.ingests, record)
+    return record
+  }
+
+  #contentId(tree: SourceTree, contents: readonly FileContent[]): Uint8Array {
+    const hasher = new ContentHasher()
+    let next = 0
+    for (const { path, stamp } of tree.entries) {
+      if (stamp === null) hasher.addFolder(path)
+      else hasher.addFile(at(contents, next++), this.#blobs)
+    }
+    return hasher.finish()
+  }
+}
+
+function* blobsOf(entry: ReleaseEntry): Generator<number> {
+  for (const { blob, offset, length } of entry.extents) {
+    const last = blob + Math.ceil((offset + length) / CHUNK_BYTES)
+    for (let each = blob; each < last; each++) yield each
+  }
+}
+
+function at<T>(items: readonly T[], index: number): T {
+  const item = items[index]
+  if (item === undefined) throw new RangeError(`"index" expected 0..${items.length - 1}, got ${index}`)
+  return item
+}
+
+function signalOf(request: IngestRequest): { readonly signal?: AbortSignal } {
+  return request.signal === undefined ? {} : { signal: request.signal }
+}

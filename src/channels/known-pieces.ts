@@ -1,0 +1,112 @@
+/**
+ * Where the pieces of a published ingest lie: rows of the table `pieces`, read for
+ * the next ingest and written after it.
+ *
+ * A row's `extents` hold one or two places of 72 bytes: blob reference 64, offset
+ * u32, length u32, in the order of the piece's bytes.
+ *
+ * @module channels/known-pieces
+ */
+import { Buffer } from 'node:buffer'
+import { ByteReader, ByteWriter } from '../base/bytes.ts'
+import type { BlobStore } from '../storage/blob-store.ts'
+import type { PieceRow, PiecesTable } from '../storage/tables/pieces-table.ts'
+import { BLOB_ID_BYTES, BLOB_REF_BYTES } from '../wire/constants.ts'
+import type { PiecePlace } from './pack.ts'
+import type { ReleaseBlobs } from './release-entry.ts'
+import { nextTurn } from './turns.ts'
+
+const PLACE_BYTES = BLOB_REF_BYTES + 8
+
+/** Rows between two turns of the event loop, and in one transaction. */
+const BATCH_ROWS = 1_000
+
+/** A hash as the key of a map: 32 characters of one byte each. */
+export type HashName = string
+
+export function hashName(hash: Uint8Array): HashName {
+  return Buffer.from(hash.buffer, hash.byteOffset, hash.byteLength).toString('latin1')
+}
+
+/** What one ingest knew about its pieces. Some 250 bytes of memory a piece. */
+export class KnownPieces {
+  readonly #extents = new Map<HashName, Uint8Array>()
+
+  /** All pieces of an ingest, read with pauses for others; none when `ingestId` is null. */
+  static async load(
+    table: PiecesTable,
+    publicKey: Uint8Array,
+    ingestId: string | null,
+  ): Promise<KnownPieces> {
+    const known = new KnownPieces()
+    if (ingestId === null) return known
+    let rows = 0
+    for (const row of table.list(publicKey, ingestId)) {
+      known.#extents.set(hashName(row.hash), row.extents)
+      rows += 1
+      if (rows % BATCH_ROWS === 0) await nextTurn()
+    }
+    return known
+  }
+
+  /**
+   * Where a piece lies, if all of it is still held; its blobs get numbers in `blobs`.
+   * A row that does not make up `length` bytes is as good as none.
+   */
+  find(
+    name: HashName,
+    length: number,
+    blobs: ReleaseBlobs,
+    store: Pick<BlobStore, 'has'>,
+  ): PiecePlace[] | null {
+    const bytes = this.#extents.get(name)
+    if (bytes === undefined || bytes.length === 0 || bytes.length % PLACE_BYTES !== 0) return null
+    const reader = new ByteReader(bytes)
+    const places: { id: Uint8Array; key: Uint8Array; offset: number; length: number }[] = []
+    let total = 0
+    while (reader.remaining > 0) {
+      const reference = reader.take(BLOB_REF_BYTES)
+      const place = {
+        id: reference.subarray(0, BLOB_ID_BYTES),
+        key: reference.subarray(BLOB_ID_BYTES),
+        offset: reader.u32(),
+        length: reader.u32(),
+      }
+      if (!store.has(place.id)) return null
+      total += place.length
+      places.push(place)
+    }
+    if (total !== length) return null
+    return places.map(({ id, key, ...place }) => ({ blob: blobs.add(id, key), ...place }))
+  }
+}
+
+/** The row of a piece that lies at `places`. */
+export function pieceRow(
+  hash: Uint8Array,
+  size: number,
+  places: readonly PiecePlace[],
+  blobs: ReleaseBlobs,
+): PieceRow {
+  const writer = new ByteWriter(places.length * PLACE_BYTES)
+  for (const place of places) writer.put(blobs.reference(place.blob)).u32(place.offset).u32(place.length)
+  return { hash, size, extents: writer.bytes }
+}
+
+/** Keep the rows of an ingest, with pauses for others; a second call for the same ingest replaces them. */
+export async function savePieces(
+  table: PiecesTable,
+  publicKey: Uint8Array,
+  ingestId: string,
+  rows: Iterable<PieceRow>,
+): Promise<void> {
+  let batch: PieceRow[] = []
+  for (const row of rows) {
+    batch.push(row)
+    if (batch.length < BATCH_ROWS) continue
+    table.save(publicKey, ingestId, batch)
+    batch = []
+    await nextTurn()
+  }
+  if (batch.length > 0) table.save(publicKey, ingestId, batch)
+}
