@@ -52,3 +52,13 @@ export type Domain = keyof typeof DOMAINS
 export function label(domain: Domain): Uint8Array {
   return utf8Bytes(DOMAINS[domain])
 }
+
+/** Labels of what never leaves this machine: the files of the keystore. Not part of the protocol. */
+export const LOCAL_DOMAINS = {
+  /** HKDF: master key -> key of the database. */
+  databaseKey: 'megatorrent-keystore/1 database key',
+  /** HKDF: master key -> key that seals key files. */
+  keyFileKey: 'megatorrent-keystore/1 key file key',
+  /** HKDF: master key and public key -> name of a sealed key file. */
+  keyFileName: 'megatorrent-keystore/1 key file name',
+} as const

@@ -42,7 +42,7 @@ const GROUP_OR_WORLD_WRITE = 0o022
  * @throws MegatorrentError of kind 'storage'; the old file is then untouched.
  */
 export function writeFileAtomic(path: string, bytes: Uint8Array, mode = PRIVATE_FILE_MODE): void {
-  const temp = `${path}.${toHex(systemRandom.bytes(6))}.tmp`
+  const temp = tempName(path)
   withDiskErrors(`writing ${path}`, () => {
     try {
       writeNewFile(temp, bytes, mode)
@@ -105,6 +105,65 @@ export function readSecretFileIfExists(path: string, maxBytes: number): Uint8Arr
   })
 }
 
+/**
+ * Overwrite a file with zeros and remove it. What a copy-on-write file system or a flash disk keeps
+ * of the old content is out of reach; on others nothing readable is left. No error when there is none.
+ */
+export function shredFile(path: string): void {
+  withDiskErrors(`removing ${path}`, () => {
+    let fd: number
+    try {
+      fd = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return
+      throw error
+    }
+    try {
+      overwriteWithZeros(fd)
+    } finally {
+      closeSync(fd)
+    }
+    rmSync(path, { force: true })
+    fsyncFolder(dirname(path))
+  })
+}
+
+/**
+ * Rename a file over one with secrets, and overwrite what that held.
+ *
+ * @param to - existing.
+ */
+export function renameOverSecret(from: string, to: string): void {
+  withDiskErrors(`replacing ${to}`, () => {
+    // Opened first: once its name is taken there is no other way to the old content.
+    const old = openSync(to, constants.O_WRONLY | constants.O_NOFOLLOW)
+    try {
+      renameSync(from, to)
+      fsyncFolder(dirname(to))
+      overwriteWithZeros(old)
+    } finally {
+      closeSync(old)
+    }
+  })
+}
+
+/** Replace the content of an existing file with secrets, as `writeFileAtomic` does, and overwrite what it held. */
+export function replaceSecretFile(path: string, bytes: Uint8Array): void {
+  const temp = tempName(path)
+  withDiskErrors(`writing ${temp}`, () => writeNewFile(temp, bytes, PRIVATE_FILE_MODE))
+  renameOverSecret(temp, path)
+}
+
+/** Zeros over all of an open file, on the disk when this returns. */
+export function overwriteWithZeros(fd: number): void {
+  const { size } = fstatSync(fd)
+  const zeros = new Uint8Array(Math.min(size, 65_536))
+  for (let offset = 0; offset < size; ) {
+    offset += writeSync(fd, zeros, 0, Math.min(zeros.length, size - offset), offset)
+  }
+  fsyncSync(fd)
+}
+
 /** Make the names in a folder durable: what was renamed into it stays. */
 export function fsyncFolder(path: string): void {
   const fd = openSync(path, constants.O_RDONLY)
@@ -135,6 +194,10 @@ export function ensurePrivateFolder(path: string): void {
       )
     }
   })
+}
+
+function tempName(path: string): string {
+  return `${path}.${toHex(systemRandom.bytes(6))}.tmp`
 }
 
 function writeNewFile(path: string, bytes: Uint8Array, mode: number): void {

@@ -16,12 +16,12 @@
  *
  * @module storage/database
  */
-import { chmodSync, closeSync, constants, existsSync, openSync, statSync } from 'node:fs'
+import { chmodSync, closeSync, constants, copyFileSync, existsSync, openSync, statSync } from 'node:fs'
 import SqliteDatabase from 'libsql'
 import { assertBytes, toHex } from '../base/bytes.ts'
 import { MegatorrentError } from '../base/errors.ts'
 import { DATABASE_BUSY_MS, MAX_PREPARED_STATEMENTS } from '../base/limits.ts'
-import { PRIVATE_FILE_MODE } from './atomic-file.ts'
+import { PRIVATE_FILE_MODE, renameOverSecret, shredFile } from './atomic-file.ts'
 import { databaseError, keyAdvice, sqliteCode, translate } from './database-error.ts'
 import { withDiskErrors } from './disk-error.ts'
 
@@ -208,16 +208,33 @@ export function lockDatabaseFile(path: string): HeldFileLock | null {
 }
 
 /**
- * Encrypt a closed, plain database file in place. For a copy of it: the caller
- * renames it over the original, since this writes over the pages it reads.
+ * Encrypt a plain database file that nobody has open, in one step: a copy is encrypted and renamed over
+ * it, and what it held is overwritten. A crash leaves the plain file as it was, or the encrypted one.
+ *
+ * @param key - 32 random bytes.
  */
-export function encryptClosedDatabase(path: string, key: Uint8Array): void {
-  assertBytes(key, 32, 'key')
+export function encryptDatabaseFile(path: string, key: Uint8Array): void {
+  const copy = `${path}.encrypting`
+  shredFile(copy)
+  // The log is folded into the file and removed: it is plain too.
+  executeOnce(path, ['PRAGMA journal_mode = DELETE'])
+  withDiskErrors(`copying ${path}`, () => copyFileSync(path, copy, constants.COPYFILE_EXCL))
+  chmodSync(copy, PRIVATE_FILE_MODE)
+  // No journal beside the copy, which would hold plain pages: if this fails, the copy is thrown away.
+  executeOnce(copy, [
+    'PRAGMA journal_mode = MEMORY',
+    'PRAGMA synchronous = FULL',
+    `PRAGMA rekey = '${toHex(key)}'`,
+  ])
+  renameOverSecret(copy, path)
+}
+
+/** `exec` prepares nothing that the garbage collector would have to free, so the file is closed at the end. */
+function executeOnce(path: string, statements: readonly string[]): void {
   const native = openNative(path, undefined)
   try {
     translate(path, () => {
-      native.exec('PRAGMA journal_mode = DELETE')
-      native.exec(`PRAGMA rekey = '${toHex(key)}'`)
+      for (const statement of statements) native.exec(statement)
     })
   } finally {
     native.close()

@@ -3,7 +3,8 @@
  *
  * @module storage/state
  */
-import { Database } from './database.ts'
+import { Database, encryptDatabaseFile } from './database.ts'
+import { isPlainDatabase } from './database-error.ts'
 import { MIGRATIONS } from './schema.ts'
 import { BansTable } from './tables/bans-table.ts'
 import { BlobsTable } from './tables/blobs-table.ts'
@@ -40,10 +41,12 @@ export interface State {
 /**
  * Open or make `megatorrent.db`.
  *
- * @param key - 32 bytes of `Keystore.databaseKey()`, or null for a plain file.
+ * @param key - 32 bytes of `Keystore.databaseKey()`, or null for a plain file. A plain file that meets a
+ *   key for the first time is encrypted.
  * @throws as `Database.open`.
  */
 export function openState(path: string, key: Uint8Array | null): State {
+  if (key !== null && isPlainDatabase(path)) encryptDatabaseFile(path, key)
   const database = Database.open({ path, key: key ?? undefined, migrations: MIGRATIONS })
   return {
     database,
