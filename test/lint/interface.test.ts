@@ -1,5 +1,7 @@
 /** docs/INTERFACE.md has every flag, method and exit code of the code, and no other. */
 import { describe, expect, it } from 'vitest'
+import type { CliIo } from '../../src/cli/io.ts'
+import { LATER_COMMANDS, runCli } from '../../src/cli/program.ts'
 import { flagOf, LATER_SETTINGS, SETTINGS } from '../../src/config/schema.ts'
 import { KIND_NUMBERS } from '../../src/rpc/schema/kinds.ts'
 import { METHOD_NAMES } from '../../src/rpc/schema/methods.ts'
@@ -45,6 +47,22 @@ describe('docs/INTERFACE.md', () => {
       const companions = name.startsWith('proxy-') || name.startsWith('tor-control-')
       if (!companions) expect(refused, name).toContain(`\`${flagOf(name)}\``)
     }
+  })
+
+  it('has every command that --help lists, and none that is refused', async () => {
+    let help = ''
+    const write = (text: string | Uint8Array): boolean => {
+      help += text
+      return true
+    }
+    await runCli(['--help'], { stdout: { write } } as unknown as CliIo)
+    const commands = [...help.slice(help.indexOf('Commands:')).matchAll(/^ {2}([a-z-]+)/gm)].map(
+      (match) => match[1] as string,
+    )
+    expect(commands.length).toBeGreaterThan(10)
+    const named = new Set(namesUnder(DOCUMENT, 'Client commands', /^[a-z-]+/))
+    expect(commands.filter((command) => command !== 'serve' && !named.has(command))).toEqual([])
+    expect(LATER_COMMANDS.filter((command) => named.has(command))).toEqual([])
   })
 
   it('is read by the name, so a row that is missing would be seen', () => {

@@ -1,0 +1,194 @@
+/**
+ * The main job at a small scale: a folder published on one node arrives on others
+ * through the DHT, and updates cost little and arrive soon. The full scale is in
+ * test/system.
+ */
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, describe, expect, it } from 'vitest'
+import type { TestNode } from './harness/test-node.ts'
+import { Testnet } from './harness/testnet.ts'
+import {
+  appendBytes,
+  BIG_FILE,
+  compareTrees,
+  executableFiles,
+  makeTree,
+  smallFilePath,
+  writeSeededFile,
+} from './harness/tree.ts'
+import { waitUntil } from './harness/wait.ts'
+
+let net: Testnet | undefined
+
+afterEach(async () => {
+  await net?.dispose()
+  net = undefined
+})
+
+interface Published {
+  readonly sequence: number
+  readonly files: number
+  readonly blobs: number
+  readonly newBlobs: number
+  readonly manifestBlobs: number
+  readonly storedBy: number
+  readonly unchanged: boolean
+}
+
+interface Subscription {
+  readonly sequence: number
+  readonly state: string
+  readonly blobsDone: number
+  readonly blobsTotal: number
+}
+
+async function subscriptionOf(node: TestNode): Promise<Subscription> {
+  const { subscriptions } = await node.rpc<{ subscriptions: Subscription[] }>('getSubscriptions')
+  const [subscription] = subscriptions
+  if (subscription === undefined) throw new Error(`${node.name} has no subscription`)
+  return subscription
+}
+
+/** Wait until a node has a release complete, and give the ms that it took. */
+async function completes(node: TestNode, sequence: number, limitMs: number): Promise<number> {
+  const startMs = performance.now()
+  await waitUntil(
+    async () => {
+      const seen = await subscriptionOf(node)
+      return seen.sequence === sequence && seen.state === 'complete'
+    },
+    limitMs,
+    async () =>
+      `${node.name} has release ${sequence}, not ${JSON.stringify(await subscriptionOf(node))}\n${node.stderrTail()}`,
+  )
+  return performance.now() - startMs
+}
+
+const MIB = 1_048_576
+
+describe('a folder of many small files and a large one', () => {
+  it('arrives, and one appended byte costs two blobs and little time', async () => {
+    net = await Testnet.start({ dhtNodes: 2, nodes: ['publisher', 'reader', 'sleeper'] })
+    const [publisher, reader, sleeper] = [net.node('publisher'), net.node('reader'), net.node('sleeper')]
+    const source = publisher.path('source')
+    await makeTree(source, { seed: 3, smallFiles: 400, bigBytes: 24 * MIB, awkward: true })
+
+    const { uri } = await publisher.json<{ uri: string }>(['channel', 'create', 'main'])
+    const publish = (): Promise<Published> => publisher.json(['publish', source, '--channel', 'main'])
+    const first = await publish()
+    expect(first).toMatchObject({ sequence: 1, unchanged: false })
+    expect(first.storedBy).toBeGreaterThanOrEqual(1)
+    expect(first.newBlobs).toBe(first.blobs)
+
+    await Promise.all(
+      [reader, sleeper].map((node) =>
+        node.json(['subscribe', uri, '--dir', node.path('target'), '--wait', '--timeout', '60'], 0, 70_000),
+      ),
+    )
+    for (const node of [reader, sleeper]) {
+      expect(await compareTrees(source, node.path('target'))).toEqual([])
+      expect(await executableFiles(node.path('target'))).toEqual([])
+    }
+
+    // The same folder again is no release.
+    expect(await publish()).toMatchObject({ sequence: 1, unchanged: true, newBlobs: 0 })
+
+    await sleeper.stop()
+    await appendBytes(join(source, BIG_FILE), Buffer.of(1))
+    const second = await publish()
+    expect(second).toMatchObject({ sequence: 2, unchanged: false })
+    expect(second.newBlobs).toBeLessThanOrEqual(2)
+
+    // Connected: it hears of the release at once. Offline: it finds it after its start.
+    await completes(reader, 2, 15_000)
+    expect(await compareTrees(source, reader.path('target'))).toEqual([])
+    await sleeper.begin()
+    await completes(sleeper, 2, 60_000)
+    expect(await compareTrees(source, sleeper.path('target'))).toEqual([])
+    await net.stop()
+  })
+})
+
+describe('ten thousand files at a tenth of the scale', () => {
+  it('cost at most three new blobs for one changed, added or removed', async () => {
+    net = await Testnet.start({ dhtNodes: 1, nodes: ['publisher', 'reader'] })
+    const [publisher, reader] = [net.node('publisher'), net.node('reader')]
+    const source = publisher.path('source')
+    await makeTree(source, { seed: 4, smallFiles: 1000, smallBytes: 10_240 })
+
+    const { uri } = await publisher.json<{ uri: string }>(['channel', 'create', 'main'])
+    const publish = (): Promise<Published> => publisher.json(['publish', source, '--channel', 'main'])
+    const first = await publish()
+    expect(first.files).toBe(1000)
+    // 10 MB of pieces, laid end to end.
+    expect(first.blobs).toBe(10)
+    await reader.json(['subscribe', uri, '--dir', reader.path('target'), '--wait'])
+
+    const steps: readonly (readonly [what: string, change: () => Promise<void>])[] = [
+      ['changed', () => writeSeededFile(join(source, smallFilePath(500)), 10_240, 99)],
+      ['added', () => writeSeededFile(join(source, 'folder-0003', 'added.dat'), 10_240, 98)],
+      ['removed', () => rm(join(source, smallFilePath(700)))],
+    ]
+    let sequence = 1
+    for (const [what, change] of steps) {
+      await change()
+      const next = await publish()
+      expect(next.sequence, what).toBe(++sequence)
+      expect(next.newBlobs, what).toBeLessThanOrEqual(3)
+      expect(next.manifestBlobs, what).toBeLessThanOrEqual(4)
+      await completes(reader, sequence, 15_000)
+      expect(await compareTrees(source, reader.path('target')), what).toEqual([])
+    }
+    await net.stop()
+  })
+})
+
+describe('files at the reader', () => {
+  it('that a release dropped go, unless they are foreign or were changed', async () => {
+    net = await Testnet.start({ dhtNodes: 1, nodes: ['publisher', 'reader'] })
+    const [publisher, reader] = [net.node('publisher'), net.node('reader')]
+    const source = publisher.path('source')
+    const target = reader.path('target')
+    await makeTree(source, { seed: 5, smallFiles: 3, smallBytes: 100 })
+    const { uri } = await publisher.json<{ uri: string }>(['channel', 'create', 'main'])
+    await publisher.json(['publish', source, '--channel', 'main'])
+    await reader.json(['subscribe', uri, '--dir', target, '--wait'])
+
+    await writeFile(join(target, 'mine.txt'), 'not of any release')
+    await writeFile(join(target, smallFilePath(1)), 'changed by its reader')
+    for (const index of [0, 1]) await rm(join(source, smallFilePath(index)))
+    await publisher.json(['publish', source, '--channel', 'main'])
+    await completes(reader, 2, 15_000)
+    expect(await compareTrees(source, target)).toEqual([
+      `only right: ${smallFilePath(1)}`,
+      'only right: mine.txt',
+    ])
+    await net.stop()
+  })
+})
+
+describe('a private channel', () => {
+  it('is read with its read key, and cannot be found without it', async () => {
+    net = await Testnet.start({ dhtNodes: 1, nodes: ['publisher', 'reader'] })
+    const [publisher, reader] = [net.node('publisher'), net.node('reader')]
+    const source = publisher.path('source')
+    await makeTree(source, { seed: 6, smallFiles: 3 })
+    const created = await publisher.json<{ uri: string; publicKey: string }>([
+      ...['channel', 'create', 'family', '--private'],
+    ])
+    await publisher.json(['publish', source, '--channel', 'family'])
+
+    // Like a key that nobody ever used: not found, which is exit code 3.
+    for (const link of [`megatorrent://${created.publicKey}`, `megatorrent://${'5f'.repeat(32)}`]) {
+      const { error } = await reader.json<{ error: { kind: string } }>(
+        ['get', link, '--dir', reader.path('nothing'), '--timeout', '2'],
+        3,
+      )
+      expect(error.kind).toBe('not-found')
+    }
+    await reader.json(['get', created.uri, '--dir', reader.path('target')])
+    expect(await compareTrees(source, reader.path('target'))).toEqual([])
+    await net.stop()
+  })
+})
