@@ -145,8 +145,8 @@ export const KRPC_PROBES_PER_SECOND = 20
 
 // discovery: operations on the DHT
 
-/** Nodes that are read and written, nearest to the target first. BEP 44 needs 8; the rest is for those that go. */
-export const DHT_CLOSEST_NODES = 12
+/** Nodes that are read and written, nearest to the target first: 8, and two for those that go or store nothing. */
+export const DHT_CLOSEST_NODES = 10
 /** Holders of a slot below which it is put back, of DHT_CLOSEST_NODES nodes. */
 export const DHT_ENOUGH_HOLDERS = 8
 /** Queries of one walk in flight. */
@@ -173,6 +173,8 @@ export const DHT_MAX_REMEMBERED_TARGETS = 1_024
 export const DHT_BOOTSTRAP_RETRY_MS = 30_000
 /** Addresses that one bootstrap name may resolve to and that are asked. */
 export const DHT_MAX_ADDRESSES_PER_NAME = 8
+/** ms after which work in the background is tried again while no node is known: it costs nothing then. */
+export const DHT_RETRY_MS = 60_000
 /** ms between two walks towards our own id, which keep the table alive. */
 export const DHT_REFRESH_MS = 900_000
 /** Values stored for others by a serving node: 1 KiB each. */
@@ -211,7 +213,7 @@ export const SLOT_AHEAD_MAX_MS = 14_400_000
 /** ms over which the slots of neighbouring days are spread after a release, so that nothing links them. */
 export const SLOT_SPREAD_MS = 21_600_000
 /** ms, least random time between two announcements of a topic. */
-export const TOPIC_ANNOUNCE_MIN_MS = 900_000
+export const TOPIC_ANNOUNCE_MIN_MS = 1_200_000
 /** ms, longest random time between two announcements of a topic. Nodes forget peers after 30 to 45 minutes. */
 export const TOPIC_ANNOUNCE_MAX_MS = 1_800_000
 /** Blobs announced per hour, whatever is held: the rotation takes turns. Each costs about 12 KB. */
@@ -266,7 +268,7 @@ export const MAX_KEY_FILE_BYTES = 4_096
 
 /** Bytes of a request body. The largest legal call is a few KiB; batches hold fifty. */
 export const MAX_RPC_BODY_BYTES = 1_048_576
-/** Calls in one batch. */
+/** Calls in one batch: they run one after the other, so one caller cannot start more at once. */
 export const MAX_RPC_BATCH = 50
 /** Connections to the RPC server; 9 KiB each while idle, and more are closed at once. */
 export const MAX_RPC_CONNECTIONS = 1_024
@@ -278,7 +280,7 @@ export const RPC_REQUEST_TIMEOUT_MS = 10_000
 export const RPC_KEEP_ALIVE_MS = 5_000
 /** Bytes of a refused body that are thrown away, so that the refusal can be read before the connection closes. */
 export const RPC_LINGER_BYTES = 4_194_304
-/** ms for that. */
+/** ms for that, since a client that sends slowly would hold its connection for ever. */
 export const RPC_LINGER_MS = 2_000
 /** Long calls that run at a time. */
 export const MAX_RUNNING_JOBS = 64
@@ -296,3 +298,15 @@ export const MAX_REMEMBERED_EPHEMERALS_LOADED = 65_536
 
 /** Parts of a manifest fetched ahead of the one being judged: 1 MiB of memory each, and what a bad one makes us fetch in vain. */
 export const MANIFEST_PARTS_IN_FLIGHT = 8
+/** ms between two tries to put a head that nobody has confirmed. */
+export const PUT_RETRY_MS = 2_000
+/** ms that `publish` waits for the first confirmation unless told otherwise. */
+export const PUBLISH_TIMEOUT_MS = 60_000
+/** ms between two looks for a channel of which no head is known; the first waits, then doubling. */
+export const LOOK_FIRST_MS = 1_000
+/** ms at most between two such looks. */
+export const LOOK_MAX_MS = 60_000
+/** ms without a blob before a subscription counts as stalled. */
+export const STALLED_MS = 30_000
+/** ms before a subscription that failed is tried again. */
+export const FAILED_RETRY_MS = 30_000

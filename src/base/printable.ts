@@ -16,3 +16,13 @@ const UNPRINTABLE = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, '\ufffd')
 }
+
+/** JSON whose text is printable too: the same data, with escapes where a terminal would act. */
+export function printableJson(value: unknown): string {
+  return JSON.stringify(value).replace(UNPRINTABLE, (match) =>
+    match
+      .split('')
+      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+      .join(''),
+  )
+}

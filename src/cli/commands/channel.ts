@@ -1,0 +1,87 @@
+/**
+ * `channel create, list, show, export, import, remove`.
+ *
+ * @module cli/commands/channel
+ */
+import type { MethodResult } from '../../rpc/schema/methods.ts'
+import { type CommandContext, widthOf } from '../context.ts'
+import { usageError } from '../errors.ts'
+import { formatPairs, formatTable } from '../format.ts'
+
+type Channel = MethodResult<'createChannel'>
+
+export async function createChannel(
+  context: CommandContext,
+  name: string,
+  options: { readonly private?: boolean; readonly open?: boolean },
+): Promise<void> {
+  const isPrivate = options.private === true
+  const isOpen = options.open === true
+  if (isPrivate && isOpen) throw usageError('--private and --open exclude each other: choose one')
+  const channel = await context.client.call('createChannel', { name, private: isPrivate, open: isOpen })
+  context.print(channel, () => describeChannel(channel))
+}
+
+export async function listChannels(context: CommandContext): Promise<void> {
+  const { channels } = await context.client.call('listChannels', {})
+  context.print(channels, () => {
+    if (channels.length === 0) return 'no channels yet: make one with "megatorrent channel create NAME"\n'
+    const rows = channels.map((channel) => [
+      channel.name,
+      kindOf(channel),
+      String(channel.sequence),
+      channel.publicKey,
+    ])
+    return formatTable(['NAME', 'KIND', 'RELEASE', 'PUBLIC KEY'], rows, widthOf(context.io))
+  })
+}
+
+export async function showChannel(context: CommandContext, name: string): Promise<void> {
+  const { channels } = await context.client.call('listChannels', { name })
+  const [channel] = channels
+  if (channel === undefined) throw usageError('there is no such channel')
+  context.print(channel, () => describeChannel(channel))
+}
+
+export async function exportChannel(context: CommandContext, name: string, file: string): Promise<void> {
+  const path = context.path(file)
+  const channel = await context.client.call('exportChannel', { name, file: path })
+  context.print(channel, () => `key of ${channel.name} written to ${path}: who has it can publish\n`)
+}
+
+export async function importChannel(
+  context: CommandContext,
+  file: string,
+  options: { readonly name?: string },
+): Promise<void> {
+  const name = options.name === undefined ? {} : { name: options.name }
+  const channel = await context.client.call('importChannel', { file: context.path(file), ...name })
+  context.print(channel, () => describeChannel(channel))
+}
+
+export async function removeChannel(
+  context: CommandContext,
+  name: string,
+  options: { readonly yes?: boolean },
+): Promise<void> {
+  if (options.yes !== true) {
+    throw usageError('without its key nobody can publish there again: export it first, then add --yes')
+  }
+  const channel = await context.client.call('removeChannel', { name })
+  context.print(channel, () => `channel ${channel.name} removed\n`)
+}
+
+function kindOf(channel: Channel): string {
+  if (channel.private) return 'private'
+  return channel.open ? 'open' : 'public'
+}
+
+function describeChannel(channel: Channel): string {
+  return formatPairs([
+    ['name', channel.name],
+    ['kind', kindOf(channel)],
+    ['release', channel.sequence === 0 ? 'none yet' : String(channel.sequence)],
+    ['key', channel.publicKey],
+    ['link', channel.uri],
+  ])
+}

@@ -1,0 +1,122 @@
+/**
+ * `status`, `peers`, `verify`, `health`, `stop`.
+ *
+ * @module cli/commands/node
+ */
+import { sleep } from '../../base/clock.ts'
+import { type CommandContext, widthOf } from '../context.ts'
+import { CliError } from '../errors.ts'
+import {
+  formatBytes,
+  formatDuration,
+  formatPairs,
+  formatRate,
+  formatTable,
+  formatTime,
+  plural,
+} from '../format.ts'
+
+export async function status(context: CommandContext): Promise<void> {
+  const now = await context.client.call('getStatus', {})
+  context.print(now, () => {
+    const dht = now.dht.enabled
+      ? `${plural(now.dht.nodes, 'node')}${now.dht.server ? ', serving' : ''}`
+      : 'off'
+    return formatPairs([
+      ['version', `${now.version}, protocol ${now.protocolVersion}`],
+      ['mode', now.mode],
+      ['up for', formatDuration(now.uptime)],
+      ['peers', String(now.peers)],
+      ['DHT', dht],
+      ['held', `${plural(now.heldBlobs, 'blob')}, ${formatBytes(now.storedBytes)}`],
+      ['rates', `${formatRate(now.downloadRate)} down, ${formatRate(now.uploadRate)} up`],
+      ['address', now.onionAddress ?? now.peerAddress ?? '-'],
+    ])
+  })
+}
+
+export async function listPeers(context: CommandContext): Promise<void> {
+  const { peers } = await context.client.call('getPeers', {})
+  context.print(peers, () => {
+    if (peers.length === 0) return 'no peers\n'
+    const rows = peers.map((peer) => [
+      peer.address ?? '-',
+      peer.direction,
+      peer.state,
+      formatBytes(peer.bytesIn),
+      formatBytes(peer.bytesOut),
+      formatTime(peer.since),
+      peer.nodeKey ?? '-',
+    ])
+    return formatTable(
+      ['ADDRESS', 'DIR', 'STATE', 'IN', 'OUT', 'SINCE', 'NODE KEY'],
+      rows,
+      widthOf(context.io),
+    )
+  })
+}
+
+export async function addPeer(context: CommandContext, address: string): Promise<void> {
+  const result = await context.client.call('addPeer', { address })
+  context.print(result, () => `staying connected to ${result.address}\n`)
+}
+
+export async function banPeer(context: CommandContext, nodeKey: string): Promise<void> {
+  const result = await context.client.call('banPeer', { nodeKey })
+  context.print(result, () => `banned ${result.nodeKey}\n`)
+}
+
+export async function unbanPeer(context: CommandContext, nodeKey: string): Promise<void> {
+  const result = await context.client.call('unbanPeer', { nodeKey })
+  context.print(result, () => `no longer banned: ${result.nodeKey}\n`)
+}
+
+/** The result is printed whatever it is; blobs that stay bad are an error after it. */
+export async function verify(context: CommandContext): Promise<number> {
+  const result = await context.client.runJob('verify', {}, context.progress.update, context.timeoutMs)
+  context.progress.end()
+  context.print(result, () => {
+    const { checked, bad, repaired } = result
+    return `${plural(checked, 'blob')} checked, ${bad} bad, ${repaired} repaired\n`
+  })
+  return result.bad > result.repaired ? UNREPAIRED_EXIT : 0
+}
+
+const UNREPAIRED_EXIT = 5
+const HEALTH_MS = 5_000
+
+/** Does the daemon answer? For supervisors: the exit code says it. */
+export async function health(context: CommandContext): Promise<void> {
+  await context.client.call('getStatus', {}, AbortSignal.timeout(context.timeoutMs ?? HEALTH_MS))
+  context.print({ ok: true }, () => 'ok\n')
+}
+
+const STOP_MS = 15_000
+const STOP_POLL_MS = 50
+
+/** Ask the daemon to stop, and wait until it has. */
+export async function stop(context: CommandContext): Promise<void> {
+  const { client, io } = context
+  const before = await client.readDaemonFile()
+  await client.call('shutdown', {})
+  const endMs = io.clock.monotonicMs() + (context.timeoutMs ?? STOP_MS)
+  while (!(await isGone(context, before?.pid ?? null))) {
+    if (io.clock.monotonicMs() >= endMs) {
+      const message = 'the daemon was asked to stop and still runs: see its log'
+      throw new CliError({ code: 'ERR_TIMEOUT', kind: 'timeout', message })
+    }
+    await sleep(io.clock, STOP_POLL_MS, io.signal)
+  }
+  context.print({ stopped: true }, () => 'stopped\n')
+}
+
+/** daemon.json is removed last; where we do not see it, a port that nobody answers has to do. */
+async function isGone(context: CommandContext, pid: number | null): Promise<boolean> {
+  if (pid !== null) return (await context.client.readDaemonFile())?.pid !== pid
+  try {
+    await context.client.call('getStatus', {}, AbortSignal.timeout(STOP_POLL_MS * 10))
+    return false
+  } catch (error) {
+    return error instanceof CliError && error.details.kind === 'no-daemon'
+  }
+}

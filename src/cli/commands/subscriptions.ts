@@ -1,0 +1,208 @@
+/**
+ * `subscribe`, `get`, `unsubscribe`, `subscriptions`, `ls`.
+ *
+ * @module cli/commands/subscriptions
+ */
+import { sleep } from '../../base/clock.ts'
+import { printable, printableJson } from '../../base/printable.ts'
+import { METHODS, type MethodResult } from '../../rpc/schema/methods.ts'
+import { type CommandContext, widthOf } from '../context.ts'
+import { CliError, usageError } from '../errors.ts'
+import {
+  formatBytes,
+  formatPairs,
+  formatPercent,
+  formatRate,
+  formatTable,
+  formatTime,
+  plural,
+} from '../format.ts'
+
+type Subscription = MethodResult<'getSubscriptions'>['subscriptions'][number]
+type Added = Exclude<MethodResult<'addSubscription'>, { jobId: string }>
+
+interface SubscribeOptions {
+  readonly dir?: string
+  readonly only?: readonly string[]
+  readonly wait?: boolean
+}
+
+const POLL_MS = 250
+
+function subscribeParams(context: CommandContext, uri: string, options: SubscribeOptions) {
+  return {
+    uri,
+    ...(options.dir === undefined ? {} : { dir: context.path(options.dir) }),
+    only: [...(options.only ?? [])],
+    ...(context.timeoutMs === null ? {} : { timeout: context.timeoutMs / 1000 }),
+  }
+}
+
+export async function subscribe(
+  context: CommandContext,
+  uri: string,
+  options: SubscribeOptions,
+): Promise<void> {
+  const params = subscribeParams(context, uri, options)
+  if (options.wait !== true) {
+    const added = asAdded(await context.client.call('addSubscription', { ...params, wait: false }))
+    context.print(added, () => describeAdded(added))
+    return
+  }
+  const ended = new AbortController()
+  const watching = watchProgress(context, params, ended.signal)
+  try {
+    const added = asAdded(await context.client.call('addSubscription', { ...params, wait: true }))
+    context.progress.end()
+    context.print(added, () => describeAdded(added))
+  } finally {
+    ended.abort()
+    await watching
+    context.progress.end()
+  }
+}
+
+export async function get(context: CommandContext, uri: string, options: SubscribeOptions): Promise<void> {
+  const params = { ...subscribeParams(context, uri, options), once: true }
+  const added = asAdded(await context.client.runJob('addSubscription', params, context.progress.update))
+  context.progress.end()
+  context.print(added, () => describeAdded(added))
+}
+
+function asAdded(result: MethodResult<'addSubscription'>): Added {
+  if ('jobId' in result) throw new TypeError('"result" expected a subscription, got a job')
+  return result
+}
+
+/** Show how far the subscription is while the call that waits for it is under way. */
+async function watchProgress(
+  context: CommandContext,
+  params: { readonly uri: string },
+  signal: AbortSignal,
+): Promise<void> {
+  const publicKey = /[0-9a-f]{64}/i.exec(params.uri)?.[0]
+  while (!signal.aborted && publicKey !== undefined) {
+    try {
+      await sleep(context.io.clock, POLL_MS, signal)
+      const { subscriptions } = await context.client.call('getSubscriptions', { publicKey }, signal)
+      const [subscription] = subscriptions
+      if (subscription === undefined) continue
+      context.progress.update({
+        phase: subscription.state,
+        done: subscription.blobsDone,
+        total: subscription.blobsTotal === 0 ? null : subscription.blobsTotal,
+        unit: 'blobs',
+        note: `${formatRate(subscription.downloadRate)}, ${plural(subscription.peers, 'peer')}`,
+      })
+    } catch {
+      // Not listed yet, or the end: the call that waits tells what happened.
+    }
+  }
+}
+
+export async function unsubscribe(
+  context: CommandContext,
+  target: string,
+  options: { readonly deleteFiles?: boolean },
+): Promise<void> {
+  const isKey = METHODS.removeSubscription.params.safeParse({ publicKey: target }).success
+  const result = await context.client.call('removeSubscription', {
+    ...(isKey ? { publicKey: target } : { uri: target }),
+    deleteFiles: options.deleteFiles === true,
+  })
+  context.print(result, () =>
+    options.deleteFiles === true
+      ? `no longer followed; ${plural(result.deletedFiles, 'file')} deleted in ${printable(result.directory)}\n`
+      : `no longer followed; the files stay in ${printable(result.directory)}\n`,
+  )
+}
+
+export async function listSubscriptions(context: CommandContext): Promise<void> {
+  const { subscriptions } = await context.client.call('getSubscriptions', {})
+  context.print(subscriptions, () => {
+    if (subscriptions.length === 0) return 'nothing is followed yet: "megatorrent subscribe LINK"\n'
+    const rows = subscriptions.map((subscription) => [
+      subscription.title ?? '-',
+      subscription.state,
+      formatPercent(subscription.blobsDone, subscription.blobsTotal),
+      formatBytes(subscription.bytes),
+      formatRate(subscription.downloadRate),
+      String(subscription.peers),
+      String(subscription.sequence),
+      subscription.publicKey,
+    ])
+    const head = ['TITLE', 'STATE', 'DONE', 'SIZE', 'DOWN', 'PEERS', 'RELEASE', 'PUBLIC KEY']
+    return formatTable(head, rows, widthOf(context.io))
+  })
+}
+
+export async function showSubscription(context: CommandContext, key: string): Promise<void> {
+  const { subscriptions } = await context.client.call('getSubscriptions', { publicKey: key })
+  const [subscription] = subscriptions
+  if (subscription === undefined) throw usageError('that key is not followed')
+  context.print(subscription, () => describeSubscription(subscription))
+}
+
+function describeAdded(added: Added): string {
+  const content: [string, string][] =
+    added.sequence === 0
+      ? []
+      : [
+          ['release', String(added.sequence)],
+          ['content', `${plural(added.files, 'file')}, ${formatBytes(added.bytes)}`],
+        ]
+  return formatPairs([
+    ['state', added.state],
+    ...content,
+    ['directory', added.directory],
+    ['key', added.publicKey],
+  ])
+}
+
+function describeSubscription(subscription: Subscription): string {
+  const { blobsDone, blobsTotal, error } = subscription
+  return formatPairs([
+    ['title', subscription.title ?? '-'],
+    [
+      'state',
+      error === null ? subscription.state : `${subscription.state}: ${error.message} (${error.code})`,
+    ],
+    ['release', subscription.sequence === 0 ? 'none found yet' : String(subscription.sequence)],
+    ['content', `${plural(subscription.files, 'file')}, ${formatBytes(subscription.bytes)}`],
+    ['blobs', `${blobsDone} of ${blobsTotal} (${formatPercent(blobsDone, blobsTotal)})`],
+    ['rates', `${formatRate(subscription.downloadRate)} down, ${formatRate(subscription.uploadRate)} up`],
+    ['peers', String(subscription.peers)],
+    ['signed at', formatTime(subscription.signedAt)],
+    ['refreshed at', formatTime(subscription.refreshedAt)],
+    ['directory', subscription.directory],
+    ['key', subscription.publicKey],
+    ['link', subscription.uri],
+  ])
+}
+
+/** All files, page by page, so that a release of a million does not stand in memory twice. */
+export async function listFiles(context: CommandContext, uri: string): Promise<void> {
+  const timeout = context.timeoutMs === null ? {} : { timeout: context.timeoutMs / 1000 }
+  let after: string | null = null
+  let isFirst = true
+  let sequence: number | null = null
+  do {
+    const page: MethodResult<'listFiles'> = await context.client.call('listFiles', {
+      uri,
+      ...(after === null ? {} : { after }),
+      ...timeout,
+    })
+    if (sequence !== null && page.sequence !== sequence) {
+      const message = 'a new release came while its files were listed: ask again'
+      throw new CliError({ code: 'ERR_RPC_ANSWER', kind: 'unfinished', message })
+    }
+    sequence = page.sequence
+    for (const file of page.files) {
+      if (context.isJson) context.io.stdout.write(`${isFirst ? '[' : ','}${printableJson(file)}`)
+      else context.io.stdout.write(`${formatBytes(file.size).padStart(10)}  ${printable(file.path)}\n`)
+      isFirst = false
+    }
+    after = page.next
+  } while (after !== null)
+  if (context.isJson) context.io.stdout.write(isFirst ? '[]\n' : ']\n')
+}

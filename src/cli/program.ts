@@ -1,0 +1,322 @@
+/**
+ * The command line: commands and options as INTERFACE.md names them, made with
+ * commander; flags of `serve` come from the schema of settings.
+ *
+ * @module cli/program
+ */
+import { Command, CommanderError, Option } from 'commander'
+import { printableJson } from '../base/printable.ts'
+import { VERSION } from '../base/version.ts'
+import type { Flags } from '../config/load.ts'
+import { flagOf, LATER_SETTINGS, SETTING_STEMS, SETTINGS, type SettingRow } from '../config/schema.ts'
+import * as channel from './commands/channel.ts'
+import { showConfig } from './commands/config.ts'
+import * as node from './commands/node.ts'
+import { ingest, publish } from './commands/publish.ts'
+import * as subscriptions from './commands/subscriptions.ts'
+import { type CommandContext, createContext, type SharedOptions } from './context.ts'
+import { runDemo } from './demo.ts'
+import { CliError, detailsOf, errorDocument, errorLine, exitCodeOfError, usageError } from './errors.ts'
+import type { CliIo } from './io.ts'
+
+/** Commands of the contract that are not in this version: refused, so that no script believes they worked. */
+export const LATER_COMMANDS = [
+  'pause',
+  'resume',
+  'releases',
+  'host',
+  'jobs',
+  'limits',
+  'token',
+  'gc',
+  'unpublish',
+  'unlock',
+  'doctor',
+  'completion',
+  'web',
+  'watch',
+  'qbt-proxy',
+  'qbt-install',
+] as const
+
+/**
+ * Run one command line.
+ *
+ * @param args - What stands after the program's name.
+ * @returns The exit code. Never rejects.
+ */
+export async function runCli(args: readonly string[], io: CliIo): Promise<number> {
+  const outcome = { exitCode: 0 }
+  try {
+    await createProgram(io, outcome).parseAsync(args, { from: 'user' })
+    return outcome.exitCode
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0 // help or version was printed
+    const failure = error instanceof CommanderError ? fromCommander(error, args) : error
+    const details = detailsOf(failure)
+    if (args.includes('--json')) io.stdout.write(`${printableJson(errorDocument(details))}\n`)
+    io.stderr.write(errorLine(details))
+    return exitCodeOfError(details, io.signal.aborted)
+  }
+}
+
+/** Commander's own messages, as one line that says what to do. */
+function fromCommander(error: CommanderError, args: readonly string[]): CliError {
+  const command = args.find((arg) => !arg.startsWith('-'))
+  const help = command === undefined ? 'megatorrent --help' : `megatorrent ${command} --help`
+  const text = error.message.replace(/^error: /, '').trim()
+  const message = text === '' || text === '(outputHelp)' ? 'no command given' : text
+  return usageError(`${message}; see "${help}"`)
+}
+
+interface Outcome {
+  exitCode: number
+}
+
+/** What a command does; a number it resolves with is the exit code. */
+type Run<A extends readonly unknown[]> = (context: CommandContext, ...args: A) => Promise<unknown>
+
+function createProgram(io: CliIo, outcome: Outcome): Command {
+  const program = new Command('megatorrent')
+    .description('Publish a folder under a key, follow it from anywhere: no server, no account, no name.')
+    .version(VERSION, '--version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .helpCommand(false)
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: () => {}, // told by runCli, in one line
+      getOutHelpWidth: () => io.stdout.columns ?? 100,
+    })
+    .option('--data-dir <dir>', 'data folder of the daemon')
+    .option('--rpc-url <url>', 'call the daemon there (with --rpc-token-file)')
+    .option('--rpc-token-file <file>', 'file with its token')
+    .option('--json', 'one JSON document on stdout')
+    .option('--quiet', 'no progress, no remarks')
+
+  /** Options are the last argument but one that commander passes, the command itself the last. */
+  const client = <A extends readonly unknown[]>(command: Command, run: Run<A>): Command =>
+    command.action(async (...passed: unknown[]) => {
+      const self = passed.pop() as Command
+      passed.pop()
+      const options = self.optsWithGlobals<SharedOptions>()
+      const context = createContext(io, options)
+      try {
+        const ended = await run(context, ...([...passed, options] as unknown as A))
+        if (typeof ended === 'number') outcome.exitCode = ended
+      } finally {
+        context.progress.end()
+      }
+    })
+  const waiting = (command: Command): Command =>
+    command.option('--timeout <seconds>', 'give up after so long (default: never)')
+
+  addServe(program, io, outcome)
+  addChannels(program, client)
+
+  client(
+    waiting(program.command('ingest'))
+      .description('cut and seal a file or folder, publish nothing')
+      .argument('<path>')
+      .option('--channel <name>', 'channel to seal it for (not needed when there is exactly one)'),
+    ingest,
+  )
+  client(
+    waiting(program.command('publish'))
+      .description('publish a file, a folder or an earlier ingest as the next release of a channel')
+      .argument('<path-or-ingest-id>')
+      .option('--channel <name>', 'channel to publish on (not needed when there is exactly one)')
+      .option('--title <title>', 'title of the release'),
+    publish,
+  )
+  client(
+    waiting(program.command('subscribe'))
+      .description('follow a link: fetch its newest release, and each one after it')
+      .argument('<uri>')
+      .option('--dir <dir>', 'where its files go')
+      .addOption(onlyOption())
+      .option('--wait', 'return when the newest release is complete'),
+    subscriptions.subscribe,
+  )
+  client(
+    program
+      .command('unsubscribe')
+      .description('stop following; files stay')
+      .argument('<uri-or-key>')
+      .option('--delete-files', 'delete the files that were fetched and not changed since'),
+    subscriptions.unsubscribe,
+  )
+  const listed = program.command('subscriptions').description('what is followed, and how far it is')
+  client(listed, subscriptions.listSubscriptions)
+  client(listed.command('show').description('one of them').argument('<key>'), subscriptions.showSubscription)
+  client(
+    waiting(program.command('get'))
+      .description('fetch the newest release of a link once')
+      .argument('<uri>')
+      .option('--dir <dir>', 'where its files go')
+      .addOption(onlyOption()),
+    subscriptions.get,
+  )
+  client(
+    waiting(program.command('ls')).description('files of the newest release of a link').argument('<uri>'),
+    subscriptions.listFiles,
+  )
+
+  client(program.command('status').description('what this node is and does'), node.status)
+  const peers = program.command('peers').description('peers of this node')
+  client(peers, node.listPeers)
+  client(peers.command('add').description('stay connected to a peer').argument('<address>'), node.addPeer)
+  client(peers.command('ban').description('refuse a node key').argument('<key>'), node.banPeer)
+  client(peers.command('unban').description('accept it again').argument('<key>'), node.unbanPeer)
+  client(
+    waiting(program.command('verify')).description('hash all held blobs, fetch bad ones again'),
+    node.verify,
+  )
+  client(waiting(program.command('health')).description('does the daemon answer?'), node.health)
+  client(waiting(program.command('stop')).description('stop the daemon'), node.stop)
+
+  program
+    .command('demo')
+    .description('publish, follow and update a folder on a private network of real processes')
+    .option('--keep', 'keep the files and say where they are')
+    .action(async (_options, self: Command) => {
+      outcome.exitCode = await runDemo(io, self.optsWithGlobals())
+    })
+  for (const name of LATER_COMMANDS) addLater(program, name)
+  return program
+}
+
+type ClientCommand = <A extends readonly unknown[]>(command: Command, run: Run<A>) => Command
+
+function addChannels(program: Command, client: ClientCommand): void {
+  const group = program.command('channel').description('identities to publish under')
+  client(
+    group
+      .command('create')
+      .description('make a new channel key')
+      .argument('<name>')
+      .option('--private', 'only who has the link can find or read it')
+      .option('--open', 'also findable by its public key alone, readable by anyone'),
+    channel.createChannel,
+  )
+  client(group.command('list').description('all channels whose keys are held'), channel.listChannels)
+  client(
+    group.command('show').description('one of them, with its link').argument('<name>'),
+    channel.showChannel,
+  )
+  client(
+    group.command('export').description('write the key to a new file').argument('<name>').argument('<file>'),
+    channel.exportChannel,
+  )
+  client(
+    group
+      .command('import')
+      .description('take a key from a file')
+      .argument('<file>')
+      .option('--name <name>', 'call it so here'),
+    channel.importChannel,
+  )
+  client(
+    group
+      .command('remove')
+      .description('forget the key for good')
+      .argument('<name>')
+      .option('--yes', 'yes, for good'),
+    channel.removeChannel,
+  )
+}
+
+function addServe(program: Command, io: CliIo, outcome: Outcome): void {
+  const serve = program.command('serve').description('run the daemon')
+  addSettingFlags(serve)
+  serve.action(async (_options, self: Command) => {
+    refuseClientOptions(self)
+    outcome.exitCode = await io.serve(flagsOf(self))
+  })
+
+  const config = program.command('config').description('settings of the daemon')
+  const show = config
+    .command('show')
+    .description('what serve would run with')
+    .option('--origin', 'say where each value came from')
+  addSettingFlags(show)
+  show.action(async (_options, self: Command) => {
+    refuseClientOptions(self)
+    await showConfig(io, flagsOf(self), self.optsWithGlobals())
+  })
+}
+
+/** Repeated, not variadic: what follows a glob may be the link. */
+function onlyOption(): Option {
+  return new Option('--only <glob>', 'only files whose whole path matches; may be repeated').argParser(
+    collect,
+  )
+}
+
+function collect(text: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), text]
+}
+
+interface SettingFlag {
+  readonly row: SettingRow
+  /** Null for what is not in this version. */
+  readonly defaultText: string | null
+}
+
+/** All flags of the schema but --data-dir, which every command has. */
+const SETTING_FLAGS: readonly SettingFlag[] = [
+  ...SETTING_STEMS.filter((stem) => stem !== 'dataDir').map((stem) => ({
+    row: SETTINGS[stem] as SettingRow,
+    defaultText: SETTINGS[stem].defaultText,
+  })),
+  ...LATER_SETTINGS.map((row) => ({ row, defaultText: null })),
+]
+
+function addSettingFlags(command: Command): void {
+  for (const { row, defaultText } of SETTING_FLAGS) {
+    const argument = row.argument === null ? '' : ` <${row.argument}>`
+    const isWorthTelling = defaultText !== null && row.argument !== null
+    const doc = isWorthTelling ? `${row.doc} (default: ${defaultText})` : row.doc
+    const option = new Option(`${flagOf(row.name)}${argument}`, doc)
+    if (row.isList) option.argParser(collect)
+    command.addOption(defaultText === null ? option.hideHelp() : option)
+  }
+}
+
+/** What was given on the command line, by names of settings. */
+function flagsOf(command: Command): Flags {
+  const flags = new Map<string, readonly string[] | true>()
+  const dataDir = command.optsWithGlobals<SharedOptions>().dataDir
+  if (dataDir !== undefined) flags.set('data-dir', [dataDir])
+  for (const option of command.options) {
+    const row = SETTING_FLAGS.find((candidate) => flagOf(candidate.row.name) === option.long)?.row
+    const attribute = option.attributeName()
+    if (row === undefined || command.getOptionValueSource(attribute) !== 'cli') continue
+    const value: unknown = command.getOptionValue(attribute)
+    if (row.argument === null) flags.set(row.name, true)
+    else flags.set(row.name, Array.isArray(value) ? value.map(String) : [String(value)])
+  }
+  return flags
+}
+
+function refuseClientOptions(command: Command): void {
+  const { rpcUrl, rpcTokenFile } = command.optsWithGlobals<SharedOptions>()
+  if (rpcUrl === undefined && rpcTokenFile === undefined) return
+  throw usageError(
+    `${command.name()} does not take --rpc-url and --rpc-token-file: they call a daemon that runs`,
+  )
+}
+
+function addLater(program: Command, name: string): void {
+  program
+    .command(name, { hidden: true })
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .helpOption(false)
+    .argument('[args...]')
+    .action(() => {
+      const message = `"${name}" is not in this version yet; see "megatorrent --help" for what is`
+      throw new CliError({ code: 'ERR_NOT_IN_VERSION', kind: 'usage', message })
+    })
+}
