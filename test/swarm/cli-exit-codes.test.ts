@@ -1,0 +1,189 @@
+/**
+ * What scripts see: exit codes, one line on stderr, one JSON document on stdout,
+ * from the real program against a real daemon. The numbers are in docs/INTERFACE.md.
+ */
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type CommandResult, runProgram, scrubbedEnvironment, TestNode } from './harness/test-node.ts'
+import { makeTree } from './harness/tree.ts'
+import { waitUntil } from './harness/wait.ts'
+
+let home = ''
+let node: TestNode
+
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), 'megatorrent-test-'))
+  node = await TestNode.start({ args: ['--no-dht'] })
+  await node.json(['channel', 'create', 'taken'])
+  await makeTree(node.path('source'), { seed: 1, smallFiles: 3 })
+  await mkdir(node.path('hostile'))
+  await writeFile(node.path('hostile/AUX.txt'), 'a name that another system cannot have')
+})
+
+afterAll(async () => {
+  await node?.dispose()
+  await rm(home, { recursive: true, force: true })
+})
+
+/** The program without a daemon, in an empty home. */
+function alone(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<CommandResult> {
+  return runProgram(args, { cwd: home, env: { ...scrubbedEnvironment(home), ...env } })
+}
+
+/** One line that says what happened, without a stack, and a stdout that scripts can trust. */
+function expectOneLine(result: CommandResult): void {
+  expect(result.stdout).toBe('')
+  expect(result.stderr.trimEnd().split('\n')).toHaveLength(1)
+  expect(result.stderr).toMatch(/^megatorrent: \S.{10,}/)
+  expect(result.stderr).not.toMatch(/\n\s+at |Error:/)
+}
+
+const UNUSED_LINK = `megatorrent://${'5f'.repeat(32)}`
+
+describe('without a daemon', () => {
+  it.each<[string, readonly string[], number]>([
+    ['--version is fine', ['--version'], 0],
+    ['--help is fine', ['--help'], 0],
+    ['help of a command is fine', ['publish', '--help'], 0],
+    ['config show is fine', ['config', 'show'], 0],
+  ])('%s', async (_name, args, exitCode) => {
+    const result = await alone(args)
+    expect(result).toMatchObject({ exitCode, stderr: '' })
+    expect(result.stdout.length).toBeGreaterThan(3)
+  })
+
+  it.each<[string, readonly string[], number]>([
+    ['status finds none', ['status'], 69],
+    ['publish finds none', ['publish', '.', '--channel', 'x'], 69],
+    ['health finds none', ['health'], 69],
+    ['an unknown command is wrong usage', ['frobnicate'], 64],
+    ['no command is wrong usage', [], 64],
+    ['an unknown option is wrong usage', ['status', '--frobnicate'], 64],
+    ['a missing argument is wrong usage', ['channel', 'create'], 64],
+    ['a command of a later version is refused', ['web'], 64],
+    ['safe mode is refused, not ignored', ['serve', '--proxy', 'socks5://127.0.0.1:9050'], 78],
+    ['a gateway is refused, not ignored', ['serve', '--gateway'], 78],
+    ['a value of the wrong kind is refused', ['serve', '--max-peers', 'many'], 78],
+    ['a combination that makes no sense is refused', ['serve', '--no-dht', '--dht-server'], 78],
+    ['a remote RPC is refused unless asked for', ['serve', '--rpc', '0.0.0.0:0'], 78],
+  ])('%s', async (_name, args, exitCode) => {
+    const result = await alone(args)
+    expect(result.exitCode).toBe(exitCode)
+    expectOneLine(result)
+  })
+
+  it('an unknown variable or key in the file is refused and named', async () => {
+    const unknown = await alone(['serve'], { MEGATORRENT_MAX_PERS: '3' })
+    expect(unknown.exitCode).toBe(78)
+    expect(unknown.stderr).toContain('MEGATORRENT_MAX_PERS')
+    const dataDir = join(home, 'wrong')
+    await mkdir(dataDir, { mode: 0o700 })
+    await writeFile(join(dataDir, 'config.toml'), 'max_pers = 3\n')
+    const wrong = await alone(['serve', '--data-dir', dataDir])
+    expect(wrong.exitCode).toBe(78)
+    expect(wrong.stderr).toMatch(/max_pers.*config\.toml|config\.toml.*max_pers/)
+  })
+
+  it('--json gives a document for errors too', async () => {
+    const result = await alone(['status', '--json'])
+    expect(result.exitCode).toBe(69)
+    expect(JSON.parse(result.stdout)).toMatchObject({
+      error: { code: 'ERR_NO_DAEMON', kind: 'no-daemon', message: expect.stringContaining('serve') },
+    })
+  })
+})
+
+describe('with a daemon', () => {
+  it.each<[string, () => readonly string[], number, string]>([
+    ['a name that is taken', () => ['channel', 'create', 'taken'], 64, 'usage'],
+    ['a name that cannot be one', () => ['channel', 'create', 'no blanks'], 64, 'usage'],
+    ['private and open at once', () => ['channel', 'create', 'x', '--private', '--open'], 64, 'usage'],
+    ['a channel that is not here', () => ['channel', 'show', 'absent'], 3, 'not-found'],
+    ['removal without --yes', () => ['channel', 'remove', 'taken'], 64, 'usage'],
+    ['a link that is none', () => ['subscribe', 'https://example.org/'], 64, 'usage'],
+    ['a link cut short', () => ['subscribe', UNUSED_LINK.slice(0, -1)], 64, 'usage'],
+    ['a channel that nobody has', () => ['get', UNUSED_LINK, '--timeout', '1'], 3, 'not-found'],
+    ['files of a channel that nobody has', () => ['ls', UNUSED_LINK, '--timeout', '1'], 3, 'not-found'],
+    ['what is not followed', () => ['unsubscribe', UNUSED_LINK], 3, 'not-found'],
+    ['a key that is not banned', () => ['peers', 'unban', '5f'.repeat(32)], 3, 'not-found'],
+    ['an address that is none', () => ['peers', 'add', 'nowhere'], 64, 'usage'],
+    ['a time-out that is none', () => ['ls', UNUSED_LINK, '--timeout', 'soon'], 64, 'usage'],
+    [
+      'a name that other systems cannot have',
+      () => ['ingest', node.path('hostile'), '--channel', 'taken'],
+      64,
+      'usage',
+    ],
+    [
+      'a release that nobody can confirm',
+      () => ['publish', node.path('source'), '--channel', 'taken', '--timeout', '1'],
+      2,
+      'timeout',
+    ],
+  ])('%s', async (_name, args, exitCode, kind) => {
+    const result = await node.cli([...args(), '--json'])
+    const shown = `${result.stdout}${result.stderr}`
+    expect(result.exitCode, shown).toBe(exitCode)
+    const document = JSON.parse(result.stdout) as { error: { code: string; kind: string; message: string } }
+    expect(document.error.kind, shown).toBe(kind)
+    expect(document.error.code).toMatch(/^ERR_[A-Z_]+$/)
+    expect(document.error.message).toMatch(/^\S.{5,}/)
+  })
+
+  it('what was published and not confirmed is there all the same', async () => {
+    const { sequence } = await node.json<{ sequence: number }>(['channel', 'show', 'taken'])
+    expect(sequence).toBe(1)
+  })
+
+  it('a key can be exported once, is for its user alone, and comes back as it was', async () => {
+    const file = node.path('key')
+    const before = await node.json<{ publicKey: string }>(['channel', 'export', 'taken', file])
+    expect((await stat(file)).mode & 0o777).toBe(0o600)
+    await node.json(['channel', 'export', 'taken', file], 64)
+    await node.json(['channel', 'remove', 'taken', '--yes'])
+    await node.json(['channel', 'show', 'taken'], 3)
+    const after = await node.json<{ publicKey: string; name: string }>(['channel', 'import', file])
+    expect(after).toMatchObject({ publicKey: before.publicKey, name: 'taken' })
+    // The same key again is fine.
+    expect(await node.json(['channel', 'import', file])).toMatchObject({ publicKey: before.publicKey })
+  })
+
+  it('a damaged store is told by verify, and mended by nobody who does not have the blob', async () => {
+    expect(await node.json(['verify'])).toMatchObject({ bad: 0, repaired: 0 })
+    expect((await node.cli(['verify', '--quiet'])).exitCode).toBe(0)
+  })
+
+  it('a second daemon on the same folder is refused', async () => {
+    const result = await alone([
+      'serve',
+      '--data-dir',
+      node.dataDir,
+      '--listen',
+      '127.0.0.1:0',
+      '--rpc',
+      '127.0.0.1:0',
+    ])
+    expect(result.exitCode).toBe(78)
+    expectOneLine(result)
+    expect((await node.cli(['health'])).exitCode).toBe(0)
+  })
+
+  it('files with secrets are for their user alone', async () => {
+    const mode = async (path: string): Promise<number> => (await stat(join(node.dataDir, path))).mode & 0o777
+    expect(await mode('.')).toBe(0o700)
+    expect(await mode('rpc.cookie')).toBe(0o600)
+    expect(await mode('keys')).toBe(0o700)
+  })
+
+  it('stop ends it clean, and then there is none', async () => {
+    const info = JSON.parse(await readFile(join(node.dataDir, 'daemon.json'), 'utf8')) as { pid: number }
+    expect(info.pid).toBe(node.pid)
+    expect((await node.cli(['stop'])).exitCode).toBe(0)
+    await waitUntil(async () => !(await node.isUp()), 10_000, 'the daemon has ended')
+    expect(existsSync(join(node.dataDir, 'daemon.json'))).toBe(false)
+    expect((await node.cli(['status'])).exitCode).toBe(69)
+  })
+})
