@@ -44,7 +44,7 @@ export function blindingFactor(
 /** The clamping of RFC 8032, section 5.1.5, and the bytes as a little-endian integer. Copies them. */
 export function clampScalar(bytes: Uint8Array): bigint {
   assertBytes(bytes, SCALAR_BYTES, 'bytes')
-  const clamped = bytes.slice()
+  const clamped = new Uint8Array(bytes)
   clamped[0] = (clamped[0] ?? 0) & 0xf8
   clamped[31] = ((clamped[31] ?? 0) & 0x7f) | 0x40
   return littleEndian(clamped)

@@ -55,7 +55,7 @@ export class CounterCipher {
     if (firstCounter < 0n || firstCounter > REKEY_COUNTER) {
       throw new RangeError('"firstCounter" expected 64 bits')
     }
-    this.#key = key.slice()
+    this.#key = new Uint8Array(key)
     this.#rekeyInterval = rekeyInterval === Number.POSITIVE_INFINITY ? 0n : BigInt(rekeyInterval)
     this.#counter = firstCounter
   }

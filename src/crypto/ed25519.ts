@@ -138,7 +138,7 @@ const SMALL_ORDER_Y: ReadonlySet<string> = new Set([
 
 /** Of an encoded point that is on the curve: is it the canonical encoding, and not of small order? */
 function isCanonicalLargeOrder(encoded: Uint8Array): boolean {
-  const y = encoded.slice()
+  const y = new Uint8Array(encoded)
   y[PUBLIC_KEY_BYTES - 1] = (y[PUBLIC_KEY_BYTES - 1] ?? 0) & ~SIGN_BIT
   return isBelow(y, FIELD_PRIME) && !SMALL_ORDER_Y.has(toHex(y))
 }

@@ -51,8 +51,8 @@ export function channelKeys(publicKey: Uint8Array, readKey: Uint8Array = PUBLIC_
   assertBytes(publicKey, PUBLIC_KEY_BYTES, 'publicKey')
   assertBytes(readKey, SECRET_BYTES, 'readKey')
   return {
-    publicKey: publicKey.slice(),
-    readKey: readKey.slice(),
+    publicKey: new Uint8Array(publicKey),
+    readKey: new Uint8Array(readKey),
     secret: channelSecret(publicKey, readKey),
   }
 }
@@ -62,7 +62,7 @@ export function publisherKeys(seed: Uint8Array, readKey: Uint8Array = PUBLIC_REA
   const expanded = expandSeed(seed)
   return {
     ...channelKeys(expanded.publicKey, readKey),
-    seed: seed.slice(),
+    seed: new Uint8Array(seed),
     expanded,
     signingKey: new SigningKey(seed),
     convergenceSecret: convergenceSecret(seed),

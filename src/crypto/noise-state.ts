@@ -78,7 +78,9 @@ export class SymmetricState {
   /** @returns the plaintext, or null if it does not open; the state is then of no more use. */
   decryptAndHash(sealed: Uint8Array): Uint8Array | null {
     const plaintext =
-      this.#key === null ? sealed.slice() : open(this.#key, counterNonce(this.#counter++), sealed, this.#hash)
+      this.#key === null
+        ? new Uint8Array(sealed)
+        : open(this.#key, counterNonce(this.#counter++), sealed, this.#hash)
     if (plaintext !== null) this.mixHash(sealed)
     return plaintext
   }

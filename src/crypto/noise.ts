@@ -200,7 +200,7 @@ export class HandshakeState {
     const take = (length: number): Uint8Array => {
       if (message.length - offset < length) throw failure('message is too short')
       offset += length
-      return message.slice(offset - length, offset)
+      return new Uint8Array(message.subarray(offset - length, offset))
     }
     for (const token of this.#tokens()) {
       if (token === 'e') {
@@ -296,12 +296,12 @@ export class PreparedPsk {
    * Try this key on a first message of XXpsk0.
    *
    * @param message - whole, of any length.
-   * @returns null if it does not open. Cost: about 15 us, and no public-key work.
+   * @returns null if it does not open. Cost: about 20 us, and no public-key work.
    */
   open(message: Uint8Array): FirstMessage | null {
     if (message.length < X25519_KEY_BYTES + TAG_BYTES || message.length > MAX_NOISE_MESSAGE_BYTES) return null
     const state = this.#state.clone()
-    const remoteEphemeral = message.slice(0, X25519_KEY_BYTES)
+    const remoteEphemeral = new Uint8Array(message.subarray(0, X25519_KEY_BYTES))
     mixEphemeral(state, remoteEphemeral, 'XXpsk0')
     const hash = state.hash
     const payload = state.decryptAndHash(message.subarray(X25519_KEY_BYTES))

@@ -64,5 +64,5 @@ function deriveInner(key: Uint8Array, nonce: Uint8Array): { key: Uint8Array; non
 
 // noble reads words in the byte order of the machine, so a copy of the bytes is what it wants.
 function wordsOf(bytes: Uint8Array): Uint32Array {
-  return new Uint32Array(bytes.slice().buffer)
+  return new Uint32Array(new Uint8Array(bytes).buffer)
 }

@@ -214,6 +214,18 @@ describe('PreparedPsk', () => {
     expect(new Set(hashes).size).toBe(2)
   })
 
+  it('gives a first message from which more than one answer can start', () => {
+    const initiator = start(true)
+    const first = new PreparedPsk(PROLOGUE, PSK).open(initiator.write(EMPTY_BYTES)) as FirstMessage
+    const [, responder] = [
+      HandshakeState.respond(first, localKeys()),
+      HandshakeState.respond(first, localKeys()),
+    ].map((state) => ({ state, answer: state.write(EMPTY_BYTES) }))
+    initiator.read(responder?.answer ?? EMPTY_BYTES)
+    responder?.state.read(initiator.write(EMPTY_BYTES))
+    expect(responder?.state.finished).toBe(true)
+  })
+
   it("does not keep the caller's key", () => {
     const psk = PSK.slice()
     const prepared = new PreparedPsk(PROLOGUE, psk)
