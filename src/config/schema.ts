@@ -1,10 +1,10 @@
 /**
  * The settings of `serve`: one row each.
  *
- * From these rows come the type Config, the flags of the command line, the
- * variables of the environment, the keys of config.toml, `--help`, `config show`
- * and config.sample.toml. A row has one name (`max-peers`); every other spelling
- * of it is derived here and nowhere else.
+ * From these rows come the type Config, the flags of the command line, the variables of the
+ * environment, the keys of config.toml, `--help`, `config show` and
+ * config.sample.toml. A row has one name (`max-peers`); every other spelling of
+ * it is derived below and nowhere else.
  *
  * Rows of LATER_SETTINGS are part of the contract but not of this version: they
  * are recognised, so that nobody believes to be protected by a flag that does
@@ -13,18 +13,20 @@
  * @module config/schema
  */
 import { join } from 'node:path'
-import { MegatorrentError } from '../base/errors.ts'
 import {
+  choice,
+  formatHostPort,
   type HostPort,
   parseBoolean,
+  parseBootstrap,
   parseExternalAddress,
   parseHostName,
   parseInteger,
   parseListenAddress,
+  parseMaxStore,
   parseOrigin,
   parsePath,
   parsePeerAddress,
-  parseRemoteAddress,
   parseSize,
 } from './values.ts'
 
@@ -127,42 +129,13 @@ function each<T>(parse: (text: string, context: SettingContext) => T): Setting<r
   return (texts, context) => texts.map((text) => parse(text, context))
 }
 
-function choice<T extends string>(...allowed: readonly T[]): (text: string) => T {
-  return (text) => {
-    const found = allowed.find((item) => item === text)
-    if (found !== undefined) return found
-    throw new MegatorrentError('ERR_CONFIG_VALUE', `expected one of ${allowed.join(', ')}`)
-  }
-}
-
 const identity = <T extends ShownValue>(value: T): T => value
-const showHostPort = ({ host, port }: HostPort): string =>
-  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
-const MIB = 1_048_576
 const GIB = 1_073_741_824
-/** Two blobs and a little: below this not even a manifest and one file fit. */
-const MIN_MAX_STORE = 2 * MIB + 65_536
 const PUBLIC_ROUTERS: readonly HostPort[] = [
   { host: 'router.bittorrent.com', port: 6881 },
   { host: 'router.utorrent.com', port: 6881 },
   { host: 'dht.transmissionbt.com', port: 6881 },
 ]
-
-/** `none` stands alone and makes the list empty. */
-function parseBootstrap(texts: readonly string[]): readonly HostPort[] {
-  if (!texts.includes('none')) return texts.map(parseRemoteAddress)
-  if (texts.length === 1) return []
-  throw new MegatorrentError('ERR_CONFIG_VALUE', 'expected "none" to stand alone, or addresses only')
-}
-
-function parseMaxStore(text: string): number {
-  const bytes = parseSize(text)
-  if (bytes >= MIN_MAX_STORE) return bytes
-  throw new MegatorrentError(
-    'ERR_CONFIG_VALUE',
-    `expected at least ${MIN_MAX_STORE} bytes (is a unit missing?)`,
-  )
-}
 
 export const SETTINGS: { readonly [K in keyof Config]: Setting<Config[K]> } = {
   dataDir: {
@@ -184,7 +157,7 @@ export const SETTINGS: { readonly [K in keyof Config]: Setting<Config[K]> } = {
     defaultText: '0.0.0.0:7117',
     fallback: () => ({ host: '0.0.0.0', port: 7117 }),
     parse: one(parseListenAddress),
-    show: showHostPort,
+    show: formatHostPort,
   },
   rpc: {
     ...ROW,
@@ -194,7 +167,7 @@ export const SETTINGS: { readonly [K in keyof Config]: Setting<Config[K]> } = {
     defaultText: '127.0.0.1:7118',
     fallback: () => ({ host: '127.0.0.1', port: 7118 }),
     parse: one(parseListenAddress),
-    show: showHostPort,
+    show: formatHostPort,
   },
   rpcHost: {
     ...ROW,
@@ -246,10 +219,10 @@ export const SETTINGS: { readonly [K in keyof Config]: Setting<Config[K]> } = {
     argument: 'HOST:PORT',
     isList: true,
     doc: 'a DHT node to start from; may be repeated; "none" makes an isolated first node',
-    defaultText: PUBLIC_ROUTERS.map(showHostPort).join(','),
+    defaultText: PUBLIC_ROUTERS.map(formatHostPort).join(','),
     fallback: () => PUBLIC_ROUTERS,
     parse: parseBootstrap,
-    show: (routers) => (routers.length === 0 ? ['none'] : routers.map(showHostPort)),
+    show: (routers) => (routers.length === 0 ? ['none'] : routers.map(formatHostPort)),
   },
   noDht: {
     ...ROW,
@@ -292,7 +265,7 @@ export const SETTINGS: { readonly [K in keyof Config]: Setting<Config[K]> } = {
     defaultText: 'none',
     fallback: () => null,
     parse: one(parseExternalAddress),
-    show: (value) => (value === null ? null : showHostPort(value)),
+    show: (value) => (value === null ? null : formatHostPort(value)),
   },
   downloadDir: {
     ...ROW,

@@ -210,3 +210,25 @@ export function parsePath(text: string, callerFolder: string): string {
   if (/^~(?:\/|$)/.test(text)) refuse('a path; ~ is expanded by the shell and not here')
   return isAbsolute(text) ? resolve(text) : resolve(callerFolder, text)
 }
+
+/** One of a few words. */
+export function choice<T extends string>(...allowed: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = allowed.find((item) => item === text)
+    return found ?? refuse(`one of ${allowed.join(', ')}`)
+  }
+}
+
+/** DHT nodes to start from; `none` stands alone and makes the list empty. */
+export function parseBootstrap(texts: readonly string[]): readonly HostPort[] {
+  if (!texts.includes('none')) return texts.map(parseRemoteAddress)
+  return texts.length === 1 ? [] : refuse('"none" to stand alone, or addresses only')
+}
+
+/** Two blobs and a little: below this not even a manifest and one file fit. */
+const MIN_MAX_STORE = 2_162_688
+
+export function parseMaxStore(text: string): number {
+  const bytes = parseSize(text)
+  return bytes >= MIN_MAX_STORE ? bytes : refuse(`at least ${MIN_MAX_STORE} bytes (is a unit missing?)`)
+}
