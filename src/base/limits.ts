@@ -207,9 +207,9 @@ export const SLOT_CHECK_MAX_MS = 5_400_000
 /** ms without a known refresh after which a held slot is put again: real nodes forget after 2 h. */
 export const SLOT_REFRESH_MS = 5_400_000
 /** ms, least random time between two looks at a slot of tomorrow while nobody reads it yet. */
-export const SLOT_AHEAD_MIN_MS = 7_200_000
+export const SLOT_AHEAD_MIN_MS = 10_800_000
 /** ms, longest random time between two looks at a slot of tomorrow while nobody reads it yet. */
-export const SLOT_AHEAD_MAX_MS = 14_400_000
+export const SLOT_AHEAD_MAX_MS = 18_000_000
 /** ms over which the slots of neighbouring days are spread after a release, so that nothing links them. */
 export const SLOT_SPREAD_MS = 21_600_000
 /** ms, least random time between two announcements of a topic. */
@@ -217,7 +217,7 @@ export const TOPIC_ANNOUNCE_MIN_MS = 1_200_000
 /** ms, longest random time between two announcements of a topic. Nodes forget peers after 30 to 45 minutes. */
 export const TOPIC_ANNOUNCE_MAX_MS = 1_800_000
 /** Blobs announced per hour, whatever is held: the rotation takes turns. Each costs about 12 KB. */
-export const BLOB_ANNOUNCES_PER_HOUR = 60
+export const BLOB_ANNOUNCES_PER_HOUR = 40
 /** Bytes a day that 100 followed channels may cost in DHT traffic: checked by a model. */
 export const DHT_IDLE_BYTES_PER_DAY = 300_000_000
 

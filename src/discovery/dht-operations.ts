@@ -10,11 +10,18 @@
  * @module discovery/dht-operations
  */
 import { assertBytes, equalBytes, toHex } from '../base/bytes.ts'
-import { DHT_MAX_PEERS_PER_LOOKUP, MAX_SLOT_CANDIDATES } from '../base/limits.ts'
+import { DHT_MAX_PEERS_PER_LOOKUP } from '../base/limits.ts'
 import { TOPIC_BYTES } from '../wire/constants.ts'
 import { formatIpv4 } from '../wire/ip.ts'
 import { isValidItem, itemTarget, type MutableItem } from '../wire/mutable-item.ts'
-import type { DhtAddress, DhtCandidate, DhtGetResult, DhtOptions, DhtPutResult } from './dht.ts'
+import type {
+  DhtAddress,
+  DhtCandidate,
+  DhtGetResult,
+  DhtOptions,
+  DhtPutResult,
+  DhtUpdateResult,
+} from './dht.ts'
 import type { DhtAnswer, DhtReply, DhtWalker, WalkAnswer, WalkResult } from './dht-walker.ts'
 
 /** KRPC error of a node whose seq is not below ours (BEP 44). */
@@ -42,37 +49,65 @@ export async function putMutable(
   item: MutableItem,
   options: DhtOptions = {},
 ): Promise<DhtPutResult> {
-  if (item.salt !== undefined && item.salt.length > 0) throw new TypeError('"item" expected no salt')
-  if (!isValidItem(item)) throw new TypeError('"item" expected a valid signature')
+  checkPuttable(item, item.publicKey)
+  const { put } = await updateMutable(walker, item.publicKey, () => item, options)
+  return put ?? NOTHING_PUT
+}
+
+export async function updateMutable(
+  walker: DhtWalker,
+  publicKey: Uint8Array,
+  decide: (read: DhtGetResult) => MutableItem | null,
+  options: DhtOptions = {},
+): Promise<DhtUpdateResult> {
   return walker.operation(options, async (signal, deadlineMs) => {
-    const { result, walk, held } = await readItem(walker, item.publicKey, signal, deadlineMs)
-    const highest = result.candidates[0]
-    if (highest !== undefined && highest.item.seq > item.seq) {
-      return { storedBy: 0, alreadyHeldBy: 0, asked: 0, newer: highest.item }
-    }
-    // Holders are written to as well: that renews the value at nodes which then forget it later.
-    const targets = walk.nearest.flatMap(({ node, reply }, index) =>
-      reply.token === null ? [] : [{ node, token: reply.token, held: held[index] ?? null }],
-    )
-    const answers = await walker.askAll(
-      targets.map((target) => target.node),
-      (index) => ({
-        method: 'put',
-        token: targets[index]?.token ?? new Uint8Array(0),
-        value: item.value,
-        mutable: { ...item, salt: null, cas: null },
-      }),
-      signal,
-      deadlineMs,
-    )
-    let storedBy = 0
-    let alreadyHeldBy = 0
-    for (const [index, answer] of answers.entries()) {
-      if (answer.kind === 'reply') storedBy++
-      else if (isStillHeld(answer, item, targets[index]?.held ?? null)) alreadyHeldBy++
-    }
-    return { storedBy, alreadyHeldBy, asked: targets.length, newer: null }
+    const read = await readItem(walker, publicKey, signal, deadlineMs)
+    const item = decide(read.result)
+    if (item === null) return { read: read.result, put: null }
+    checkPuttable(item, publicKey)
+    return { read: read.result, put: await writeItem(walker, item, read, signal, deadlineMs) }
   })
+}
+
+const NOTHING_PUT: DhtPutResult = { storedBy: 0, alreadyHeldBy: 0, asked: 0, newer: null }
+
+function checkPuttable(item: MutableItem, publicKey: Uint8Array): void {
+  if (item.salt !== undefined && item.salt.length > 0) throw new TypeError('"item" expected no salt')
+  if (!equalBytes(item.publicKey, publicKey)) throw new TypeError('"item" expected the key that was read')
+  if (!isValidItem(item)) throw new TypeError('"item" expected a valid signature')
+}
+
+async function writeItem(
+  walker: DhtWalker,
+  item: MutableItem,
+  { result, walk, held }: Read,
+  signal: AbortSignal,
+  deadlineMs: number,
+): Promise<DhtPutResult> {
+  const highest = result.candidates[0]
+  if (highest !== undefined && highest.item.seq > item.seq) return { ...NOTHING_PUT, newer: highest.item }
+  // Holders are written to as well: that renews the value at nodes which would forget it.
+  const targets = walk.nearest.flatMap(({ node, reply }, index) =>
+    reply.token === null ? [] : [{ node, token: reply.token, held: held[index] ?? null }],
+  )
+  const answers = await walker.askAll(
+    targets.map((target) => target.node),
+    (index) => ({
+      method: 'put',
+      token: targets[index]?.token ?? new Uint8Array(0),
+      value: item.value,
+      mutable: { ...item, salt: null, cas: null },
+    }),
+    signal,
+    deadlineMs,
+  )
+  let storedBy = 0
+  let alreadyHeldBy = 0
+  for (const [index, answer] of answers.entries()) {
+    if (answer.kind === 'reply') storedBy++
+    else if (isStillHeld(answer, item, targets[index]?.held ?? null)) alreadyHeldBy++
+  }
+  return { storedBy, alreadyHeldBy, asked: targets.length, newer: null }
 }
 
 /** A node refuses what it has: that counts, if it had shown this very value. */
@@ -154,14 +189,14 @@ async function readItem(
   deadlineMs: number,
 ): Promise<Read> {
   const target = itemTarget(publicKey)
-  // By seq, value and signature: each is verified once, however many nodes give it.
+  // By seq, value and signature: each is verified once, however many nodes give it. A node gives one at most.
   const verdicts = new Map<string, MutableItem | null>()
   const judge = (reply: DhtReply): MutableItem | null => {
     const item = itemOf(reply, publicKey)
     if (item === null) return null
     const key = `${item.seq} ${toHex(item.signature)} ${toHex(item.value)}`
     const known = verdicts.get(key)
-    if (known !== undefined || verdicts.size >= MAX_SLOT_CANDIDATES) return known ?? null
+    if (known !== undefined) return known
     const verdict = isValidItem(item) ? item : null
     verdicts.set(key, verdict)
     return verdict
@@ -175,13 +210,14 @@ async function readItem(
   )
   const held = walk.nearest.map(({ reply }) => judge(reply))
   const candidates: DhtCandidate[] = []
+  let refused = 0
   for (const item of verdicts.values()) {
-    if (item === null) continue
-    candidates.push({ item, holders: held.filter((other) => other === item).length })
+    if (item === null) refused++
+    else candidates.push({ item, holders: held.filter((other) => other === item).length })
   }
   candidates.sort((a, b) => b.item.seq - a.item.seq || b.holders - a.holders)
   const { asked, replied } = walk
-  return { result: { candidates, asked, replied, nearest: walk.nearest.length }, walk, held }
+  return { result: { candidates, refused, asked, replied, nearest: walk.nearest.length }, walk, held }
 }
 
 /** The item in a reply, if it has one of that key; not verified. Copies: a Buffer's own `slice` would be a view. */

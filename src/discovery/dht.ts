@@ -25,6 +25,8 @@ export interface DhtCandidate {
 export interface DhtGetResult {
   /** Every distinct value with a valid signature, highest seq first. */
   readonly candidates: readonly DhtCandidate[]
+  /** Distinct values whose signature is not valid. */
+  readonly refused: number
   /** Queries sent. */
   readonly asked: number
   /** Queries answered. */
@@ -42,6 +44,12 @@ export interface DhtPutResult {
   readonly asked: number
   /** A value with a higher seq that was met: then nothing was put. */
   readonly newer: MutableItem | null
+}
+
+export interface DhtUpdateResult {
+  readonly read: DhtGetResult
+  /** Null when nothing was to be put. */
+  readonly put: DhtPutResult | null
 }
 
 export interface DhtOptions {
@@ -71,6 +79,16 @@ export interface Dht {
    * @throws TypeError for an item whose signature does not verify.
    */
   putMutable(item: MutableItem, options?: DhtOptions): Promise<DhtPutResult>
+
+  /**
+   * Read, and then put what `decide` makes of it, null for nothing: one walk does both.
+   * What it returns is handled as by `putMutable`; what it throws is thrown.
+   */
+  updateMutable(
+    publicKey: Uint8Array,
+    decide: (read: DhtGetResult) => MutableItem | null,
+    options?: DhtOptions,
+  ): Promise<DhtUpdateResult>
 
   /** Tell the nearest nodes that we are a peer of `infohash` at `port`. Peers met on the way are given out. */
   announce(

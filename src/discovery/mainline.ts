@@ -39,8 +39,8 @@ import { verifySignature } from '../crypto/ed25519.ts'
 import { addressClass } from '../wire/address-class.ts'
 import { parseIpv4 } from '../wire/ip.ts'
 import type { MutableItem } from '../wire/mutable-item.ts'
-import type { Dht, DhtAddress, DhtGetResult, DhtOptions, DhtPutResult } from './dht.ts'
-import { announce, getMutable, lookup, putMutable } from './dht-operations.ts'
+import type { Dht, DhtAddress, DhtGetResult, DhtOptions, DhtPutResult, DhtUpdateResult } from './dht.ts'
+import { announce, getMutable, lookup, putMutable, updateMutable } from './dht-operations.ts'
 import { type DhtAnswer, type DhtNetwork, DhtWalker } from './dht-walker.ts'
 import type { KrpcArguments } from './krpc.ts'
 import { type KrpcCounters, KrpcGuard } from './krpc-guard.ts'
@@ -187,6 +187,15 @@ export class MainlineDht implements Dht {
   async putMutable(item: MutableItem, options?: DhtOptions): Promise<DhtPutResult> {
     await this.#hasNodes(options)
     return putMutable(this.#walker, item, options)
+  }
+
+  async updateMutable(
+    publicKey: Uint8Array,
+    decide: (read: DhtGetResult) => MutableItem | null,
+    options?: DhtOptions,
+  ): Promise<DhtUpdateResult> {
+    await this.#hasNodes(options)
+    return updateMutable(this.#walker, publicKey, decide, options)
   }
 
   async announce(

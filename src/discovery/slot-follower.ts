@@ -1,0 +1,308 @@
+/**
+ * Looks after the slots of one channel: each at times of its own, so that nothing links
+ * them (PROTOCOL_FINAL.md §5.2).
+ *
+ * A look reads the slot afresh, gives out what is newer, and puts the newest back when
+ * too few nodes hold it. A subscriber can put back only what the publisher signed, so it
+ * also looks at tomorrow's slots ahead, until it has seen them: then it can keep the
+ * channel findable for a day after the publisher has gone. The publisher signs what
+ * is missing; that is how tomorrow's slots come to be, and how it goes on after a restart.
+ *
+ * Never below the highest version known: a slot whose newest signature is older than the
+ * head that the node acts on is left alone.
+ *
+ * @module discovery/slot-follower
+ */
+import type { Clock, Timer } from '../base/clock.ts'
+import { errorMessage } from '../base/errors.ts'
+import { DHT_RETRY_MS } from '../base/limits.ts'
+import { type Log, short } from '../base/log.ts'
+import type { Semaphore } from '../base/queue.ts'
+import type { Random } from '../base/random.ts'
+import { dayOf } from '../crypto/key-schedule.ts'
+import { type Head, slotVersion, verifyHead } from '../wire/head.ts'
+import type { MutableItem } from '../wire/mutable-item.ts'
+import { buildOpenItem, buildSlot, rebuildSlot, type SlotPlace, slotKey } from '../wire/slot.ts'
+import type { Dht, DhtGetResult } from './dht.ts'
+import {
+  type FollowedChannel,
+  isSameItem,
+  recordOf,
+  type SlotRecord,
+  type SlotStore,
+  type SlotTiming,
+} from './slot-record.ts'
+import {
+  chooseHead,
+  daysToFollow,
+  needsPutBack,
+  newerHead,
+  OPEN_SLOT_DAY,
+  placesOfDay,
+  readingStartsMs,
+  readSlot,
+  type SlotPhase,
+  slotPhase,
+} from './slots.ts'
+
+export interface SlotFollowerOptions {
+  readonly dht: Dht
+  readonly store: SlotStore
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly timing: SlotTiming
+  /** Shared by all channels: how many looks run at a time. */
+  readonly places: Semaphore
+}
+
+/** One slot that is looked after. Times are monotonic. */
+interface Slot {
+  readonly place: SlotPlace
+  /** Computed when it is first needed: 1 ms each, and many channels start at once. */
+  key: Uint8Array | null
+  phase: SlotPhase
+  dueMs: number
+  refreshedMs: number
+  isRunning: boolean
+}
+
+/** The set of slots is looked over at least so often, ms: days change, and wall time may jump. */
+const LOOK_OVER_MS = 600_000
+
+/** Today's slots of a channel of ours are looked at so soon after a start, ms. */
+const URGENT_MS = 60_000
+
+export class SlotFollower {
+  readonly #channel: FollowedChannel
+  readonly #options: SlotFollowerOptions
+  readonly #slots = new Map<string, Slot>()
+  readonly #stopping = new AbortController()
+  readonly #running = new Set<Promise<void>>()
+  #timer: Timer | null = null
+
+  constructor(channel: FollowedChannel, options: SlotFollowerOptions) {
+    this.#channel = channel
+    this.#options = options
+  }
+
+  start(): void {
+    this.#wake()
+  }
+
+  /** Idempotent. Resolves when no look runs any more. */
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    this.#timer?.cancel()
+    await Promise.all(this.#running)
+  }
+
+  /** A release has just been put into today's slots: those are fresh, the others follow apart from each other. */
+  onPublished(): void {
+    const { clock } = this.#options
+    const nowMs = clock.monotonicMs()
+    const today = dayOf(clock.now())
+    for (const slot of this.#slots.values()) {
+      if (slot.place.day === today || slot.place.day === OPEN_SLOT_DAY) {
+        slot.refreshedMs = nowMs
+        slot.dueMs = nowMs + this.#nextDelayMs(slot.phase)
+      } else slot.dueMs = nowMs + this.#spreadMs(slot.place.day)
+    }
+    this.#schedule()
+  }
+
+  #wake(): void {
+    if (this.#stopping.signal.aborted) return
+    this.#lookOver()
+    const nowMs = this.#options.clock.monotonicMs()
+    for (const slot of this.#slots.values()) {
+      if (slot.dueMs > nowMs || slot.isRunning) continue
+      slot.isRunning = true
+      const look = this.#look(slot).finally(() => {
+        slot.isRunning = false
+        this.#running.delete(look)
+        this.#schedule()
+      })
+      this.#running.add(look)
+    }
+    this.#schedule()
+  }
+
+  #schedule(): void {
+    this.#timer?.cancel()
+    if (this.#stopping.signal.aborted) return
+    const nowMs = this.#options.clock.monotonicMs()
+    let delayMs = LOOK_OVER_MS
+    for (const slot of this.#slots.values()) {
+      if (!slot.isRunning) delayMs = Math.min(delayMs, slot.dueMs - nowMs)
+    }
+    this.#timer = this.#options.clock.setTimer(() => this.#wake(), Math.max(0, delayMs))
+  }
+
+  /** Take in the slots of days that have come, drop those that are over, and move on those that are read from now. */
+  #lookOver(): void {
+    const { clock, random, timing } = this.#options
+    const wallMs = clock.now()
+    const nowMs = clock.monotonicMs()
+    for (const [name, slot] of this.#slots) {
+      if (slot.place.day === OPEN_SLOT_DAY) continue
+      const phase = slotPhase(slot.place.day, wallMs)
+      if (phase === 'over') this.#slots.delete(name)
+      else if (phase === 'reading' && slot.phase === 'ahead') {
+        slot.dueMs = Math.min(slot.dueMs, nowMs + random.fraction() * timing.checkMinMs)
+      }
+      slot.phase = phase
+    }
+    const places = daysToFollow(wallMs).flatMap(placesOfDay)
+    if (this.#channel.isOpen === true) places.push({ day: OPEN_SLOT_DAY, replica: 0 })
+    for (const place of places) {
+      const name = `${place.day}/${place.replica}`
+      if (this.#slots.has(name)) continue
+      const isOpen = place.day === OPEN_SLOT_DAY
+      const phase = isOpen ? 'reading' : slotPhase(place.day, wallMs)
+      this.#slots.set(name, {
+        place,
+        key: null,
+        phase,
+        dueMs: nowMs + this.#firstDelayMs(place.day, phase),
+        refreshedMs: nowMs,
+        isRunning: false,
+      })
+    }
+  }
+
+  #firstDelayMs(day: number, phase: SlotPhase): number {
+    const { clock, random, timing } = this.#options
+    if (phase === 'ahead') return this.#isOurs ? this.#spreadMs(day) : random.fraction() * timing.aheadMaxMs
+    // Ours may have been forgotten while we were away. Today's are known to belong together, other days' are not.
+    const isUrgent = this.#isOurs && (day === dayOf(clock.now()) || day === OPEN_SLOT_DAY)
+    return random.fraction() * (isUrgent ? Math.min(URGENT_MS, timing.checkMinMs) : timing.checkMinMs)
+  }
+
+  #nextDelayMs(phase: SlotPhase): number {
+    const { random, timing } = this.#options
+    const [minMs, maxMs] =
+      phase === 'ahead' ? [timing.aheadMinMs, timing.aheadMaxMs] : [timing.checkMinMs, timing.checkMaxMs]
+    return minMs + random.fraction() * (maxMs - minMs)
+  }
+
+  /** A time of its own for a slot of a neighbouring day; before readers come, if they are not there yet. */
+  #spreadMs(day: number): number {
+    const { clock, random, timing } = this.#options
+    const untilReadMs = readingStartsMs(day) - clock.now()
+    const withinMs = untilReadMs > 0 ? Math.min(timing.spreadMs, untilReadMs) : timing.checkMinMs
+    return random.fraction() * withinMs
+  }
+
+  get #isOurs(): boolean {
+    return this.#channel.publisher !== undefined
+  }
+
+  async #look(slot: Slot): Promise<void> {
+    const { places, log, clock } = this.#options
+    let isReached = false
+    try {
+      await places.run(async () => {
+        if (this.#stopping.signal.aborted) return
+        isReached = this.#isIdle(slot) || (await this.#check(slot))
+      })
+    } catch (error) {
+      log.debug('look at a slot failed', {
+        channel: short(this.#channel.keys.publicKey),
+        error: errorMessage(error),
+      })
+    }
+    const delayMs = this.#nextDelayMs(slot.phase)
+    slot.dueMs = clock.monotonicMs() + (isReached ? delayMs : Math.min(delayMs, DHT_RETRY_MS))
+  }
+
+  /** A subscriber that has seen tomorrow's newest slot has nothing to do with it before it is read. */
+  #isIdle(slot: Slot): boolean {
+    const head = this.#channel.head()
+    if (slot.phase !== 'ahead' || this.#isOurs || head === null) return false
+    const saved = this.#savedHead(slot)
+    return saved !== null && slotVersion(saved.head) >= slotVersion(head)
+  }
+
+  /** @returns whether any node answered. */
+  async #check(slot: Slot): Promise<boolean> {
+    const { dht, clock } = this.#options
+    const decide = (read: DhtGetResult): MutableItem | null => {
+      this.#takeNews(slot, read)
+      return this.#itemToPutBack(slot, read)
+    }
+    const { read, put } = await dht.updateMutable(this.#keyOf(slot), decide, {
+      signal: this.#stopping.signal,
+    })
+    if (put !== null && put.storedBy + put.alreadyHeldBy > 0) slot.refreshedMs = clock.monotonicMs()
+    return read.replied > 0
+  }
+
+  #itemToPutBack(slot: Slot, read: DhtGetResult): MutableItem | null {
+    const { clock, random, timing } = this.#options
+    if (read.replied === 0) return null
+    const item = this.#itemToKeep(slot)
+    const highest = read.candidates[0]
+    if (item === null || (highest !== undefined && highest.item.seq > item.seq)) return null
+    const state = {
+      holders: read.candidates.find((candidate) => isSameItem(candidate.item, item))?.holders ?? 0,
+      nearest: read.nearest,
+      sinceRefreshMs: clock.monotonicMs() - slot.refreshedMs,
+      knownHolders: this.#channel.knownHolders(),
+    }
+    return needsPutBack(state, timing.refreshMs, random.fraction()) ? item : null
+  }
+
+  #keyOf(slot: Slot): Uint8Array {
+    const { keys } = this.#channel
+    const key = slot.key ?? (slot.place.day === OPEN_SLOT_DAY ? keys.publicKey : slotKey(keys, slot.place))
+    slot.key = key
+    return key
+  }
+
+  #savedHead(slot: Slot): { readonly record: SlotRecord; readonly head: Head } | null {
+    const record = this.#options.store.highest(this.#keyOf(slot))
+    return record === null ? null : { record, head: verifyHead(record.head, this.#channel.keys.publicKey) }
+  }
+
+  /** Save and give out what the slot says. The item of an open channel is ours, and is only kept up. */
+  #takeNews(slot: Slot, result: DhtGetResult): void {
+    if (slot.place.day === OPEN_SLOT_DAY) return
+    const { store, clock } = this.#options
+    const { keys } = this.#channel
+    const held = this.#channel.head()
+    const known = newerHead(held, this.#savedHead(slot)?.head ?? null)
+    const { newest, conflicts } = chooseHead(readSlot(keys, slot.place, result).found, known)
+    if (newest !== null) store.save(recordOf(keys, slot.place, newest.item, newest.head.bytes, clock.now()))
+    const isNews = newest !== null && (held === null || slotVersion(newest.head) > slotVersion(held))
+    if (isNews || conflicts.length > 0) this.#channel.onFound({ newest: isNews ? newest : null, conflicts })
+  }
+
+  /** The newest item of the slot that we can put, or null. Saved before it is returned. */
+  #itemToKeep(slot: Slot): MutableItem | null {
+    const head = this.#channel.head()
+    const saved = this.#savedHead(slot)
+    const isBehind = head !== null && (saved === null || slotVersion(head) > slotVersion(saved.head))
+    if (isBehind) return this.#sign(slot, head)
+    if (saved === null) return null
+    const { record } = saved
+    if (slot.place.day === OPEN_SLOT_DAY) {
+      return { publicKey: record.slotKey, seq: record.seq, value: record.head, signature: record.signature }
+    }
+    return { ...rebuildSlot(this.#channel.keys, slot.place, record.head), signature: record.signature }
+  }
+
+  /** Null for a channel of others: nobody but its publisher can sign its slots. */
+  #sign(slot: Slot, head: Head): MutableItem | null {
+    const { store, clock } = this.#options
+    const { keys, publisher } = this.#channel
+    if (publisher === undefined) return null
+    const { place } = slot
+    const item =
+      place.day === OPEN_SLOT_DAY
+        ? buildOpenItem(publisher, head.bytes)
+        : buildSlot(publisher, place, head.bytes)
+    store.save(recordOf(keys, place, item, head.bytes, clock.now()))
+    return item
+  }
+}
