@@ -25,8 +25,11 @@ function manualFaults(codes: Readonly<Record<string, string>>, manual: string): 
     }
     if (!new RegExp(`^- Kind: ${kind}\\b`, 'm').test(heading.body))
       faults.push(`${code} lacks "Kind: ${kind}"`)
-    for (const part of ['Cause', 'Remedy']) {
-      if (!new RegExp(`^- ${part}: \\S.{14,}`, 'm').test(heading.body))
+    for (const [part, least] of [
+      ['Cause', 14],
+      ['Remedy', 3],
+    ] as const) {
+      if (!new RegExp(`^- ${part}: \\S.{${least},}`, 'm').test(heading.body))
         faults.push(`${code} lacks its ${part}`)
     }
   }

@@ -85,6 +85,11 @@ describe('planted faults of the layer rule', () => {
     ['within a folder below', 'src/transport/nat/x.ts', "import { a } from '../tcp.ts'"],
     ['a client and its contract', 'src/cli/x.ts', "import type { A } from '../rpc/schema.ts'"],
     ['a client and the settings', 'src/cli/x.ts', "import { A } from '../config/schema.ts'"],
+    [
+      'a method called import',
+      'src/node/x.ts',
+      'class A {\n  import(f: F) {}\n  async import(f: F) {}\n}\na.import(f)',
+    ],
     ['bin and everything', 'bin/x.ts', "import { A } from '../src/node/node.ts'"],
     ['a package', 'src/crypto/x.ts', "import { ed25519 } from '@noble/curves/ed25519.js'"],
     ['in a comment', 'src/base/x.ts', "// import { a } from '../swarm/peer.ts'\nexport {}"],

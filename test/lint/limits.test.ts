@@ -39,7 +39,7 @@ function textOf(value: unknown): string {
 const UNIT_IN_NAME =
   /_(?:BYTES|MS|SECONDS|DAYS|HOURS|MINUTES|FRAMES|BITS|DEPTH|FACTOR|SHARE|RATIO|FRACTION|COUNT|PER_[A-Z_]+)(?:_|$)/
 const UNIT_IN_TEXT =
-  /\b(?:bytes?|[KMGT]i?B|ms|milliseconds?|seconds?|minutes?|hours?|days?|levels?|items?|files?|blobs?|peers?|connections?|sockets?|requests?|messages?|frames?|datagrams?|entries|entry|nodes?|keys?|channels?|threads?|workers?|attempts?|tries|addresses|address|names?|places?|slots?|ids?|jobs?|tokens?|values?|lines?|characters?|calls?|events?|times?|releases?|subscriptions?|queries|rows?|paths?|parts?|pieces?|windows?|heads?|ranges?|per|share|fraction|factor|ratio|of)\b/i
+  /\b(?:bytes?|[KMGT]i?B|ms|milliseconds?|seconds?|minutes?|hours?|days?|levels?|items?|files?|blobs?|peers?|connections?|sockets?|requests?|messages?|frames?|datagrams?|entries|entry|nodes?|keys?|channels?|threads?|workers?|attempts?|tries|addresses|address|names?|places?|slots?|ids?|jobs?|tokens?|values?|lines?|characters?|calls?|events?|times?|releases?|subscriptions?|queries|rows?|paths?|parts?|pieces?|windows?|heads?|ranges?|statements?|buffers?|bans?|looks?|walks?|callers?|tasks?|operations?|sources?|targets?|per|share|fraction|factor|ratio|of)\b/i
 
 /** Constants of the source without a comment, or whose comment and name give no unit. */
 function commentFaults(source: string): readonly string[] {

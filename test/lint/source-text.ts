@@ -85,7 +85,8 @@ export interface ImportOf {
 const STATIC = /(?:^|[\n;}])\s*(?:import|export)\b(?:[^'"`;()]*?\bfrom)?\s*(['"])([^'"\n]+)\1/g
 const DYNAMIC = /\b(?:import|require)\s*\(\s*(?:\/\*[^*]*\*\/)?\s*(['"`])([^'"`\n]+)\1/g
 const BY_URL = /\bnew\s+URL\s*\(\s*(['"`])(\.{1,2}\/[^'"`\n]+)\1\s*,\s*import\.meta\.url/g
-const TYPE_QUERY = /\bimport\s*\(\s*(?!['"`\s])/g
+// Not after a dot and not at the start of a line: there it is a method of that name.
+const COMPUTED = /(?<![.#\w]|^[ \t]*|^[ \t]*async[ \t]+)\bimport\s*\(\s*(?!['"`\s])/gm
 
 /** Every module that the text names. A computed `import(x)` is given as the specifier `*computed*`. */
 export function importsOf(text: string): readonly ImportOf[] {
@@ -101,7 +102,7 @@ export function importsOf(text: string): readonly ImportOf[] {
       found.push({ specifier: match[2] as string, line: lineAt(keyword) })
     }
   }
-  for (const match of scanned.codeOnly.matchAll(TYPE_QUERY)) {
+  for (const match of scanned.codeOnly.matchAll(COMPUTED)) {
     found.push({ specifier: '*computed*', line: lineAt(match.index) })
   }
   return found.sort((a, b) => a.line - b.line)
