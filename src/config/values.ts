@@ -50,15 +50,6 @@ export function parseRate(text: string): number {
   return parseSize(text.endsWith('/s') ? text.slice(0, -2) : text)
 }
 
-/** The shortest exact SIZE text of a number of bytes. */
-export function formatSize(bytes: number): string {
-  for (const unit of ['Ti', 'Gi', 'Mi', 'Ki', 'T', 'G', 'M', 'k']) {
-    const factor = UNITS.get(unit) ?? 1
-    if (bytes > 0 && bytes % factor === 0) return `${bytes / factor}${unit}B`
-  }
-  return String(bytes)
-}
-
 /** An integer in [min, max], decimal digits only. */
 export function parseInteger(text: string, min: number, max: number): number {
   const value = /^[0-9]{1,16}$/.test(text) ? Number(text) : Number.NaN
