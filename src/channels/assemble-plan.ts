@@ -32,8 +32,9 @@ export interface WrittenFile {
 /** A file of the release that the user wants. */
 export interface WantedFile {
   readonly path: string
-  readonly identity: string
   readonly size: number
+  /** Number of its entry in the manifest. */
+  readonly entry: number
 }
 
 export interface AssembleSnapshot {
@@ -41,6 +42,8 @@ export interface AssembleSnapshot {
   readonly files: readonly WantedFile[]
   /** Empty folders of the release that the selection asks for. */
   readonly emptyFolders: readonly string[]
+  /** What a file of the release is: asked for those that have a record. */
+  readonly identityOf: (file: WantedFile) => string
   /** Does the release have a file of this path, selected or not? */
   readonly isInRelease: (path: string) => boolean
   readonly written: ReadonlyMap<string, WrittenFile>
@@ -117,7 +120,10 @@ class Planner {
 
   plan(): AssemblePlan {
     const { files, emptyFolders, madeFolders, onDisk } = this.#in
-    for (const folder of emptyFolders) this.#needFolder(folder)
+    for (const folder of emptyFolders) {
+      for (const parent of parentsOf(folder)) this.#needFolder(parent)
+      this.#needFolder(folder)
+    }
     for (const file of files) {
       for (const parent of parentsOf(file.path)) this.#needFolder(parent)
     }
@@ -161,7 +167,7 @@ class Planner {
     if (node === null) {
       this.#write.push(file)
     } else if (record !== undefined && isUntouched(record, node)) {
-      if (record.identity === file.identity) this.#keep.push(file)
+      if (record.identity === this.#in.identityOf(file)) this.#keep.push(file)
       else this.#write.push(file)
     } else if (node.kind === 'folder' && this.#clearFolder(file.path)) {
       this.#write.push(file)

@@ -36,6 +36,9 @@ export interface FolderFs {
   freeBytes(path: string): Promise<number>
 }
 
+/** Mode of folders: open to all as far as the umask allows. */
+export const FOLDER_MODE = 0o777
+
 /** Readable by all as far as the umask allows, executable by nobody. */
 const FILE_MODE = 0o644
 const CREATE_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW

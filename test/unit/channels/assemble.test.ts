@@ -1,0 +1,372 @@
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { seededRandom } from '../../../src/base/random.ts'
+import { systemFolderFs } from '../../../src/channels/folder-fs.ts'
+import { removeWritten } from '../../../src/channels/unassemble.ts'
+import { CHUNK_BYTES } from '../../../src/wire/constants.ts'
+import { Bench, readTree } from './harness.ts'
+
+let bench: Bench
+const random = seededRandom(2)
+
+beforeEach(() => {
+  bench = new Bench()
+})
+
+afterEach(() => {
+  bench.close()
+})
+
+/** The target is the source, and holds nothing else. */
+function expectSame(): void {
+  expect(readTree(bench.directory)).toEqual(readTree(bench.source))
+}
+
+function target(path: string): string {
+  return join(bench.directory, path)
+}
+
+describe('assembly', () => {
+  it('a release lies in the folder byte for byte, whatever its files are called', async () => {
+    bench.put('empty', '')
+    bench.put('with blank', 'a')
+    bench.put('日本/é "quoted" \u{1F600}', 'b')
+    bench.put('n'.repeat(255), 'c')
+    bench.put(`${'d'.repeat(100)}/${'e'.repeat(100)}/${'f'.repeat(98)}`, 'deep')
+    bench.put('copy-1', 'same')
+    bench.put('copy-2', 'same')
+    bench.put('large', random.bytes(3 * CHUNK_BYTES + 77))
+    bench.put('sparse', new Uint8Array(4 * CHUNK_BYTES))
+    mkdirSync(join(bench.source, 'hollow/inner'), { recursive: true })
+    for (let n = 0; n < 300; n++) bench.put(`many/${n}`, random.bytes(5000))
+    const record = await bench.release()
+    const result = await bench.assemble(record)
+    expectSame()
+    expect(result).toEqual({ files: 309, bytes: record.bytes, written: 309, deleted: 0 })
+  })
+
+  it('files are readable and never executable, whatever they were', async () => {
+    bench.put('run.sh', '#!/bin/sh')
+    chmodSync(join(bench.source, 'run.sh'), 0o777)
+    const before = process.umask(0o022)
+    try {
+      await bench.assemble(await bench.release())
+    } finally {
+      process.umask(before)
+    }
+    expect(statSync(target('run.sh')).mode & 0o777).toBe(0o644)
+    expect(statSync(target('run.sh')).nlink).toBe(1)
+  })
+
+  it('an update writes what changed, keeps what did not, and deletes what was dropped', async () => {
+    bench.put('keep/a', 'stays')
+    bench.put('change', 'before')
+    bench.put('gone/deep/er', 'dropped')
+    mkdirSync(join(bench.source, 'hollow'))
+    await bench.assemble(await bench.release())
+    const kept = statSync(target('keep/a'))
+    bench.put('change', 'after!')
+    bench.put('new/file', 'new')
+    rmSync(join(bench.source, 'gone'), { recursive: true })
+    rmSync(join(bench.source, 'hollow'), { recursive: true })
+    const result = await bench.assemble(await bench.release())
+    expectSame()
+    expect([result.written, result.deleted]).toEqual([2, 1])
+    expect(statSync(target('keep/a')).ino).toBe(kept.ino)
+    expect(statSync(target('keep/a')).mtimeMs).toBe(kept.mtimeMs)
+  })
+
+  it('the same release again touches nothing', async () => {
+    bench.put('a', 'x')
+    const record = await bench.release()
+    await bench.assemble(record)
+    expect((await bench.assemble(record)).written).toBe(0)
+    const again = await bench.begin(record)
+    expect(again.missingBlobs).toEqual([])
+    await again.abort()
+    expectSame()
+  })
+
+  it('a file becomes a folder and a folder a file between releases', async () => {
+    bench.put('was-file', 'x')
+    bench.put('was-folder/inner/a', 'y')
+    bench.put('was-folder/b', 'z')
+    await bench.assemble(await bench.release())
+    rmSync(join(bench.source, 'was-file'))
+    rmSync(join(bench.source, 'was-folder'), { recursive: true })
+    bench.put('was-file/now/inside', 'x2')
+    bench.put('was-folder', 'y2')
+    await bench.assemble(await bench.release())
+    expectSame()
+    rmSync(join(bench.source, 'was-file'), { recursive: true })
+    mkdirSync(join(bench.source, 'was-file'))
+    await bench.assemble(await bench.release())
+    expectSame()
+  })
+
+  it('takes blobs in any order, one at a time, as a download brings them', async () => {
+    bench.put('large', random.bytes(3 * CHUNK_BYTES))
+    for (let n = 0; n < 40; n++) bench.put(`s/${n}`, random.bytes(60_000))
+    const record = await bench.release()
+    const assembly = await bench.begin(record)
+    const manifest = await bench.manifest(record)
+    const blobs = [...assembly.missingBlobs].reverse()
+    expect(blobs.length).toBe(record.blobs)
+    for (const blob of blobs) {
+      expect(assembly.isMissing(blob)).toBe(true)
+      const placement = await assembly.placementOf(blob)
+      expect(await bench.store.openTo(manifest.blobId(blob), placement!.key, placement!.pieces)).toBe(true)
+      assembly.markWritten(blob)
+      expect(assembly.isMissing(blob)).toBe(false)
+      expect(await assembly.placementOf(blob)).toBeNull()
+    }
+    await assembly.finish()
+    expectSame()
+  })
+
+  it('is not finished while blobs are missing, and says which are not held', async () => {
+    bench.put('a', 'x')
+    const record = await bench.release()
+    const manifest = await bench.manifest(record)
+    const assembly = await bench.begin(record)
+    const [blob] = assembly.missingBlobs
+    await bench.store.delete([manifest.blobId(blob!)])
+    await assembly.fillFromStore()
+    expect(await assembly.accept(blob!)).toBe(false)
+    await expect(assembly.finish()).rejects.toMatchObject({ code: 'ERR_BUG' })
+    await assembly.abort()
+    expect(readdirSync(bench.directory)).toEqual([])
+  })
+
+  it('only what the globs ask for is written, needed and deleted', async () => {
+    bench.put('docs/a.txt', 'a')
+    bench.put('docs/deep/b.txt', 'b')
+    bench.put('big.bin', random.bytes(2 * CHUNK_BYTES))
+    bench.put('docs/c.bin', 'c')
+    mkdirSync(join(bench.source, 'hollow'))
+    const record = await bench.release()
+    const assembly = await bench.begin(record, { onlyGlobs: ['docs/**/*.txt'] })
+    expect(assembly.missingBlobs.length).toBe(1)
+    await assembly.fillFromStore()
+    expect(await assembly.finish()).toMatchObject({ files: 2, bytes: 2 })
+    expect([...readTree(bench.directory).keys()].sort()).toEqual([
+      'docs',
+      'docs/a.txt',
+      'docs/deep',
+      'docs/deep/b.txt',
+    ])
+    // A narrower wish later leaves what the release still has.
+    await bench.assemble(record, { onlyGlobs: ['docs/*.txt'] })
+    expect(existsSync(target('docs/deep/b.txt'))).toBe(true)
+    rmSync(join(bench.source, 'docs/deep'), { recursive: true })
+    await bench.assemble(await bench.release(), { onlyGlobs: ['docs/*.txt'] })
+    expect(existsSync(target('docs/deep'))).toBe(false)
+  })
+
+  it('a file that the user deleted comes back', async () => {
+    bench.put('a', 'x')
+    const record = await bench.release()
+    await bench.assemble(record)
+    unlinkSync(target('a'))
+    await bench.assemble(record)
+    expectSame()
+  })
+
+  it('a claim of more bytes than the disk has is refused before anything is written', async () => {
+    bench.put('a', 'x')
+    const record = await bench.release()
+    const fs = { ...systemFolderFs, freeBytes: () => Promise.resolve(0) }
+    await expect(bench.begin(record, { fs })).rejects.toMatchObject({ code: 'ERR_DISK_FULL' })
+    const floor = { minFreeBytes: Number.MAX_SAFE_INTEGER }
+    await expect(bench.begin(record, floor)).rejects.toMatchObject({ code: 'ERR_DISK_FULL' })
+    expect(readdirSync(bench.directory)).toEqual([])
+  })
+
+  it('what an earlier run left in staging is removed; a folder of that name with other things is not', async () => {
+    bench.put('a', 'x')
+    const record = await bench.release()
+    mkdirSync(target('.megatorrent-0123456789abcdef'), { recursive: true })
+    writeFileSync(target('.megatorrent-0123456789abcdef/1z'), 'rest')
+    mkdirSync(target('.megatorrent-00000000000000aa'))
+    writeFileSync(target('.megatorrent-00000000000000aa/thesis.txt'), 'mine')
+    writeFileSync(target('.megatorrent-1'), 'mine')
+    await bench.assemble(record)
+    expect(readdirSync(bench.directory).sort()).toEqual([
+      '.megatorrent-00000000000000aa',
+      '.megatorrent-1',
+      'a',
+    ])
+  })
+
+  it('a release may itself hold a folder that is named like staging', async () => {
+    bench.put('.megatorrent-0123456789abcdef/1z', 'content')
+    const record = await bench.release()
+    await bench.assemble(record)
+    await bench.assemble(record)
+    expectSame()
+  })
+
+  it('an empty release empties the folder and keeps it', async () => {
+    bench.put('a/b', 'x')
+    await bench.assemble(await bench.release())
+    rmSync(join(bench.source, 'a'), { recursive: true })
+    await bench.assemble(await bench.release())
+    expect(readdirSync(bench.directory)).toEqual([])
+  })
+})
+
+describe('what is not ours', () => {
+  it.each([
+    ['a file', () => writeFileSync(target('a'), 'mine')],
+    ['an equal file', () => writeFileSync(target('a'), 'x')],
+    ['a folder', () => mkdirSync(target('a'))],
+    ['a symlink to a file outside', () => symlinkSync(join(bench.folder, 'canary'), target('a'))],
+    ['a dangling symlink', () => symlinkSync(join(bench.folder, 'absent'), target('a'))],
+  ])('%s in the way is left alone, and nothing else is written', async (_, plant) => {
+    bench.put('a', 'x')
+    bench.put('b', 'y')
+    writeFileSync(join(bench.folder, 'canary'), 'canary')
+    mkdirSync(bench.directory)
+    plant()
+    const before = readdirSync(bench.directory)
+    await expect(bench.assemble(await bench.release())).rejects.toMatchObject({
+      code: 'ERR_FOREIGN_FILE',
+      message: expect.stringContaining('"a"'),
+    })
+    expect(readdirSync(bench.directory)).toEqual(before)
+    expect(readFileSync(join(bench.folder, 'canary'), 'utf8')).toBe('canary')
+    expect(existsSync(join(bench.folder, 'absent'))).toBe(false)
+  })
+
+  it('a symlink in the place of a folder is not followed', async () => {
+    bench.put('folder/a', 'x')
+    mkdirSync(bench.directory)
+    mkdirSync(join(bench.folder, 'outside'))
+    symlinkSync('../outside', target('folder'))
+    await expect(bench.assemble(await bench.release())).rejects.toMatchObject({ code: 'ERR_FOREIGN_FILE' })
+    expect(readdirSync(join(bench.folder, 'outside'))).toEqual([])
+  })
+
+  it('a symlink planted between plan and commit is not followed either', async () => {
+    bench.put('folder/a', 'x')
+    const assembly = await bench.begin(await bench.release())
+    await assembly.fillFromStore()
+    mkdirSync(join(bench.folder, 'outside'))
+    symlinkSync('../outside', target('folder'))
+    await expect(assembly.finish()).rejects.toMatchObject({ code: 'ERR_FOREIGN_FILE' })
+    expect(readdirSync(join(bench.folder, 'outside'))).toEqual([])
+  })
+
+  it('a file that appears between plan and commit is not written over', async () => {
+    bench.put('a', 'x')
+    bench.put('b', 'y')
+    const record = await bench.release()
+    const assembly = await bench.begin(record)
+    await assembly.fillFromStore()
+    writeFileSync(target('b'), 'mine')
+    await expect(assembly.finish()).rejects.toMatchObject({ code: 'ERR_FOREIGN_FILE' })
+    expect(readFileSync(target('b'), 'utf8')).toBe('mine')
+    renameSync(target('b'), join(bench.folder, 'moved'))
+    await bench.assemble(record)
+    expectSame()
+  })
+
+  it('a file of ours that the user changed is not written over, and not deleted when it is dropped', async () => {
+    bench.put('a', 'one')
+    bench.put('b', 'stays')
+    await bench.assemble(await bench.release())
+    writeFileSync(target('a'), 'edited by hand')
+    bench.put('a', 'two')
+    await expect(bench.assemble(await bench.release())).rejects.toMatchObject({ code: 'ERR_FOREIGN_FILE' })
+    expect(readFileSync(target('a'), 'utf8')).toBe('edited by hand')
+    rmSync(join(bench.source, 'a'))
+    await bench.assemble(await bench.release())
+    expect(readFileSync(target('a'), 'utf8')).toBe('edited by hand')
+  })
+
+  it('a change that kept the size and set the time back is still seen', async () => {
+    bench.put('a', 'one')
+    const record = await bench.release()
+    await bench.assemble(record)
+    const { atimeMs, mtimeMs } = statSync(target('a'))
+    rmSync(target('a'))
+    writeFileSync(target('other'), 'takes the inode')
+    writeFileSync(target('a'), 'TWO')
+    utimesSync(target('a'), atimeMs / 1000, mtimeMs / 1000)
+    rmSync(target('other'))
+    await expect(bench.assemble(record)).rejects.toMatchObject({ code: 'ERR_FOREIGN_FILE' })
+  })
+
+  it('files of the user beside ours stay, and so do the folders that hold them', async () => {
+    bench.put('folder/a', 'x')
+    await bench.assemble(await bench.release())
+    writeFileSync(target('folder/mine'), 'mine')
+    rmSync(join(bench.source, 'folder'), { recursive: true })
+    await bench.assemble(await bench.release())
+    expect([...readTree(bench.directory).keys()]).toEqual(['folder', 'folder/mine'])
+    unlinkSync(target('folder/mine'))
+    await bench.assemble(await bench.release())
+    expect(readdirSync(bench.directory)).toEqual([])
+  })
+
+  it('a folder with foreign things in it does not make place for a file', async () => {
+    bench.put('folder/a', 'x')
+    await bench.assemble(await bench.release())
+    writeFileSync(target('folder/mine'), 'mine')
+    rmSync(join(bench.source, 'folder'), { recursive: true })
+    bench.put('folder', 'now a file')
+    await expect(bench.assemble(await bench.release())).rejects.toMatchObject({ code: 'ERR_FOREIGN_FILE' })
+    expect(readFileSync(target('folder/mine'), 'utf8')).toBe('mine')
+  })
+})
+
+describe('removing what was written', () => {
+  it('leaves nothing behind, not even the folder when we made it', async () => {
+    bench.put('a/b/c', 'x')
+    mkdirSync(join(bench.source, 'hollow'))
+    await bench.assemble(await bench.release())
+    expect(await removeWritten(bench.directory, bench.ledger)).toEqual({ deleted: 1, left: 0 })
+    expect(existsSync(bench.directory)).toBe(false)
+    expect((await bench.ledger.load()).files.size).toBe(0)
+    expect(await removeWritten(bench.directory, bench.ledger)).toEqual({ deleted: 0, left: 0 })
+  })
+
+  it('leaves what the user put there or changed, and a folder that was there before', async () => {
+    mkdirSync(bench.directory)
+    bench.put('a/ours', 'x')
+    bench.put('a/edited', 'y')
+    bench.put('b/ours', 'z')
+    await bench.assemble(await bench.release())
+    writeFileSync(target('a/edited'), 'by hand')
+    writeFileSync(target('mine'), 'mine')
+    expect(await removeWritten(bench.directory, bench.ledger)).toEqual({ deleted: 2, left: 1 })
+    expect([...readTree(bench.directory).keys()].sort()).toEqual(['a', 'a/edited', 'mine'])
+  })
+
+  it('does not go through a symlink that has taken the place of a folder', async () => {
+    bench.put('folder/a', 'x')
+    await bench.assemble(await bench.release())
+    mkdirSync(join(bench.folder, 'outside'))
+    renameSync(target('folder/a'), join(bench.folder, 'outside/a'))
+    rmSync(target('folder'), { recursive: true })
+    symlinkSync('../outside', target('folder'))
+    await removeWritten(bench.directory, bench.ledger)
+    expect(readdirSync(join(bench.folder, 'outside'))).toEqual(['a'])
+    expect(lstatSync(target('folder')).isSymbolicLink()).toBe(true)
+  })
+})

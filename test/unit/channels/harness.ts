@@ -1,0 +1,118 @@
+/** A publisher and a subscriber in one process: temp folders, a store in memory, a real database. */
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { systemClock } from '../../../src/base/clock.ts'
+import { silentLog } from '../../../src/base/log.ts'
+import { systemRandom } from '../../../src/base/random.ts'
+import { Assembly, type AssemblyOptions, type AssemblyResult } from '../../../src/channels/assemble.ts'
+import { type IngestDeps, type IngestRequest, ingest } from '../../../src/channels/ingest.ts'
+import type { IngestRecord } from '../../../src/channels/ingest-record.ts'
+import { loadManifest } from '../../../src/channels/manifest-loader.ts'
+import { WrittenLedger } from '../../../src/channels/written-ledger.ts'
+import { MemoryBlobStore } from '../../../src/storage/memory-blob-store.ts'
+import { openState, type State } from '../../../src/storage/state.ts'
+import type { Manifest } from '../../../src/wire/manifest.ts'
+
+export const PUBLIC_KEY = new Uint8Array(32).fill(7)
+export const SECRET = new Uint8Array(32).fill(9)
+
+export class Bench {
+  readonly folder = mkdtempSync(join(tmpdir(), 'megatorrent-channels-'))
+  readonly source = join(this.folder, 'source')
+  readonly directory = join(this.folder, 'target')
+  readonly store = new MemoryBlobStore()
+  readonly state: State = openState(join(this.folder, 'test.db'), null)
+  published: string | null = null
+
+  constructor() {
+    mkdirSync(this.source)
+  }
+
+  close(): void {
+    this.state.close()
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  get deps(): IngestDeps {
+    return { store: this.store, state: this.state, clock: systemClock, random: systemRandom, log: silentLog }
+  }
+
+  /** Write a file of the source folder. */
+  put(path: string, content: string | Uint8Array): void {
+    mkdirSync(dirname(join(this.source, path)), { recursive: true })
+    writeFileSync(join(this.source, path), content)
+  }
+
+  ingest(change: Partial<IngestRequest> = {}): Promise<IngestRecord> {
+    return ingest(this.deps, {
+      source: this.source,
+      publicKey: PUBLIC_KEY,
+      convergenceSecret: SECRET,
+      title: '',
+      publishedIngest: this.published,
+      ...change,
+    })
+  }
+
+  /** Ingest, and let it count as published. */
+  async release(change: Partial<IngestRequest> = {}): Promise<IngestRecord> {
+    const record = await this.ingest(change)
+    this.published = record.ingestId
+    return record
+  }
+
+  get ledger(): WrittenLedger {
+    return new WrittenLedger(this.state, PUBLIC_KEY)
+  }
+
+  /** Begin to put a release into the target folder. */
+  async begin(record: Pick<IngestRecord, 'root'>, change: Partial<AssemblyOptions> = {}): Promise<Assembly> {
+    return Assembly.begin({
+      directory: this.directory,
+      manifest: await this.manifest(record),
+      onlyGlobs: [],
+      ledger: this.ledger,
+      store: this.store,
+      minFreeBytes: 0,
+      random: systemRandom,
+      log: silentLog,
+      ...change,
+    })
+  }
+
+  /** Put a release into the target folder, from held blobs. */
+  async assemble(
+    record: Pick<IngestRecord, 'root'>,
+    change: Partial<AssemblyOptions> = {},
+  ): Promise<AssemblyResult> {
+    const assembly = await this.begin(record, change)
+    await assembly.fillFromStore()
+    return assembly.finish()
+  }
+
+  manifest(record: Pick<IngestRecord, 'root'>): Promise<Manifest> {
+    return loadManifest({ root: record.root, store: this.store, fetch: () => Promise.resolve() })
+  }
+}
+
+/** Every path below a folder: content of files as latin1, null for folders. */
+export function readTree(root: string): Map<string, string | null> {
+  const tree = new Map<string, string | null>()
+  for (const name of readdirSync(root, { recursive: true, encoding: 'utf8' }).sort()) {
+    const path = join(root, name)
+    tree.set(name, statSync(path).isDirectory() ? null : readFileSync(path, 'latin1'))
+  }
+  return tree
+}
+
+/** The content of a file of a release, from the blobs. */
+export async function readFileOf(bench: Bench, manifest: Manifest, path: string): Promise<Buffer> {
+  const parts: Uint8Array[] = []
+  for (const span of manifest.spans(manifest.indexOf(path))) {
+    const chunk = await bench.store.open(manifest.blobId(span.blob), manifest.blobKey(span.blob))
+    if (chunk === null) throw new Error('a blob is not held')
+    parts.push(chunk.subarray(span.offset, span.offset + span.length))
+  }
+  return Buffer.concat(parts)
+}
