@@ -109,11 +109,11 @@ export class FsBlobStore implements BlobStore {
    * hashed in the background (`recovered`).
    */
   static async open(init: FsBlobStoreInit): Promise<FsBlobStore> {
-    const complete = await prepareFolders(init.root)
-    await clearTemp(init.root)
+    const complete = prepareFolders(init.root)
+    clearTemp(init.root)
     const wasClean = init.tables.meta.remove(CLEAN_STOP)
     const trusted = wasClean && complete
-    const scan = trusted ? null : await scanStore(init.root, init.tables.blobs)
+    const scan = trusted ? null : scanStore(init.root, init.tables.blobs)
     const store = new FsBlobStore(init)
     if (scan !== null) store.#recovered = store.#adopt(scan.orphans, scan.droppedRows)
     return store
