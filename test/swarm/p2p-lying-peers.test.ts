@@ -1,0 +1,128 @@
+/**
+ * Peers that lie, and a second implementation that does not: the bare peer of the
+ * harness as reader and as source of a release (PROTOCOL_FINAL.md §4, §7).
+ */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, describe, expect, it } from 'vitest'
+import { BareChannel, networkHandshakeKey } from './harness/bare-crypto.ts'
+import { BareListener, dialBare, ipv4Address } from './harness/bare-peer.ts'
+import { type BareRelease, fetchRelease, type Serving, serveRelease } from './harness/bare-release.ts'
+import { TestNode } from './harness/test-node.ts'
+import { BIG_FILE, compareTrees, makeTree } from './harness/tree.ts'
+import { waitUntil } from './harness/wait.ts'
+
+const cleanUps: (() => Promise<unknown>)[] = []
+
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp()
+})
+
+async function start(name: string, args: readonly string[] = []): Promise<TestNode> {
+  const node = await TestNode.start({ name, args: ['--no-dht', ...args] })
+  cleanUps.push(() => node.dispose())
+  return node
+}
+
+const MIB = 1_048_576
+
+interface Published {
+  readonly publisher: TestNode
+  readonly source: string
+  readonly uri: string
+  readonly channel: BareChannel
+}
+
+/** A node with one release: small files and one of some MiB. */
+async function publish(bigBytes: number): Promise<Published> {
+  const publisher = await start('publisher')
+  const source = publisher.path('source')
+  await makeTree(source, { seed: 11, smallFiles: 30, bigBytes, awkward: true })
+  const { uri } = await publisher.json<{ uri: string }>(['channel', 'create', 'main', '--private'])
+  // Nobody else is there to confirm; the release is made all the same.
+  await publisher.json(['publish', source, '--channel', 'main', '--timeout', '1'], 2)
+  return { publisher, source, uri, channel: BareChannel.fromLink(uri) }
+}
+
+/** Fetch the whole release as the bare peer does: with the link alone. */
+async function fetchBare({ publisher, channel }: Published): Promise<BareRelease> {
+  const { host, port } = publisher.endpoint
+  const psk = channel.handshakeKey()
+  const connection = await dialBare(host, port, { psk, dialled: ipv4Address(host, port) })
+  try {
+    connection.sendHello([[channel, 0n]])
+    return await fetchRelease(connection, channel)
+  } finally {
+    connection.close()
+  }
+}
+
+describe('a release', () => {
+  it('is read by a second implementation, from the link and the document alone', async () => {
+    const published = await publish(3 * MIB + 17)
+    const release = await fetchBare(published)
+    expect(release.head).toMatchObject({ release: 1, slotVersion: 65_536n + BigInt(release.head.revision) })
+    for (const [path, content] of release.files) {
+      if (content !== null)
+        expect(content.equals(await readFile(join(published.source, path))), path).toBe(true)
+    }
+    expect(release.files.has(BIG_FILE)).toBe(true)
+    expect([...release.files].filter(([, content]) => content === null)).toHaveLength(1)
+    await published.publisher.stop()
+  })
+
+  it('is not given to who has not the link', async () => {
+    const { publisher, channel } = await publish(1000)
+    const { host, port } = publisher.endpoint
+    const stranger = await dialBare(host, port, { psk: networkHandshakeKey() })
+    cleanUps.push(async () => stranger.destroy())
+    stranger.sendHello()
+    // Even the right handle earns no head on a connection that showed no tag of the channel.
+    await expect(fetchRelease(stranger, channel)).rejects.toThrow(/no head/)
+    await publisher.stop()
+  })
+})
+
+describe('peers that lie about blobs', () => {
+  it('delay a reader and do not deceive it', async () => {
+    const published = await publish(12 * MIB)
+    const release = await fetchBare(published)
+    const behaviours: readonly Serving[] = ['junk', 'other', 'silent', 'missing']
+    const liars = await Promise.all(
+      behaviours.map(async (serving) => {
+        const counts = { requests: 0, blobsSent: 0 }
+        const listener = await BareListener.listen({
+          channels: [published.channel],
+          onConnection: async (connection) => {
+            await serveRelease(connection, published.channel, release, serving, counts)
+          },
+        })
+        cleanUps.push(() => listener.close())
+        return { serving, counts, listener }
+      }),
+    )
+    // The liars are there first: the honest peer comes when they have been asked.
+    const reader = await start(
+      'reader',
+      liars.flatMap(({ listener }) => ['--peer', listener.address]),
+    )
+    const target = reader.path('target')
+    await reader.json(['subscribe', published.uri, '--dir', target])
+    await waitUntil(
+      () => liars.every(({ counts }) => counts.requests > 0),
+      20_000,
+      () =>
+        `every liar is asked: ${JSON.stringify(liars.map(({ counts }) => counts))}\n${reader.stderrTail()}`,
+    )
+    await reader.json(['peers', 'add', published.publisher.peerAddress])
+    await reader.json(['subscribe', published.uri, '--dir', target, '--wait', '--timeout', '50'])
+    expect(await compareTrees(published.source, target)).toEqual([])
+
+    // A peer that sent one false blob is not asked for another: identities that are unknown have one request open.
+    for (const { serving, counts } of liars) {
+      if (serving === 'junk' || serving === 'other') expect(counts.blobsSent, serving).toBe(1)
+    }
+    await reader.stop()
+    await published.publisher.stop()
+  })
+})
