@@ -1,7 +1,9 @@
 /**
  * The harness itself: what other tests believe is tested here, without a daemon.
  */
+import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createConnection, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -15,6 +17,7 @@ import {
 } from './harness/bare-crypto.ts'
 import { BareListener, dialBare, firstMessage, probe } from './harness/bare-peer.ts'
 import { cpuSeconds, isRunning, openHandles, peakRssBytes, rssBytes } from './harness/memory.ts'
+import { Relay } from './harness/relay.ts'
 import { appendBytes, awkwardFiles, BIG_FILE, compareTrees, hashTree, makeTree } from './harness/tree.ts'
 import { holdsFor, waitUntil, within } from './harness/wait.ts'
 
@@ -205,5 +208,39 @@ describe('the bare peer', () => {
     connection.sendDamagedFrame()
     await waitUntil(() => listener.faults.length === 1, 5000, 'the listener refused the frame')
     expect(String(listener.faults[0])).toMatch(/does not open/)
+  })
+})
+
+describe('the relay', () => {
+  it('carries, counts, changes, holds back and cuts', async () => {
+    const echoed: Buffer[] = []
+    const listener = createServer((socket) => {
+      socket.on('data', (bytes) => socket.write(bytes)).on('error', () => socket.destroy())
+    })
+    listener.listen(0, '127.0.0.1')
+    await once(listener, 'listening')
+    cleanUps.push(() => new Promise((resolve) => listener.close(resolve)))
+    const relay = await Relay.open({
+      host: '127.0.0.1',
+      port: (listener.address() as AddressInfo).port,
+      change: (bytes, direction) => (direction === 'in' ? Buffer.from(bytes.map((byte) => byte ^ 1)) : bytes),
+    })
+    cleanUps.push(() => relay.close())
+    const socket = createConnection({ host: '127.0.0.1', port: relay.port })
+    socket.on('data', (bytes: Buffer) => echoed.push(bytes)).on('error', () => {})
+    socket.write(Buffer.of(2, 3))
+    await waitUntil(
+      () => Buffer.concat(echoed).equals(Buffer.of(3, 2)),
+      5000,
+      'the echo, changed on its way back',
+    )
+    expect([relay.total('out'), relay.total('in')]).toEqual([2, 2])
+    relay.hold()
+    socket.write(Buffer.of(4))
+    await holdsFor(() => Buffer.concat(echoed).length === 2, 100, 'nothing passes while it holds')
+    relay.release()
+    await waitUntil(() => Buffer.concat(echoed).length === 3, 5000, 'it goes on')
+    relay.cut()
+    await waitUntil(() => socket.destroyed, 5000, 'the connection is cut')
   })
 })
