@@ -37,6 +37,8 @@ export class ChannelSession {
   readonly #followed: Followed
   readonly #listeners = new Set<(head: Head) => void>()
   #newest: Head | null
+  /** The release that peers are told of. */
+  #served: { readonly head: Head; readonly manifest: Manifest } | null = null
   #closed = false
 
   constructor(keys: ChannelKeys, open: boolean, deps: SessionDeps) {
@@ -86,11 +88,15 @@ export class ChannelSession {
   accept(bytes: Uint8Array, carrier: HeadCarrier): HeadOutcome {
     const { head, outcome } = this.#deps.heads.accept(this.keys.publicKey, bytes, carrier)
     if (outcome === 'known') this.#deps.heads.seenAgain(head, this.keys.publicKey)
-    if (outcome !== 'newer' && outcome !== 'refreshed') return outcome
+    if (outcome === 'newer' || outcome === 'refreshed') this.adopt(head)
+    return outcome
+  }
+
+  /** Act on a head that is durable already: it is the newest from now on. */
+  adopt(head: Head): void {
     this.#newest = head
     this.#show(head)
     for (const listener of this.#listeners) listener(head)
-    return outcome
   }
 
   addPeers(addresses: readonly PeerAddress[], source: 'link' | 'user'): void {
@@ -108,7 +114,24 @@ export class ChannelSession {
     for (let index = 0; index < manifest.blobCount; index++) {
       if (this.#deps.store.has(manifest.blobId(index))) held.push(index)
     }
+    this.#served = { head, manifest }
     this.#deps.swarm.setInventory(this.#swarmChannel, releaseOf(head), held)
+  }
+
+  /**
+   * Fetch blobs of the release that is served again, those among `ids` that belong to it.
+   *
+   * @param ids - by hex. Resolves when they are held; rejects as `fetch`.
+   */
+  async refetch(ids: ReadonlyMap<string, Uint8Array>, signal: AbortSignal): Promise<void> {
+    const served = this.#served
+    if (served === null) return
+    const wants: Want[] = []
+    for (let index = 0; index < served.manifest.blobCount; index++) {
+      const id = ids.get(toHex(served.manifest.blobId(index)))
+      if (id !== undefined) wants.push({ index, id })
+    }
+    await this.fetch(served.head, wants, { signal, onStored: () => {} })
   }
 
   /** Begin with a release of which nothing but its head is known. */
@@ -185,6 +208,12 @@ export class ChannelSessions {
     if (known === undefined || --known.users > 0) return
     this.#open.delete(id)
     known.session.close()
+  }
+
+  /** Fetch blobs again from peers of whatever channel has them. Resolves when all came or the signal fired. */
+  async refetch(ids: ReadonlyMap<string, Uint8Array>, signal: AbortSignal): Promise<void> {
+    // Those that no channel has any more, or no peer gives, stay missing: the caller looks.
+    await Promise.allSettled([...this.#open.values()].map(({ session }) => session.refetch(ids, signal)))
   }
 
   closeAll(): void {

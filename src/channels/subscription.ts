@@ -1,0 +1,302 @@
+/**
+ * One subscription: follows a channel and keeps a folder equal to its newest
+ * release, whatever is interrupted.
+ *
+ * A loop with one task at a time: look for a head, fetch what is missing, put the
+ * files in place, wait for news. A newer release calls off the task for the one
+ * before it; blobs that are held by then stay held.
+ *
+ * @module channels/subscription
+ */
+import { type Clock, sleep } from '../base/clock.ts'
+import { errorMessage, isMegatorrentError } from '../base/errors.ts'
+import { FAILED_RETRY_MS, LOOK_FIRST_MS, LOOK_MAX_MS, STALLED_MS } from '../base/limits.ts'
+import { type Log, short } from '../base/log.ts'
+import type { BlobStore } from '../storage/blob-store.ts'
+import type { State } from '../storage/state.ts'
+import type { SubscriptionRow } from '../storage/tables/subscriptions-table.ts'
+import type { Want } from '../swarm/picker.ts'
+import { BLOB_ID_BYTES } from '../wire/constants.ts'
+import type { Head } from '../wire/head.ts'
+import type { Manifest } from '../wire/manifest.ts'
+import type { Assembly } from './assemble.ts'
+import { loadManifest } from './manifest-loader.ts'
+import type { ChannelSession } from './session.ts'
+
+export type SubscriptionPhase = 'resolving' | 'fetching' | 'complete' | 'stalled' | 'paused' | 'error'
+
+export interface SubscriptionDeps {
+  readonly state: State
+  readonly store: BlobStore
+  readonly clock: Clock
+  readonly log: Log
+  /** Makes the folder equal to a release (channels/assemble.ts). */
+  readonly assemble: (row: SubscriptionRow, manifest: Manifest) => Promise<Assembly>
+}
+
+/** What a user sees of a subscription. */
+export interface SubscriptionStatus {
+  readonly phase: SubscriptionPhase
+  readonly title: string | null
+  /** Number of the newest release known, 0 for none. */
+  readonly sequence: number
+  readonly files: number
+  readonly bytes: number
+  readonly blobsDone: number
+  readonly blobsTotal: number
+  readonly error: { readonly code: string; readonly message: string } | null
+}
+
+export class Subscription {
+  readonly session: ChannelSession
+  readonly #deps: SubscriptionDeps
+  #row: SubscriptionRow
+  #phase: SubscriptionPhase = 'resolving'
+  #error: { readonly code: string; readonly message: string } | null = null
+  #manifest: Manifest | null = null
+  #target: Head | null = null
+  #completeSequence: number
+  #blobsDone = 0
+  #blobsTotal = 0
+  #lastBlobMs: number
+  readonly #stopping = new AbortController()
+  /** Called off when a newer release is known, or all stops. */
+  #task = new AbortController()
+  #wake: () => void = () => {}
+  #running: Promise<void> = Promise.resolve()
+  readonly #watchers = new Set<() => void>()
+  readonly #stopHearing: () => void
+
+  constructor(row: SubscriptionRow, session: ChannelSession, deps: SubscriptionDeps) {
+    this.#row = row
+    this.session = session
+    this.#deps = deps
+    this.#completeSequence = row.completeSequence
+    this.#lastBlobMs = deps.clock.monotonicMs()
+    this.#stopHearing = session.onNews((head) => this.#onNews(head))
+  }
+
+  get row(): SubscriptionRow {
+    return this.#row
+  }
+
+  get status(): SubscriptionStatus {
+    const newest = this.session.newest
+    return {
+      phase: this.#shownPhase(),
+      title: this.#manifest?.title ?? this.#row.title,
+      sequence: newest?.releaseNumber ?? 0,
+      files: this.#manifest?.files ?? 0,
+      bytes: this.#manifest?.bytes ?? 0,
+      blobsDone: this.#blobsDone,
+      blobsTotal: this.#blobsTotal,
+      error: this.#error,
+    }
+  }
+
+  /** Is the newest release in place? */
+  get isComplete(): boolean {
+    const { newest } = this.session
+    return newest !== null && this.#completeSequence >= newest.releaseNumber
+  }
+
+  /** Is some blob of the newest release held? Tells "unfinished" from "timed out". */
+  get hasSome(): boolean {
+    return this.#blobsDone > 0
+  }
+
+  /** A `get` that somebody wants to follow now. */
+  keep(): void {
+    this.#row = { ...this.#row, kind: 'follow' }
+  }
+
+  start(): void {
+    this.#running = this.#run()
+  }
+
+  /** Hear of every change of `status`. @returns how to stop. */
+  watch(watcher: () => void): () => void {
+    this.#watchers.add(watcher)
+    return () => void this.#watchers.delete(watcher)
+  }
+
+  /** Resolves when no task runs any more. */
+  async stop(): Promise<void> {
+    this.#stopHearing()
+    this.#stopping.abort()
+    this.#task.abort()
+    this.#wake()
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    let lookDelayMs = LOOK_FIRST_MS
+    while (!this.#stopping.signal.aborted) {
+      const head = this.session.newest
+      if (head === null) {
+        this.#show('resolving', null)
+        await this.session.look(this.#stopping.signal)
+        if (this.session.newest === null) {
+          await this.#rest(lookDelayMs)
+          lookDelayMs = Math.min(lookDelayMs * 2, LOOK_MAX_MS)
+        }
+        continue
+      }
+      lookDelayMs = LOOK_FIRST_MS
+      if (this.#target?.bytes === head.bytes && this.isComplete) await this.#rest(LOOK_MAX_MS * 10)
+      else await this.#follow(head)
+    }
+  }
+
+  /** Bring the folder to this release. Never rejects: what goes wrong is shown and tried again. */
+  async #follow(head: Head): Promise<void> {
+    this.#task = new AbortController()
+    const { signal } = this.#task
+    if (this.#stopping.signal.aborted) return
+    this.#target = head
+    const looking = this.#lookWhileFetching(signal)
+    try {
+      await this.#fetchRelease(head, signal)
+    } catch (error) {
+      if (signal.aborted) return
+      await this.#failed(error)
+    } finally {
+      this.#task.abort()
+      await looking
+    }
+  }
+
+  async #fetchRelease(head: Head, signal: AbortSignal): Promise<void> {
+    this.#show('fetching', null)
+    this.session.begin(head)
+    const { store } = this.#deps
+    const manifest = await loadManifest({
+      root: head.root,
+      store,
+      signal,
+      fetch: (reference, number) => {
+        const want = { index: number, id: reference.slice(0, BLOB_ID_BYTES) }
+        return this.session.fetch(head, [want], { signal, onStored: () => this.#onBlob() })
+      },
+    })
+    this.#manifest = manifest
+    this.session.serve(head, manifest)
+    const assembly = await this.#deps.assemble(this.#row, manifest)
+    try {
+      await this.#fetchData(head, manifest, assembly, signal)
+      await assembly.finish()
+    } finally {
+      await assembly.close()
+    }
+    this.#completed(head, manifest)
+  }
+
+  /** Fetch what is not held; what is held, and what comes, is written to its files meanwhile. */
+  async #fetchData(head: Head, manifest: Manifest, assembly: Assembly, signal: AbortSignal): Promise<void> {
+    const { store } = this.#deps
+    const wants: Want[] = []
+    const held: number[] = []
+    for (const index of assembly.neededBlobs()) {
+      const id = manifest.blobId(index)
+      if (store.has(id)) held.push(index)
+      else wants.push({ index, id: id.slice() })
+    }
+    this.#blobsTotal = manifest.manifestBlobCount + held.length + wants.length
+    this.#blobsDone = manifest.manifestBlobCount + held.length
+    this.#notify()
+    const fetching = this.session.fetch(head, wants, {
+      signal,
+      onStored: ({ index }) => {
+        this.#onBlob()
+        assembly.accept(index)
+      },
+    })
+    for (const index of held) assembly.accept(index)
+    await fetching
+  }
+
+  #completed(head: Head, manifest: Manifest): void {
+    this.#completeSequence = head.releaseNumber
+    this.#blobsDone = this.#blobsTotal
+    this.#update({
+      completeSequence: head.releaseNumber,
+      title: manifest.title,
+      state: 'complete',
+      errorCode: null,
+      errorMessage: null,
+    })
+    this.#deps.log.info('release complete', {
+      channel: short(this.session.keys.publicKey),
+      sequence: head.releaseNumber,
+    })
+    this.#show('complete', null)
+  }
+
+  async #failed(error: unknown): Promise<void> {
+    const code = isMegatorrentError(error) ? error.code : 'ERR_BUG'
+    const message = errorMessage(error)
+    this.#deps.log.warn('release not complete', {
+      channel: short(this.session.keys.publicKey),
+      code,
+      why: message,
+    })
+    this.#update({ state: 'error', errorCode: code, errorMessage: message })
+    this.#show('error', { code, message })
+    await this.#rest(FAILED_RETRY_MS)
+  }
+
+  /** While blobs are missing, peers are looked for again and again, more and more seldom. */
+  async #lookWhileFetching(signal: AbortSignal): Promise<void> {
+    for (let delayMs = LOOK_FIRST_MS; !signal.aborted; delayMs = Math.min(delayMs * 2, LOOK_MAX_MS)) {
+      await this.session.look(signal)
+      await sleep(this.#deps.clock, delayMs, signal).catch(() => {}) // called off: the loop ends
+    }
+  }
+
+  #onNews(head: Head): void {
+    // A refresh names other addresses for the same content: nothing to fetch.
+    if (this.#target === null || head.releaseNumber > this.#target.releaseNumber) this.#task.abort()
+    this.#notify()
+    this.#wake()
+  }
+
+  #onBlob(): void {
+    this.#lastBlobMs = this.#deps.clock.monotonicMs()
+    this.#blobsDone++
+    this.#notify()
+  }
+
+  #shownPhase(): SubscriptionPhase {
+    const isQuiet = this.#deps.clock.monotonicMs() - this.#lastBlobMs > STALLED_MS
+    return this.#phase === 'fetching' && isQuiet ? 'stalled' : this.#phase
+  }
+
+  #show(phase: SubscriptionPhase, error: { readonly code: string; readonly message: string } | null): void {
+    if (phase === 'fetching' && this.#phase !== 'fetching') this.#lastBlobMs = this.#deps.clock.monotonicMs()
+    this.#phase = phase
+    this.#error = error
+    this.#notify()
+  }
+
+  #notify(): void {
+    for (const watcher of this.#watchers) watcher()
+  }
+
+  #update(change: Parameters<State['subscriptions']['update']>[1]): void {
+    this.#deps.state.subscriptions.update(this.#row.publicKey, change)
+    this.#row = { ...this.#row, ...change }
+  }
+
+  /** Wait, or until there is news. */
+  async #rest(delayMs: number): Promise<void> {
+    if (this.#stopping.signal.aborted) return
+    await new Promise<void>((resolve) => {
+      const timer = this.#deps.clock.setTimer(resolve, delayMs)
+      this.#wake = () => {
+        timer.cancel()
+        resolve()
+      }
+    })
+    this.#wake = () => {}
+  }
+}

@@ -1,0 +1,345 @@
+/**
+ * Channels of this node: keys, ingest and publish, as NodeApi names them.
+ *
+ * @module node/channels-api
+ */
+import { basename } from 'node:path'
+import { fromHex, toHex } from '../base/bytes.ts'
+import type { Clock } from '../base/clock.ts'
+import { errorMessage, isMegatorrentError, MegatorrentError } from '../base/errors.ts'
+import { PUBLISH_TIMEOUT_MS } from '../base/limits.ts'
+import type { Log } from '../base/log.ts'
+import type { Random } from '../base/random.ts'
+import { ingest } from '../channels/ingest.ts'
+import { type IngestRecord, loadIngest } from '../channels/ingest-record.ts'
+import { loadManifest } from '../channels/manifest-loader.ts'
+import type { Publisher, Release } from '../channels/publisher.ts'
+import type { ChannelSession, ChannelSessions } from '../channels/session.ts'
+import { PUBLIC_READ_KEY, type PublisherKeys, publisherKeys } from '../crypto/key-schedule.ts'
+import type { BlobStore } from '../storage/blob-store.ts'
+import type { Keystore } from '../storage/keystore.ts'
+import type { State } from '../storage/state.ts'
+import type { ChannelRow } from '../storage/tables/channels-table.ts'
+import type { PeerAddress } from '../wire/address.ts'
+import type { Head } from '../wire/head.ts'
+import { formatLink } from '../wire/uri.ts'
+import type {
+  CallOptions,
+  ChannelInfo,
+  CreateChannelParams,
+  IngestParams,
+  IngestResult,
+  PublishParams,
+  PublishResult,
+} from './api.ts'
+
+export interface ChannelsApiDeps {
+  readonly state: State
+  readonly store: BlobStore
+  readonly keystore: Keystore
+  readonly sessions: ChannelSessions
+  readonly publisher: Publisher
+  /** Addresses that a link names, so that a reader finds us at once. */
+  readonly linkPeers: () => readonly PeerAddress[]
+  /** Is there any way to put a slot? */
+  readonly canPut: boolean
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+/** A channel of ours that is looked after as long as we run. */
+interface OwnChannel {
+  readonly keys: PublisherKeys
+  readonly session: ChannelSession
+}
+
+/** Marks a channel whose numbers may go on elsewhere: look before the first release here. */
+const importedMark = (publicKey: Uint8Array): string => `channel.imported.${toHex(publicKey)}`
+
+export class ChannelsApi {
+  readonly #deps: ChannelsApiDeps
+  readonly #own = new Map<string, OwnChannel>()
+  readonly #stopping = new AbortController()
+  readonly #background = new Set<Promise<void>>()
+
+  constructor(deps: ChannelsApiDeps) {
+    this.#deps = deps
+  }
+
+  /** Look after all channels of ours, and go on with puts that a stop interrupted. */
+  start(): void {
+    for (const row of this.#deps.state.channels.list()) this.#open(row)
+    for (const put of this.#deps.state.pendingPuts.list()) {
+      const row = this.#deps.state.channels.get(put.publicKey)
+      const own = this.#own.get(toHex(put.publicKey))
+      if (row === null || own === undefined || own.session.newest?.releaseNumber !== put.sequence) {
+        this.#deps.state.pendingPuts.remove(put.publicKey, put.sequence)
+      } else this.#putInBackground(own, row.open, own.session.newest)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#stopping.abort()
+    await Promise.all(this.#background)
+  }
+
+  /** Keys of a channel of ours: what the discovery signs slots with. */
+  keysOf(publicKey: Uint8Array): PublisherKeys | null {
+    const known = this.#own.get(toHex(publicKey))
+    if (known !== undefined) return known.keys
+    const record = this.#deps.keystore.get(publicKey)
+    return record === null ? null : publisherKeys(record.seed, record.readKey)
+  }
+
+  async create(params: CreateChannelParams): Promise<ChannelInfo> {
+    const { keystore, state, clock } = this.#deps
+    if (params.private && params.open) {
+      throw new MegatorrentError('ERR_USAGE', 'a channel is private or open, not both: leave one out')
+    }
+    if (state.channels.byName(params.name) !== null) {
+      throw new MegatorrentError('ERR_CHANNEL_NAME_TAKEN', 'there is a channel of that name: choose another')
+    }
+    const { publicKey } = keystore.create(params)
+    const row: ChannelRow = { ...NEW_CHANNEL, ...params, publicKey, createdAt: clock.now() }
+    state.channels.add(row)
+    this.#open(row)
+    return this.#info(row)
+  }
+
+  list(): ChannelInfo[] {
+    return this.#deps.state.channels.list().map((row) => this.#info(row))
+  }
+
+  show(channel: string): ChannelInfo {
+    return this.#info(this.#find(channel))
+  }
+
+  export(channel: string, file: string): ChannelInfo {
+    const row = this.#find(channel)
+    if (!this.#deps.keystore.exportKey(row.publicKey, file)) throw notFound()
+    return this.#info(row)
+  }
+
+  import(file: string, name: string | null): ChannelInfo {
+    const { keystore, state, clock } = this.#deps
+    const key = keystore.importKey(file, name)
+    const known = state.channels.get(key.publicKey)
+    if (known !== null) return this.#info(known)
+    if (state.channels.byName(key.name) !== null) {
+      keystore.remove(key.publicKey)
+      throw new MegatorrentError('ERR_CHANNEL_NAME_TAKEN', 'there is a channel of that name: choose another')
+    }
+    const row: ChannelRow = {
+      ...NEW_CHANNEL,
+      publicKey: key.publicKey,
+      name: key.name,
+      private: toHex(key.readKey) !== toHex(PUBLIC_READ_KEY),
+      open: key.open,
+      createdAt: clock.now(),
+    }
+    state.database.transaction(() => {
+      state.channels.add(row)
+      state.meta.set(importedMark(row.publicKey), 1)
+    })
+    this.#open(row)
+    return this.#info(row)
+  }
+
+  remove(channel: string): ChannelInfo {
+    const { state, keystore, sessions } = this.#deps
+    const row = this.#find(channel)
+    const info = this.#info(row)
+    const own = this.#own.get(info.publicKey)
+    if (own !== undefined) sessions.release(own.session)
+    this.#own.delete(info.publicKey)
+    state.database.transaction(() => {
+      state.channels.remove(row.publicKey)
+      state.pieces.removeChannel(row.publicKey)
+      state.meta.remove(importedMark(row.publicKey))
+      for (const put of state.pendingPuts.list()) {
+        if (toHex(put.publicKey) === info.publicKey) state.pendingPuts.remove(put.publicKey, put.sequence)
+      }
+    })
+    keystore.remove(row.publicKey)
+    return info
+  }
+
+  async ingest(params: IngestParams, options: CallOptions): Promise<IngestResult> {
+    const row = this.#choose(params.channel)
+    const record = await this.#ingest(row, params.path, basename(params.path), options)
+    const { ingestId, files, bytes, blobs, newBlobs, skipped } = record
+    return { ingestId, publicKey: toHex(row.publicKey), files, bytes, blobs, newBlobs, skipped }
+  }
+
+  async publish(params: PublishParams, options: CallOptions): Promise<PublishResult> {
+    const row = this.#choose(params.channel)
+    const own = this.#ownOf(row)
+    if (this.#deps.state.meta.get(importedMark(row.publicKey)) !== null)
+      await this.#lookFirst(own, options.signal)
+    const record = await this.#recordOf(row, params, options)
+    const request = { keys: own.keys, open: row.open, session: own.session, record, title: params.title }
+    const release = await this.#deps.publisher.release(request)
+    options.onProgress({ phase: 'putting', done: 0, total: null, unit: 'nodes' })
+    const put = await this.#putNow(own, row.open, release, params.timeoutMs, options.signal)
+    return {
+      uri: this.#link(row),
+      publicKey: toHex(row.publicKey),
+      sequence: release.head.releaseNumber,
+      files: record.files,
+      bytes: record.bytes,
+      blobs: record.blobs,
+      newBlobs: record.newBlobs,
+      manifestBlobs: record.manifestBlobs,
+      storedBy: put.storedBy,
+      unchanged: release.unchanged,
+      skipped: record.skipped,
+      pending: put.pending,
+    }
+  }
+
+  /** Look after a channel: join its swarm, and serve what we hold of its newest release. */
+  #open(row: ChannelRow): void {
+    const { keystore, sessions, log } = this.#deps
+    const record = keystore.get(row.publicKey)
+    if (record === null) {
+      log.error('the key file of a channel is missing: it cannot be published until it is imported again')
+      return
+    }
+    const keys = publisherKeys(record.seed, record.readKey)
+    // Before the session: it asks for our keys when it begins to follow the slots.
+    const own: OwnChannel = { keys, session: sessions.acquire(keys, row.open) }
+    this.#own.set(toHex(row.publicKey), own)
+    const { newest } = own.session
+    if (newest !== null) this.#inBackground(this.#serve(own.session, newest))
+  }
+
+  async #serve(session: ChannelSession, head: Head): Promise<void> {
+    const { store } = this.#deps
+    const manifest = await loadManifest({
+      root: head.root,
+      store,
+      fetch: () => Promise.reject(new MegatorrentError('ERR_NOT_FOUND', 'our own manifest is not held')),
+    })
+    if (session.newest === head) session.serve(head, manifest)
+  }
+
+  async #recordOf(row: ChannelRow, params: PublishParams, options: CallOptions): Promise<IngestRecord> {
+    const { source } = params
+    if ('path' in source)
+      return this.#ingest(row, source.path, params.title ?? basename(source.path), options)
+    const record = loadIngest(this.#deps.state.ingests, source.ingestId)
+    if (record === null) throw new MegatorrentError('ERR_NOT_FOUND', 'there is no such ingest: ingest again')
+    if (toHex(record.publicKey) !== toHex(row.publicKey)) {
+      throw new MegatorrentError('ERR_USAGE', 'that ingest was made for another channel')
+    }
+    return record
+  }
+
+  #ingest(row: ChannelRow, source: string, title: string, options: CallOptions): Promise<IngestRecord> {
+    const { keys } = this.#ownOf(row)
+    return ingest(this.#deps, {
+      source,
+      publicKey: row.publicKey,
+      convergenceSecret: keys.convergenceSecret,
+      title,
+      publishedIngest: this.#deps.state.channels.get(row.publicKey)?.publishedIngest ?? null,
+      onProgress: ({ bytesDone, bytesTotal }) => {
+        options.onProgress({ phase: 'sealing', done: bytesDone, total: bytesTotal, unit: 'bytes' })
+      },
+      signal: options.signal,
+    })
+  }
+
+  /** An imported channel may have releases that this node has not seen: find the newest before a number is given. */
+  async #lookFirst(own: OwnChannel, signal: AbortSignal): Promise<void> {
+    await own.session.look(signal)
+    if (own.session.newest !== null) this.#deps.state.meta.remove(importedMark(own.keys.publicKey))
+  }
+
+  async #putNow(
+    own: OwnChannel,
+    open: boolean,
+    release: Release,
+    timeoutMs: number | null,
+    signal: AbortSignal,
+  ): Promise<{ storedBy: number; pending: PublishResult['pending'] }> {
+    if (!this.#deps.canPut) {
+      const message = 'this node has neither a DHT nor gateways: peers hear of the release, nobody else'
+      return { storedBy: 0, pending: { code: 'ERR_NO_CARRIER', message } }
+    }
+    const deadline = AbortSignal.timeout(timeoutMs ?? PUBLISH_TIMEOUT_MS)
+    try {
+      const both = AbortSignal.any([deadline, signal, this.#stopping.signal])
+      const storedBy = await this.#deps.publisher.put(own.keys, open, release.head, both)
+      if (storedBy > 0) return { storedBy, pending: null }
+    } catch (error) {
+      if (!isMegatorrentError(error)) throw error
+      return { storedBy: 0, pending: { code: error.code, message: errorMessage(error) } }
+    }
+    this.#putInBackground(own, open, release.head)
+    const message = 'no other node has confirmed the release yet: it is kept and put again until one does'
+    return { storedBy: 0, pending: { code: 'ERR_TIMEOUT', message } }
+  }
+
+  #putInBackground(own: OwnChannel, open: boolean, head: Head): void {
+    this.#inBackground(this.#deps.publisher.put(own.keys, open, head, this.#stopping.signal).then(() => {}))
+  }
+
+  #inBackground(work: Promise<void>): void {
+    const tracked = work
+      .catch((error: unknown) =>
+        this.#deps.log.warn('work on a channel failed', { why: errorMessage(error) }),
+      )
+      .finally(() => void this.#background.delete(tracked))
+    this.#background.add(tracked)
+  }
+
+  #ownOf(row: ChannelRow): OwnChannel {
+    const own = this.#own.get(toHex(row.publicKey))
+    if (own === undefined) throw new MegatorrentError('ERR_KEY_MISSING', 'the key of this channel is missing')
+    return own
+  }
+
+  #find(channel: string): ChannelRow {
+    const { channels } = this.#deps.state
+    const key = fromHex(channel, 32)
+    const row = channels.byName(channel) ?? (key === null ? null : channels.get(key))
+    if (row === null) throw notFound()
+    return row
+  }
+
+  /** The channel that was named, or the only one there is. */
+  #choose(channel: string | null): ChannelRow {
+    if (channel !== null) return this.#find(channel)
+    const [only, ...others] = this.#deps.state.channels.list()
+    if (only !== undefined && others.length === 0) return only
+    const text =
+      only === undefined ? 'there is no channel yet: make one first' : 'there are several channels: name one'
+    throw new MegatorrentError('ERR_USAGE', text)
+  }
+
+  #info(row: ChannelRow): ChannelInfo {
+    const { name, open, publicKey } = row
+    const newest = this.#own.get(toHex(publicKey))?.session.newest ?? null
+    return {
+      name,
+      publicKey: toHex(publicKey),
+      uri: this.#link(row),
+      private: row.private,
+      open,
+      sequence: newest?.releaseNumber ?? row.sequence,
+    }
+  }
+
+  #link(row: ChannelRow): string {
+    const readKey = row.private ? (this.#deps.keystore.get(row.publicKey)?.readKey ?? null) : null
+    return formatLink({ publicKey: row.publicKey, readKey, peers: this.#deps.linkPeers(), gateways: [] })
+  }
+}
+
+const NEW_CHANNEL = { sequence: 0, revision: 0, publishedIngest: null } as const
+
+function notFound(): MegatorrentError {
+  return new MegatorrentError('ERR_NOT_FOUND', 'there is no such channel on this node')
+}

@@ -1,0 +1,120 @@
+/**
+ * NodeApi over the parts of a running node: who answers what.
+ *
+ * @module node/node-api
+ */
+import { fromHex, toHex } from '../base/bytes.ts'
+import type { Clock } from '../base/clock.ts'
+import { MegatorrentError } from '../base/errors.ts'
+import type { ChannelSessions } from '../channels/session.ts'
+import type { Config } from '../config/schema.ts'
+import type { SigningKey } from '../crypto/ed25519.ts'
+import type { BlobStore } from '../storage/blob-store.ts'
+import type { Peer } from '../swarm/peer.ts'
+import { formatAddress, parsePeerAddress } from '../wire/address.ts'
+import { PROTOCOL_VERSION } from '../wire/constants.ts'
+import type { NodeApi, NodeInfo, PeerInfo } from './api.ts'
+import type { ChannelsApi } from './channels-api.ts'
+import type { Network } from './network.ts'
+import { addressOf, reachableHere } from './own-addresses.ts'
+import type { SubscriptionsApi } from './subscriptions-api.ts'
+import { verifyStore } from './verify.ts'
+import { VERSION } from './version.ts'
+
+export interface NodeParts {
+  readonly config: Config
+  readonly network: Network
+  readonly store: BlobStore
+  readonly nodeKey: SigningKey
+  readonly sessions: ChannelSessions
+  readonly channels: ChannelsApi
+  readonly subscriptions: SubscriptionsApi
+  readonly clock: Clock
+  /** Monotonic. */
+  readonly startedAtMs: number
+}
+
+export function nodeInfo({ network, nodeKey }: NodeParts): NodeInfo {
+  const host = reachableHere(network.listen)
+  const key = toHex(nodeKey.publicKey)
+  return {
+    peerAddress: host === null ? null : `${key}@${host}`,
+    dhtPort: network.dhtPort,
+    nodeKey: key,
+    onionAddress: null,
+    mode: 'direct',
+    version: VERSION,
+  }
+}
+
+export function createNodeApi(parts: NodeParts): NodeApi {
+  const { network, store, sessions, channels, subscriptions, clock } = parts
+  const { swarm, dht } = network
+  return {
+    async getStatus() {
+      const { peerAddress, nodeKey, mode, onionAddress } = nodeInfo(parts)
+      return {
+        version: VERSION,
+        protocolVersion: PROTOCOL_VERSION,
+        nodeKey,
+        mode,
+        peerAddress,
+        onionAddress,
+        peers: swarm.peers.size,
+        heldBlobs: store.count,
+        storedBytes: store.bytes,
+        dht: { enabled: dht !== null, nodes: dht?.nodeCount ?? 0, server: dht?.isServer ?? false },
+        gateways: 0,
+        uploadRate: swarm.upload.rate,
+        downloadRate: swarm.download.rate,
+        uptime: Math.floor((clock.monotonicMs() - parts.startedAtMs) / 1000),
+      }
+    },
+    createChannel: (params) => channels.create(params),
+    listChannels: async () => channels.list(),
+    showChannel: async ({ channel }) => channels.show(channel),
+    exportChannel: async ({ channel, file }) => channels.export(channel, file),
+    importChannel: async ({ file, name }) => channels.import(file, name),
+    removeChannel: async ({ channel }) => channels.remove(channel),
+    ingest: (params, options) => channels.ingest(params, options),
+    publish: (params, options) => channels.publish(params, options),
+    addSubscription: (params, options) => subscriptions.add(params, options),
+    removeSubscription: (params) => subscriptions.remove(params),
+    getSubscriptions: async () => subscriptions.list(),
+    listFiles: (params, options) => subscriptions.listFiles(params, options),
+    getPeers: async () => [...swarm.peers].map(peerInfo),
+    async addPeer({ address }) {
+      swarm.addUserAddress(parsePeerAddress(address))
+      return { address }
+    },
+    async banPeer({ nodeKey }) {
+      swarm.ban(keyOf(nodeKey))
+      return { nodeKey }
+    },
+    async unbanPeer({ nodeKey }) {
+      if (!swarm.unban(keyOf(nodeKey))) throw new MegatorrentError('ERR_NOT_FOUND', 'that node is not banned')
+      return { nodeKey }
+    },
+    verify: (options) => verifyStore({ store, sessions }, options),
+  }
+}
+
+function keyOf(text: string): Uint8Array {
+  const key = fromHex(text, 32)
+  if (key === null) throw new MegatorrentError('ERR_USAGE', 'a node key is 64 hex digits')
+  return key
+}
+
+function peerInfo(peer: Peer): PeerInfo {
+  const { remoteNodeKey, address, remote, since } = peer.init
+  const shown = address ?? addressOf(remote)
+  return {
+    nodeKey: remoteNodeKey === null ? null : toHex(remoteNodeKey),
+    address: shown === null ? null : formatAddress(shown),
+    direction: peer.direction,
+    since,
+    bytesIn: peer.connection.bytesIn,
+    bytesOut: peer.connection.bytesOut,
+    state: peer.gotHello ? 'connected' : 'greeting',
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * The node: everything built from the settings, in order, and taken down in the
+ * reverse. This file composes; it decides nothing.
+ *
+ * @module node/node
+ */
+import { join } from 'node:path'
+import { utf8Text } from '../base/bytes.ts'
+import type { Clock } from '../base/clock.ts'
+import { MegatorrentError } from '../base/errors.ts'
+import { MAX_PASSPHRASE_FILE_BYTES } from '../base/limits.ts'
+import type { Log } from '../base/log.ts'
+import type { Random } from '../base/random.ts'
+import { HeadLog } from '../channels/head-log.ts'
+import { Publisher } from '../channels/publisher.ts'
+import { ChannelSessions } from '../channels/session.ts'
+import type { Config } from '../config/schema.ts'
+import { SigningKey } from '../crypto/ed25519.ts'
+import { readFileIfExists } from '../storage/atomic-file.ts'
+import { lockDataFolder } from '../storage/data-lock.ts'
+import { FsBlobStore } from '../storage/fs-blob-store.ts'
+import { Keystore } from '../storage/keystore.ts'
+import { openState } from '../storage/state.ts'
+import { WorkerPool } from '../storage/worker-pool.ts'
+import { resolveHost } from '../transport/resolver.ts'
+import type { RunningNode } from './api.ts'
+import { ChannelsApi } from './channels-api.ts'
+import { type NetworkTuning, openNetwork } from './network.ts'
+import { createNodeApi, nodeInfo } from './node-api.ts'
+import { announcedAddresses } from './own-addresses.ts'
+import { SubscriptionsApi } from './subscriptions-api.ts'
+
+export interface NodeDeps {
+  readonly log: Log
+  readonly clock: Clock
+  readonly random: Random
+  /** Times that tests shorten; no setting reaches them. */
+  readonly tuning?: NetworkTuning
+}
+
+/**
+ * Start a node on its data folder.
+ *
+ * @throws MegatorrentError of kind config (data folder in use, port taken, keys unreadable),
+ *   auth (wrong passphrase) or storage. What was opened until then is closed again.
+ */
+export async function startNode(config: Config, deps: NodeDeps): Promise<RunningNode> {
+  const { clock, random, log } = deps
+  const closers: (() => Promise<void> | void)[] = []
+  const close = async (): Promise<void> => {
+    for (const closer of closers.splice(0).reverse()) await closer()
+  }
+  try {
+    const startedAtMs = clock.monotonicMs()
+    const lock = lockDataFolder(config.dataDir, process.pid)
+    closers.push(() => lock.release())
+    const keystore = Keystore.open({ folder: join(config.dataDir, 'keys'), random, clock })
+    await unlock(keystore, config)
+    closers.push(() => keystore.lock())
+    const state = openState(join(config.dataDir, 'megatorrent.db'), keystore.databaseKey())
+    closers.push(() => state.close())
+    const runner = new WorkerPool({ log: log.child('workers') })
+    closers.push(() => runner.close())
+    const store = await FsBlobStore.open({
+      root: join(config.dataDir, 'blobs'),
+      tables: state,
+      runner,
+      limits: { maxBytes: config.maxStore, minFreeBytes: config.minFree },
+      clock,
+      log: log.child('store'),
+    })
+    closers.push(() => store.close())
+    const nodeKey = new SigningKey(keystore.nodeSeed())
+    const network = await openNetwork({
+      config,
+      state,
+      store,
+      nodeKey,
+      publisherKeys: (publicKey) => channels.keysOf(publicKey),
+      resolve: resolveHost,
+      clock,
+      random,
+      log,
+      tuning: deps.tuning ?? {},
+    })
+    closers.push(() => network.close())
+    const addresses = () => announcedAddresses(network.listen, network.external)
+    const heads = new HeadLog(state.releases, clock, log.child('heads'))
+    const { discovery, swarm, keyring } = network
+    const sessions = new ChannelSessions({
+      swarm,
+      keyring,
+      heads,
+      store,
+      discovery,
+      log: log.child('channels'),
+    })
+    closers.push(() => sessions.closeAll())
+    const channels: ChannelsApi = new ChannelsApi({
+      state,
+      store,
+      keystore,
+      sessions,
+      publisher: new Publisher({ state, store, discovery, clock, log: log.child('publish'), addresses }),
+      linkPeers: () => addresses().map((address) => ({ ...address, nodeKey: null })),
+      canPut: network.dht !== null,
+      clock,
+      random,
+      log: log.child('channels'),
+    })
+    closers.push(() => channels.close())
+    const subscriptions = new SubscriptionsApi({
+      config,
+      state,
+      store,
+      sessions,
+      heads,
+      clock,
+      random,
+      log: log.child('subscriptions'),
+    })
+    closers.push(() => subscriptions.close())
+    channels.start()
+    subscriptions.start()
+    const parts = { config, network, store, nodeKey, sessions, channels, subscriptions, clock, startedAtMs }
+    return running(parts, close)
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+function running(parts: Parameters<typeof createNodeApi>[0], close: () => Promise<void>): RunningNode {
+  let closing: Promise<void> | null = null
+  let onClosed: () => void = () => {}
+  const closed = new Promise<void>((resolve) => {
+    onClosed = resolve
+  })
+  return {
+    api: createNodeApi(parts),
+    info: nodeInfo(parts),
+    close: () => {
+      closing ??= close().finally(onClosed)
+      return closing
+    },
+    closed,
+  }
+}
+
+/** The passphrase comes from a file, never from arguments or the environment. */
+async function unlock(keystore: Keystore, config: Config): Promise<void> {
+  if (config.passphraseFile === null) {
+    if (!keystore.locked) return
+    throw new MegatorrentError('ERR_KEYS_LOCKED', 'the keys are encrypted: give --passphrase-file')
+  }
+  const bytes = readFileIfExists(config.passphraseFile, MAX_PASSPHRASE_FILE_BYTES)
+  const text = bytes === null ? null : utf8Text(bytes)
+  if (text === null) {
+    throw new MegatorrentError('ERR_PASSPHRASE_FILE', 'the passphrase file is missing or is not text')
+  }
+  await keystore.unlock(text.replace(/\r?\n$/, ''))
+}

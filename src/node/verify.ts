@@ -1,0 +1,38 @@
+/**
+ * `verify`: every held blob is hashed; bad ones are deleted and fetched again where
+ * a channel that we take part in has them.
+ *
+ * @module node/verify
+ */
+import { toHex } from '../base/bytes.ts'
+import { VERIFY_IN_FLIGHT, VERIFY_REPAIR_MS } from '../base/limits.ts'
+import { forEachLimited } from '../base/queue.ts'
+import type { ChannelSessions } from '../channels/session.ts'
+import type { BlobStore } from '../storage/blob-store.ts'
+import type { CallOptions, VerifyResult } from './api.ts'
+
+export interface VerifyDeps {
+  readonly store: BlobStore
+  readonly sessions: ChannelSessions
+}
+
+export async function verifyStore(
+  { store, sessions }: VerifyDeps,
+  options: CallOptions,
+): Promise<VerifyResult> {
+  const bad = new Map<string, Uint8Array>()
+  const total = store.count
+  let checked = 0
+  await forEachLimited(store.ids(), VERIFY_IN_FLIGHT, async (id) => {
+    options.signal.throwIfAborted()
+    const health = await store.verify(id)
+    if (health === 'bad') bad.set(toHex(id), id)
+    if (health !== 'missing') checked++
+    options.onProgress({ phase: 'verifying', done: checked, total, unit: 'blobs' })
+  })
+  if (bad.size === 0) return { checked, bad: 0, repaired: 0 }
+  await store.delete(bad.values())
+  await sessions.refetch(bad, AbortSignal.any([options.signal, AbortSignal.timeout(VERIFY_REPAIR_MS)]))
+  const repaired = [...bad.values()].filter((id) => store.has(id)).length
+  return { checked, bad: bad.size, repaired }
+}
