@@ -8,26 +8,23 @@
  *
  * @module channels/assemble
  */
-import { realpath } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
-import { forEachLimited } from '../base/queue.ts'
+import { Semaphore } from '../base/queue.ts'
 import type { Random } from '../base/random.ts'
 import type { BlobStore, Placement } from '../storage/blob-store.ts'
 import { diskError } from '../storage/disk-error.ts'
 import type { Manifest } from '../wire/manifest.ts'
-import { type AssemblePlan, type DiskNode, planAssembly, type WantedFile } from './assemble-plan.ts'
-import { readDiskState } from './disk-state.ts'
-import { fileIdentity, PlacingIndex, type Selection, selectEntries } from './file-index.ts'
-import { FolderCommit, inTheWay, type ReadyFile } from './folder-commit.ts'
-import { FOLDER_MODE, type FolderFs, systemFolderFs } from './folder-fs.ts'
-import { recoverLedger } from './ledger-recovery.ts'
-import { removeStaleStaging, Staging } from './staging.ts'
-import type { LedgerContent, WrittenLedger } from './written-ledger.ts'
+import type { AssemblePlan, WantedFile } from './assemble-plan.ts'
+import { type AssemblyStart, startAssembly } from './assembly-start.ts'
+import { fileIdentity, PlacingIndex } from './file-index.ts'
+import { FolderCommit, type ReadyFile } from './folder-commit.ts'
+import { type FolderFs, systemFolderFs } from './folder-fs.ts'
+import { Staging } from './staging.ts'
+import type { WrittenLedger } from './written-ledger.ts'
 
-/** Blobs opened at a time by `fillFromStore`. */
-const FILLS_IN_FLIGHT = 8
+/** Accepted blobs being opened and written at a time. */
+const ACCEPTS_IN_FLIGHT = 8
 
 export interface AssemblyOptions {
   /** Absolute. Made if it is missing. */
@@ -45,9 +42,10 @@ export interface AssemblyOptions {
 }
 
 export interface AssemblyResult {
-  /** Files of the release in place now, those that were there already included. */
+  /** Files of the release that the user wants and that are in place now. */
   readonly files: number
   readonly bytes: number
+  /** Files that were written, and that were deleted, to get there. */
   readonly written: number
   readonly deleted: number
 }
@@ -59,41 +57,34 @@ interface StagedFile {
   ready: Promise<ReadyFile> | null
 }
 
-/** One release on its way into one folder. Not for two at a time in the same folder. */
+/**
+ * One release on its way into one folder; not for two at a time in the same folder.
+ *
+ * Either `accept` blobs as they come to be held, or write them elsewhere by
+ * `placementOf` and say so by `markWritten`; then `finish`. `close` in any case.
+ */
 export class Assembly {
-  readonly plan: AssemblePlan
   readonly #options: AssemblyOptions
   readonly #fs: FolderFs
-  readonly #directory: string
-  readonly #selection: Selection
-  readonly #content: LedgerContent
+  readonly #start: AssemblyStart
   readonly #staging: Staging | null
   readonly #files: readonly StagedFile[]
   readonly #placings: PlacingIndex
+  /** Blobs whose bytes are not yet written. */
   readonly #open: Set<number>
+  readonly #gate = new Semaphore(ACCEPTS_IN_FLIGHT)
+  readonly #running = new Set<Promise<void>>()
+  readonly #failing = new AbortController()
+  #closed = false
 
-  private constructor(
-    options: AssemblyOptions,
-    directory: string,
-    selection: Selection,
-    content: LedgerContent,
-    plan: AssemblePlan,
-    staging: Staging | null,
-  ) {
+  private constructor(options: AssemblyOptions, fs: FolderFs, start: AssemblyStart, staging: Staging | null) {
+    const { write } = start.plan
     this.#options = options
-    this.#fs = options.fs ?? systemFolderFs
-    this.#directory = directory
-    this.#selection = selection
-    this.#content = content
-    this.plan = plan
+    this.#fs = fs
+    this.#start = start
     this.#staging = staging
-    this.#files = plan.write.map((wanted) => ({
-      wanted,
-      leftBytes: wanted.size,
-      created: null,
-      ready: null,
-    }))
-    this.#placings = new PlacingIndex(options.manifest, plan.write)
+    this.#files = write.map((wanted) => ({ wanted, leftBytes: wanted.size, created: null, ready: null }))
+    this.#placings = new PlacingIndex(options.manifest, write)
     this.#open = new Set(this.#placings.blobs)
   }
 
@@ -105,32 +96,56 @@ export class Assembly {
    *   ERR_DISK_FULL (the release does not fit), or another of kind 'storage'.
    */
   static async begin(options: AssemblyOptions): Promise<Assembly> {
-    const { ledger, manifest } = options
     const fs = options.fs ?? systemFolderFs
     try {
-      const directory = await openDirectory(fs, options.directory, ledger)
-      const content = await ledger.load()
-      await recoverLedger(fs, directory, ledger, content)
-      const selection = selectEntries(manifest, options.onlyGlobs)
-      await removeStaleStaging(fs, directory, (name) => isTaken(name, selection, content))
-      await assertFits(fs, directory, selection, content)
-      const plan = await decide(fs, directory, manifest, selection, content)
-      if (plan.foreign.length > 0) throw inTheWay(...plan.foreign)
-      await assertRoom(fs, directory, plan, options.minFreeBytes)
+      const start = await startAssembly({ ...options, fs })
+      const { plan, directory } = start
+      options.log.debug('assembly planned', {
+        write: plan.write.length,
+        keep: plan.keep.length,
+        drop: plan.dropFiles.length,
+      })
       const staging = plan.write.length === 0 ? null : await Staging.make(fs, directory, options.random)
-      return new Assembly(options, directory, selection, content, plan, staging)
+      return new Assembly(options, fs, start, staging)
     } catch (error) {
       throw diskError(error, `looking at ${options.directory}`)
     }
   }
 
+  get plan(): AssemblePlan {
+    return this.#start.plan
+  }
+
   /** Numbers of the blobs whose bytes are still to be written, in manifest order. */
-  get missingBlobs(): readonly number[] {
+  neededBlobs(): number[] {
     return [...this.#open]
   }
 
-  isMissing(blob: number): boolean {
+  isNeeded(blob: number): boolean {
     return this.#open.has(blob)
+  }
+
+  /** Fires with the first failure of `accept`: then it is of no use to fetch more. */
+  get failed(): AbortSignal {
+    return this.#failing.signal
+  }
+
+  /**
+   * Write the content of a blob that is held, soon: a few are written at a time. A blob that
+   * is not held after all stays needed; what goes wrong is thrown by `finish`.
+   */
+  accept(blob: number): void {
+    const task = this.#gate
+      .run(() => this.#write(blob))
+      .catch((error: unknown) => this.#failing.abort(error))
+      .finally(() => this.#running.delete(task))
+    this.#running.add(task)
+  }
+
+  /** Resolves when everything accepted so far was written. @throws the first failure. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#running)
+    this.#failing.signal.throwIfAborted()
   }
 
   /**
@@ -141,7 +156,7 @@ export class Assembly {
    */
   async placementOf(blob: number): Promise<Placement | null> {
     const staging = this.#staging
-    if (staging === null || !this.#open.has(blob)) return null
+    if (staging === null || this.#closed || !this.#open.has(blob)) return null
     const placings = [...this.#placings.placingsOf(blob)]
     await Promise.all([...new Set(placings.map((each) => each.file))].map((file) => this.#create(file)))
     const pieces = placings.map(({ file, ...piece }) => ({ path: staging.pathOf(file), ...piece }))
@@ -160,77 +175,58 @@ export class Assembly {
   }
 
   /**
-   * Write the content of a blob that is held.
-   *
-   * @returns false when it is not held.
-   * @throws MegatorrentError ERR_RELEASE_INVALID when it does not open: the publisher's fault; or
-   *   one of kind 'storage'.
-   */
-  async accept(blob: number): Promise<boolean> {
-    const { manifest, store } = this.#options
-    const placement = await this.placementOf(blob)
-    if (placement === null) return true
-    try {
-      if (!(await store.openTo(manifest.blobId(blob), placement.key, placement.pieces))) return false
-    } catch (error) {
-      if (!isMegatorrentError(error, 'ERR_BLOB_OPEN')) throw error
-      const message = 'the publisher signed a release with a blob that does not open'
-      throw new MegatorrentError('ERR_RELEASE_INVALID', message, { cause: error })
-    }
-    this.markWritten(blob)
-    return true
-  }
-
-  /** Write the content of all blobs that are held already. */
-  async fillFromStore(signal?: AbortSignal): Promise<void> {
-    const { manifest, store } = this.#options
-    const held = this.missingBlobs.filter((blob) => store.has(manifest.blobId(blob)))
-    await forEachLimited(held, FILLS_IN_FLIGHT, async (blob) => {
-      signal?.throwIfAborted()
-      await this.accept(blob)
-    })
-  }
-
-  /**
    * Move everything into place, delete what the release dropped, remove staging.
    *
-   * @throws MegatorrentError ERR_BUG when blobs are missing; ERR_FOREIGN_FILE when something came in
-   *   the way meanwhile; another of kind 'storage'. A new assembly goes on from there.
+   * @throws MegatorrentError ERR_RELEASE_INVALID when a blob did not open: the publisher's fault;
+   *   ERR_BUG when blobs are missing; ERR_FOREIGN_FILE when something came in the way meanwhile;
+   *   another of kind 'storage'. A new assembly goes on from there.
    */
   async finish(): Promise<AssemblyResult> {
+    await this.settle()
     if (this.#open.size > 0) throw new MegatorrentError('ERR_BUG', `${this.#open.size} blobs are missing`)
+    const { directory, selection, content, plan } = this.#start
     try {
       this.#files.forEach((file, number) => {
         if (file.wanted.size === 0) this.#finishFile(number, file)
       })
       const ready: ReadyFile[] = []
       for (const { ready: file } of this.#files) if (file !== null) ready.push(await file)
-      const { ledger } = this.#options
-      const commit = new FolderCommit(this.#fs, this.#directory, ledger, this.#content.files)
-      await commit.run(this.plan, ready)
-      await this.#removeStaging()
+      await new FolderCommit(this.#fs, directory, this.#options.ledger, content.files).run(plan, ready)
+      await this.close()
     } catch (error) {
-      throw diskError(error, `writing to ${this.#directory}`)
+      throw diskError(error, `writing to ${directory}`)
     }
-    const { clearFiles, dropFiles } = this.plan
     return {
-      files: this.#selection.files.length,
-      bytes: this.#selection.bytes,
+      files: selection.files.length,
+      bytes: selection.bytes,
       written: this.#files.length,
-      deleted: clearFiles.length + dropFiles.length,
+      deleted: plan.clearFiles.length + plan.dropFiles.length,
     }
   }
 
-  /** Give up: staging goes, the folder stays as it is. Call when no `accept` is under way. */
-  async abort(): Promise<void> {
+  /** Stop and remove staging; what is in place stays. Idempotent, and harmless after `finish`. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await Promise.allSettled(this.#running)
     await Promise.allSettled(this.#files.flatMap((file) => [file.created, file.ready]))
-    await this.#removeStaging()
-  }
-
-  async #removeStaging(): Promise<void> {
     if (this.#staging === null) return
     await this.#staging.remove()
-    await this.#fs.syncFolder(this.#directory)
+    await this.#fs.syncFolder(this.#start.directory)
+  }
+
+  async #write(blob: number): Promise<void> {
+    if (this.#failing.signal.aborted) return
+    const { manifest, store } = this.#options
+    const placement = await this.placementOf(blob)
+    if (placement === null) return
+    try {
+      if (await store.openTo(manifest.blobId(blob), placement.key, placement.pieces)) this.markWritten(blob)
+    } catch (error) {
+      if (!isMegatorrentError(error, 'ERR_BLOB_OPEN')) throw error
+      const message = 'the publisher signed a release with a blob that does not open'
+      throw new MegatorrentError('ERR_RELEASE_INVALID', message, { cause: error })
+    }
   }
 
   #create(number: number): Promise<void> {
@@ -261,90 +257,4 @@ export class Assembly {
     const { size, mtimeNs, inode } = node
     return { path: wanted.path, identity, size, mtimeNs, inode, stagedAt: staging.pathOf(number) }
   }
-}
-
-/** The real path of the folder, which is made, and noted as ours, if it is missing. */
-async function openDirectory(fs: FolderFs, directory: string, ledger: WrittenLedger): Promise<string> {
-  if ((await fs.look(directory)) === null) {
-    ledger.stage([], [''])
-    await makeDirectory(fs, directory)
-  }
-  // The user may have named a symlink: it is followed here, once, and nowhere else.
-  return realpath(directory)
-}
-
-async function makeDirectory(fs: FolderFs, directory: string): Promise<void> {
-  const parent = dirname(directory)
-  if ((await fs.look(parent)) === null) await makeDirectory(fs, parent)
-  await fs.makeFolder(directory, FOLDER_MODE)
-  await fs.syncFolder(await realpath(parent))
-}
-
-/** Names at the top of the folder that the release or the ledger has. */
-function isTaken(name: string, selection: Selection, content: LedgerContent): boolean {
-  const isBelow = (path: string): boolean => path === name || path.startsWith(`${name}/`)
-  return (
-    selection.files.some((file) => isBelow(file.path)) ||
-    selection.emptyFolders.some(isBelow) ||
-    [...content.files.keys()].some(isBelow) ||
-    [...content.folders].some(isBelow)
-  )
-}
-
-/**
- * A release that cannot fit, whatever is replaced by it, is refused before anything is
- * done for each of its bytes: its sizes are only claims.
- */
-async function assertFits(
-  fs: FolderFs,
-  directory: string,
-  selection: Selection,
-  content: LedgerContent,
-): Promise<void> {
-  let ownBytes = 0
-  for (const file of content.files.values()) ownBytes += file.size
-  if (selection.bytes > (await fs.freeBytes(directory)) + ownBytes) throw diskFull(selection.bytes)
-}
-
-async function assertRoom(
-  fs: FolderFs,
-  directory: string,
-  plan: AssemblePlan,
-  minFreeBytes: number,
-): Promise<void> {
-  let bytes = 0
-  for (const file of plan.write) bytes += file.size
-  if (bytes > 0 && bytes + minFreeBytes > (await fs.freeBytes(directory))) throw diskFull(bytes)
-}
-
-function diskFull(bytes: number): MegatorrentError {
-  return new MegatorrentError(
-    'ERR_DISK_FULL',
-    `the release needs ${bytes} bytes and the disk has not got them: free some space, then it goes on`,
-  )
-}
-
-async function decide(
-  fs: FolderFs,
-  directory: string,
-  manifest: Manifest,
-  selection: Selection,
-  content: LedgerContent,
-): Promise<AssemblePlan> {
-  const paths = function* (): Generator<string> {
-    for (const file of selection.files) yield file.path
-    yield* selection.emptyFolders
-    yield* content.files.keys()
-    yield* content.folders
-  }
-  const disk: ReadonlyMap<string, DiskNode> = await readDiskState(fs, directory, paths())
-  return planAssembly({
-    files: selection.files,
-    emptyFolders: selection.emptyFolders,
-    identityOf: (file) => fileIdentity(manifest, file),
-    isInRelease: (path) => manifest.indexOf(path) >= 0,
-    written: content.files,
-    madeFolders: new Set([...content.folders].filter((folder) => folder !== '')),
-    onDisk: (path) => disk.get(path) ?? null,
-  })
 }

@@ -19,7 +19,7 @@ import { seededRandom } from '../../../src/base/random.ts'
 import { systemFolderFs } from '../../../src/channels/folder-fs.ts'
 import { removeWritten } from '../../../src/channels/unassemble.ts'
 import { CHUNK_BYTES } from '../../../src/wire/constants.ts'
-import { Bench, readTree } from './harness.ts'
+import { acceptAll, Bench, readTree } from './harness.ts'
 
 let bench: Bench
 const random = seededRandom(2)
@@ -97,8 +97,8 @@ describe('assembly', () => {
     await bench.assemble(record)
     expect((await bench.assemble(record)).written).toBe(0)
     const again = await bench.begin(record)
-    expect(again.missingBlobs).toEqual([])
-    await again.abort()
+    expect(again.neededBlobs()).toEqual([])
+    await again.close()
     expectSame()
   })
 
@@ -125,14 +125,14 @@ describe('assembly', () => {
     const record = await bench.release()
     const assembly = await bench.begin(record)
     const manifest = await bench.manifest(record)
-    const blobs = [...assembly.missingBlobs].reverse()
+    const blobs = [...assembly.neededBlobs()].reverse()
     expect(blobs.length).toBe(record.blobs)
     for (const blob of blobs) {
-      expect(assembly.isMissing(blob)).toBe(true)
+      expect(assembly.isNeeded(blob)).toBe(true)
       const placement = await assembly.placementOf(blob)
       expect(await bench.store.openTo(manifest.blobId(blob), placement!.key, placement!.pieces)).toBe(true)
       assembly.markWritten(blob)
-      expect(assembly.isMissing(blob)).toBe(false)
+      expect(assembly.isNeeded(blob)).toBe(false)
       expect(await assembly.placementOf(blob)).toBeNull()
     }
     await assembly.finish()
@@ -144,12 +144,14 @@ describe('assembly', () => {
     const record = await bench.release()
     const manifest = await bench.manifest(record)
     const assembly = await bench.begin(record)
-    const [blob] = assembly.missingBlobs
+    const [blob] = assembly.neededBlobs()
     await bench.store.delete([manifest.blobId(blob!)])
-    await assembly.fillFromStore()
-    expect(await assembly.accept(blob!)).toBe(false)
+    assembly.accept(blob!)
+    await assembly.settle()
+    expect(assembly.isNeeded(blob!)).toBe(true)
+    expect(assembly.isNeeded(blob!)).toBe(true)
     await expect(assembly.finish()).rejects.toMatchObject({ code: 'ERR_BUG' })
-    await assembly.abort()
+    await assembly.close()
     expect(readdirSync(bench.directory)).toEqual([])
   })
 
@@ -161,8 +163,8 @@ describe('assembly', () => {
     mkdirSync(join(bench.source, 'hollow'))
     const record = await bench.release()
     const assembly = await bench.begin(record, { onlyGlobs: ['docs/**/*.txt'] })
-    expect(assembly.missingBlobs.length).toBe(1)
-    await assembly.fillFromStore()
+    expect(assembly.neededBlobs().length).toBe(1)
+    acceptAll(assembly)
     expect(await assembly.finish()).toMatchObject({ files: 2, bytes: 2 })
     expect([...readTree(bench.directory).keys()].sort()).toEqual([
       'docs',
@@ -265,7 +267,7 @@ describe('what is not ours', () => {
   it('a symlink planted between plan and commit is not followed either', async () => {
     bench.put('folder/a', 'x')
     const assembly = await bench.begin(await bench.release())
-    await assembly.fillFromStore()
+    acceptAll(assembly)
     mkdirSync(join(bench.folder, 'outside'))
     symlinkSync('../outside', target('folder'))
     await expect(assembly.finish()).rejects.toMatchObject({ code: 'ERR_FOREIGN_FILE' })
@@ -277,7 +279,7 @@ describe('what is not ours', () => {
     bench.put('b', 'y')
     const record = await bench.release()
     const assembly = await bench.begin(record)
-    await assembly.fillFromStore()
+    acceptAll(assembly)
     writeFileSync(target('b'), 'mine')
     await expect(assembly.finish()).rejects.toMatchObject({ code: 'ERR_FOREIGN_FILE' })
     expect(readFileSync(target('b'), 'utf8')).toBe('mine')

@@ -87,13 +87,22 @@ export class Bench {
     change: Partial<AssemblyOptions> = {},
   ): Promise<AssemblyResult> {
     const assembly = await this.begin(record, change)
-    await assembly.fillFromStore()
-    return assembly.finish()
+    try {
+      acceptAll(assembly)
+      return await assembly.finish()
+    } finally {
+      await assembly.close()
+    }
   }
 
   manifest(record: Pick<IngestRecord, 'root'>): Promise<Manifest> {
     return loadManifest({ root: record.root, store: this.store, fetch: () => Promise.resolve() })
   }
+}
+
+/** Everything is held: write all of it. */
+export function acceptAll(assembly: Assembly): void {
+  for (const blob of assembly.neededBlobs()) assembly.accept(blob)
 }
 
 /** Every path below a folder: content of files as latin1, null for folders. */
