@@ -7,6 +7,7 @@ import type { Clock } from '../src/base/clock.ts'
 import { systemClock } from '../src/base/clock.ts'
 import type { Log } from '../src/base/log.ts'
 import { systemRandom } from '../src/base/random.ts'
+import { readDaemonFile } from '../src/cli/client.ts'
 import { configError, readConfig } from '../src/cli/commands/config.ts'
 import type { Environment, Flags } from '../src/config/load.ts'
 import type { Config } from '../src/config/schema.ts'
@@ -66,10 +67,11 @@ export async function serve(flags: Flags, self: ServeProcess): Promise<number> {
     log.info('stopping')
     const deadline = startDeadline(systemClock, log, self)
     await rpc?.close()
-    await node.close()
     await removeFile(config.dataDir, COOKIE_FILE)
-    // Last: whoever waits for the end of this daemon watches it.
-    await removeFile(config.dataDir, DAEMON_FILE)
+    await node.close()
+    // Last: whoever waits for the end of this daemon watches it. The folder is free by now, so it may be another's.
+    if ((await readDaemonFile(config.dataDir))?.pid === self.pid)
+      await removeFile(config.dataDir, DAEMON_FILE)
     deadline.cancel()
     log.info('stopped')
   }

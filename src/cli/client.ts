@@ -26,8 +26,19 @@ export type Job = MethodResult<'getJobs'>['jobs'][number]
 
 /** Bytes of an answer: the largest legal one lists 100,000 files. */
 const MAX_ANSWER_BYTES = 268_435_456
+/** For a daemon to answer that it has begun. */
+const START_MS = 30_000
 const FIRST_POLL_MS = 30
 const LAST_POLL_MS = 400
+
+/** Where and how the daemon on a data folder says it runs, or null when there is no (readable) daemon.json. */
+export async function readDaemonFile(dataDir: string): Promise<DaemonInfo | null> {
+  try {
+    return daemonResult.parse(JSON.parse(await readFile(join(dataDir, 'daemon.json'), 'utf8')))
+  } catch {
+    return null // absent, being written, or not ours: all mean that no daemon is known
+  }
+}
 
 export class RpcClient {
   readonly #place: DaemonPlace
@@ -74,7 +85,8 @@ export class RpcClient {
     onProgress: (progress: NonNullable<Job['progress']>) => void,
     timeoutMs: number | null = null,
   ): Promise<Exclude<MethodResult<M>, { jobId: string }>> {
-    const started = await this.call(method, { ...params, wait: false })
+    // Not under the user's signal: a job whose id we never learn could not be cancelled.
+    const started = await this.call(method, { ...params, wait: false }, AbortSignal.timeout(START_MS))
     const { jobId } = started as { jobId: string }
     const endMs = timeoutMs === null ? Number.POSITIVE_INFINITY : this.#clock.monotonicMs() + timeoutMs
     try {
@@ -95,14 +107,9 @@ export class RpcClient {
     }
   }
 
-  /** Where and how the daemon says it runs, or null when there is no (readable) daemon.json. */
+  /** Null when no daemon is known, or when it was told by its URL. */
   async readDaemonFile(): Promise<DaemonInfo | null> {
-    if (!('dataDir' in this.#place)) return null
-    try {
-      return daemonResult.parse(JSON.parse(await readFile(join(this.#place.dataDir, 'daemon.json'), 'utf8')))
-    } catch {
-      return null // absent, being written, or not ours: all mean that no daemon is known
-    }
+    return 'dataDir' in this.#place ? readDaemonFile(this.#place.dataDir) : null
   }
 
   async #cancel(jobId: string): Promise<void> {

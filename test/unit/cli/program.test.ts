@@ -1,0 +1,519 @@
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm, unlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type ErrorCode, type ErrorKind, MegatorrentError } from '../../../src/base/errors.ts'
+import { VERSION } from '../../../src/base/version.ts'
+import { LATER_COMMANDS } from '../../../src/cli/program.ts'
+import type { Flags } from '../../../src/config/load.ts'
+import { LATER_SETTINGS } from '../../../src/config/schema.ts'
+import { CHANNEL, endlessWork, fakeNode, KEY, SUBSCRIPTION } from '../rpc/fake-node.ts'
+import { TOKEN } from '../rpc/test-server.ts'
+import { type Daemon, KeptStream, run, startDaemon } from './run.ts'
+
+let daemon: Daemon
+beforeAll(async () => {
+  daemon = await startDaemon()
+})
+afterAll(() => daemon.close())
+
+const URI = CHANNEL.uri
+
+describe('results with --json', () => {
+  it.each<[string, readonly string[], unknown]>([
+    [
+      'channel create',
+      ['channel', 'create', 'a', '--private'],
+      { name: 'a', private: true, open: false, sequence: 0 },
+    ],
+    ['channel list', ['channel', 'list'], [CHANNEL]],
+    ['channel show', ['channel', 'show', 'news'], CHANNEL],
+    ['channel export', ['channel', 'export', 'news', 'f'], CHANNEL],
+    ['channel import', ['channel', 'import', 'f', '--name', 'b'], CHANNEL],
+    ['channel remove', ['channel', 'remove', 'news', '--yes'], CHANNEL],
+    [
+      'ingest',
+      ['ingest', 'x', '--channel', 'news'],
+      { ingestId: 'i1', files: 4, blobs: 5, newBlobs: 5, skipped: 0 },
+    ],
+    [
+      'publish',
+      ['publish', './x'],
+      { uri: URI, publicKey: KEY, sequence: 4, manifestBlobs: 1, storedBy: 8, unchanged: false },
+    ],
+    [
+      'subscribe',
+      ['subscribe', URI],
+      { publicKey: KEY, directory: SUBSCRIPTION.directory, state: 'resolving' },
+    ],
+    [
+      'subscribe --wait',
+      ['subscribe', URI, '--wait'],
+      { state: 'complete', sequence: 3, files: 4, bytes: 5_000_000 },
+    ],
+    ['unsubscribe', ['unsubscribe', URI], { publicKey: KEY }],
+    ['subscriptions', ['subscriptions'], [SUBSCRIPTION]],
+    ['subscriptions show', ['subscriptions', 'show', KEY], SUBSCRIPTION],
+    ['get', ['get', URI], { publicKey: KEY, state: 'complete', sequence: 3, files: 4, bytes: 5_000_000 }],
+    [
+      'ls',
+      ['ls', URI],
+      [
+        { path: 'a/one.txt', size: 10 },
+        { path: 'two.txt', size: 20 },
+      ],
+    ],
+    [
+      'status',
+      ['status'],
+      { version: '0.1.0', protocolVersion: 1, dht: { enabled: true, nodes: 12, server: false } },
+    ],
+    ['peers', ['peers'], [{ nodeKey: KEY, direction: 'out', bytesIn: 10 }]],
+    ['peers add', ['peers', 'add', '127.0.0.1:1'], { address: '127.0.0.1:1' }],
+    ['peers ban', ['peers', 'ban', KEY], { nodeKey: KEY }],
+    ['peers unban', ['peers', 'unban', KEY.toUpperCase()], { nodeKey: KEY }],
+    ['verify', ['verify'], { checked: 10, bad: 0, repaired: 0 }],
+    ['health', ['health'], { ok: true }],
+  ])('%s is one document, exit 0', async (_name, args, expected) => {
+    for (const withJson of [
+      ['--json', ...args],
+      [...args, '--json'],
+    ]) {
+      const result = await daemon.run(withJson)
+      expect(result).toMatchObject({ exitCode: 0, stderr: '' })
+      expect(result.stdout.trim().split('\n')).toHaveLength(1)
+      expect(result.json()).toMatchObject(expected as object)
+    }
+  })
+
+  it('of everything, people get text that is not JSON', async () => {
+    for (const args of [['status'], ['peers'], ['channel', 'list'], ['subscriptions'], ['subscribe', URI]]) {
+      const { stdout } = await daemon.run(args)
+      expect(() => JSON.parse(stdout)).toThrow()
+      expect(stdout).toMatch(/\n$/)
+    }
+  })
+})
+
+describe('what the node is asked', () => {
+  const paramsOf = async (method: string, args: readonly string[]): Promise<unknown> => {
+    daemon.node.calls.length = 0
+    expect((await daemon.run(args)).exitCode).toBe(0)
+    return daemon.node.calls.find((call) => call.method === method)?.params
+  }
+
+  it('relative paths are taken from the folder of the caller', async () => {
+    const caller = join(daemon.folder, '..')
+    expect(await paramsOf('ingest', ['ingest', 'x'])).toEqual({ path: join(caller, 'x'), channel: null })
+    expect(await paramsOf('exportChannel', ['channel', 'export', 'news', '../f'])).toMatchObject({
+      file: join(caller, '../f'),
+    })
+    expect(await paramsOf('addSubscription', ['subscribe', URI, '--dir', 'd'])).toMatchObject({
+      dir: join(caller, 'd'),
+    })
+    expect(await paramsOf('addSubscription', ['get', URI, '--dir', '/abs'])).toMatchObject({ dir: '/abs' })
+  })
+
+  it('a source is a path when it has a slash or exists, else an ingest', async () => {
+    const caller = join(daemon.folder, '..')
+    expect(await paramsOf('publish', ['publish', 'abc123'])).toMatchObject({ source: { ingestId: 'abc123' } })
+    expect(await paramsOf('publish', ['publish', './abc123'])).toMatchObject({
+      source: { path: join(caller, 'abc123') },
+    })
+    expect(await paramsOf('publish', ['publish', 'data'])).toMatchObject({ source: { path: daemon.folder } })
+  })
+
+  it('globs are repeated options and do not swallow the link', async () => {
+    const params = await paramsOf('addSubscription', ['get', '--only', '*.txt', '--only', 'a/**', URI])
+    expect(params).toMatchObject({ uri: URI, only: ['*.txt', 'a/**'], once: true, wait: true })
+  })
+
+  it('seconds become milliseconds', async () => {
+    expect(await paramsOf('publish', ['publish', './x', '--timeout', '2.5'])).toMatchObject({
+      timeoutMs: 2500,
+    })
+    expect(await paramsOf('addSubscription', ['subscribe', URI, '--wait', '--timeout', '3'])).toMatchObject({
+      timeoutMs: 3000,
+    })
+    expect(await paramsOf('publish', ['publish', './x'])).toMatchObject({
+      timeoutMs: null,
+      title: null,
+      channel: null,
+    })
+  })
+
+  it('a subscription is named by its link or by its key', async () => {
+    expect(
+      await paramsOf('removeSubscription', ['unsubscribe', KEY.toUpperCase(), '--delete-files']),
+    ).toEqual({
+      subscription: KEY,
+      deleteFiles: true,
+    })
+    expect(await paramsOf('removeSubscription', ['unsubscribe', URI])).toEqual({
+      subscription: URI,
+      deleteFiles: false,
+    })
+  })
+})
+
+describe('exit codes', () => {
+  const cases: readonly [ErrorKind, ErrorCode, number][] = [
+    ['bug', 'ERR_BUG', 1],
+    ['timeout', 'ERR_TIMEOUT', 2],
+    ['not-found', 'ERR_NOT_FOUND', 3],
+    ['network', 'ERR_DIAL_FAILED', 6],
+    ['peer', 'ERR_PROTOCOL', 6],
+    ['usage', 'ERR_USAGE', 64],
+    ['config', 'ERR_CONFIG', 78],
+  ]
+
+  it.each(cases)('of %s', async (kind, code, exitCode) => {
+    const failing = await startDaemon({
+      getStatus: () => Promise.reject(new MegatorrentError(code, 'what happened')),
+    })
+    const { exitCode: found, stdout, stderr } = await failing.run(['status', '--json'])
+    expect(found).toBe(exitCode)
+    const { error } = JSON.parse(stdout)
+    expect(error.kind).toBe(kind)
+    expect(Object.keys(error).sort()).toEqual(['code', 'kind', 'message'])
+    if (kind !== 'bug') expect(error).toEqual({ code, kind, message: 'what happened' })
+    expect(stderr.split('\n')).toHaveLength(2)
+    await failing.close()
+  })
+
+  it('of a fault of ours say where the detail is, and not what it is', async () => {
+    const failing = await startDaemon({ getStatus: () => Promise.reject(new Error('canary')) })
+    const { exitCode, stderr } = await failing.run(['status'])
+    expect(exitCode).toBe(1)
+    expect(stderr).toContain('log')
+    expect(stderr).not.toContain('canary')
+    await failing.close()
+  })
+
+  it('of a release that nobody confirmed is 2 or 6, and the document has the sequence', async () => {
+    const published = await fakeNode().api.publish(
+      { source: { path: '/x' }, channel: null, title: null, timeoutMs: null },
+      {
+        signal: new AbortController().signal,
+        onProgress: () => {},
+      },
+    )
+    for (const [code, exitCode] of [
+      ['ERR_TIMEOUT', 2],
+      ['ERR_DIAL_FAILED', 6],
+    ] as const) {
+      const pending = { code, message: 'nobody confirmed yet' }
+      const own = await startDaemon({ publish: async () => ({ ...published, storedBy: 0, pending }) })
+      const result = await own.run(['publish', './x', '--json'])
+      expect(result.exitCode).toBe(exitCode)
+      expect(result.json()).toMatchObject({
+        sequence: 4,
+        uri: URI,
+        error: { code, message: 'nobody confirmed yet', sequence: 4 },
+      })
+      await own.close()
+    }
+  })
+
+  it('of verify is 5 when a blob stays bad, with the result all the same', async () => {
+    const own = await startDaemon({ verify: async () => ({ checked: 9, bad: 2, repaired: 1 }) })
+    const result = await own.run(['verify', '--json'])
+    expect(result.exitCode).toBe(5)
+    expect(result.json()).toEqual({ checked: 9, bad: 2, repaired: 1 })
+    await own.close()
+  })
+
+  it('without a daemon is 69, and the line says how to start one', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'megatorrent-cli-'))
+    for (const args of [['status'], ['publish', './x'], ['get', URI], ['stop'], ['verify'], ['ls', URI]]) {
+      const { exitCode, stderr } = await run(['--data-dir', folder, ...args])
+      expect(exitCode, args.join(' ')).toBe(69)
+      expect(stderr).toContain('megatorrent serve --data-dir')
+    }
+    expect((await run(['status'])).stderr).toContain('"megatorrent serve"')
+    await rm(folder, { recursive: true })
+  })
+
+  it('of a daemon.json that a dead daemon left is 69', async () => {
+    const own = await startDaemon()
+    await own.server.close()
+    const { exitCode, json } = await own.run(['status', '--json'])
+    expect(exitCode).toBe(69)
+    expect(json()).toMatchObject({ error: { code: 'ERR_NO_DAEMON', kind: 'no-daemon' } })
+    await rm(join(own.folder, '..'), { recursive: true })
+  })
+
+  it('with a wrong token is 4', async () => {
+    const file = join(daemon.folder, '..', 'token')
+    await writeFile(file, '0'.repeat(64))
+    const args = ['--rpc-url', daemon.server.url, '--rpc-token-file', file, 'status', '--json']
+    const { exitCode, json } = await run(args)
+    expect(exitCode).toBe(4)
+    expect(json()).toMatchObject({ error: { code: 'ERR_RPC_REFUSED', kind: 'auth' } })
+    await unlink(file)
+  })
+
+  it('of Ctrl-C is 130, and the job is cancelled', async () => {
+    const work = endlessWork()
+    const own = await startDaemon({ ingest: work.run })
+    const ctrlC = new AbortController()
+    const running = own.run(['ingest', './x', '--json'], { signal: ctrlC.signal })
+    await work.begun
+    ctrlC.abort()
+    expect((await running).exitCode).toBe(130)
+    await work.aborted
+    await own.close()
+  })
+
+  it('of work that takes longer than --timeout is 2, and the job is cancelled', async () => {
+    const work = endlessWork()
+    const own = await startDaemon({ ingest: work.run })
+    expect((await own.run(['ingest', './x', '--timeout', '0.05'])).exitCode).toBe(2)
+    await work.aborted
+    await own.close()
+  })
+})
+
+describe('wrong usage is 64, in one line, before any daemon is asked', () => {
+  it.each<[string, readonly string[]]>([
+    ['no command', []],
+    ['an unknown command', ['frobnicate']],
+    ['an unknown option', ['status', '--frobnicate']],
+    ['a missing argument', ['publish']],
+    ['one argument too many', ['status', 'x']],
+    ['a group without its command', ['channel']],
+    ['an unknown command of a group', ['channel', 'frobnicate']],
+    ['a channel both private and open', ['channel', 'create', 'a', '--private', '--open']],
+    ['a channel with a bad name', ['channel', 'create', 'a/b']],
+    ['a channel with an empty name', ['channel', 'create', '']],
+    ['removal without --yes', ['channel', 'remove', 'a']],
+    ['a time-out that is no number', ['get', URI, '--timeout', 'soon']],
+    ['a time-out of 0', ['get', URI, '--timeout', '0']],
+    ['a time-out where nothing waits', ['status', '--timeout', '1']],
+    ['an option without its value', ['publish', './x', '--title']],
+    ['a key that is none', ['peers', 'ban', 'xyz']],
+    ['an URL without a token file', ['status', '--rpc-url', 'http://127.0.0.1:1/api/rpc']],
+    [
+      'an URL and a data folder',
+      ['status', '--rpc-url', 'http://x', '--rpc-token-file', 'x', '--data-dir', 'y'],
+    ],
+    [
+      'a token file that does not exist',
+      ['status', '--rpc-url', 'http://127.0.0.1:1/', '--rpc-token-file', '/nonexistent'],
+    ],
+    ['serve with an argument', ['serve', 'x']],
+    ['serve with an unknown flag', ['serve', '--frobnicate']],
+    ['serve with a client option', ['serve', '--rpc-url', 'http://x']],
+    ['serve with a flag without its value', ['serve', '--listen']],
+    ['a flag of a later version of publish', ['publish', './x', '--bundle', 'b']],
+  ])('%s', async (_name, args) => {
+    const { exitCode, stdout, stderr } = await run(args)
+    expect(exitCode).toBe(64)
+    expect(stdout).toBe('')
+    expect(stderr).toMatch(/^megatorrent: .+\n$/)
+    expect(stderr.split('\n')).toHaveLength(2)
+    const json = await run([...args, '--json'])
+    if (!args.includes('--title') && args.at(-1) !== '--listen') {
+      expect(json.json()).toMatchObject({ error: { kind: 'usage' } })
+      expect(json.exitCode).toBe(64)
+    }
+  })
+
+  it.each(LATER_COMMANDS)('%s is not in this version yet', async (name) => {
+    for (const args of [[name], [name, 'x', '--y'], [name, '--help'], [name, '--json']]) {
+      const { exitCode, stderr } = await run(args)
+      expect(exitCode).toBe(64)
+      expect(stderr).toContain('not in this version yet')
+    }
+  })
+})
+
+describe('a version and help', () => {
+  it('go to stdout, exit 0', async () => {
+    expect(await run(['--version'])).toMatchObject({ exitCode: 0, stdout: `${VERSION}\n`, stderr: '' })
+    for (const args of [
+      ['--help'],
+      ['serve', '--help'],
+      ['channel', '--help'],
+      ['channel', 'create', '-h'],
+    ]) {
+      const { exitCode, stdout, stderr } = await run(args)
+      expect([exitCode, stderr]).toEqual([0, ''])
+      expect(stdout).toContain('Usage: megatorrent')
+    }
+  })
+
+  it('the version is that of package.json', () => {
+    expect(VERSION).toBe((JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version)
+  })
+
+  it('help names what there is and nothing that there is not yet', async () => {
+    const { stdout } = await run(['--help'])
+    for (const name of LATER_COMMANDS) expect(stdout).not.toMatch(new RegExp(`^ +${name}\\b`, 'm'))
+    const serve = (await run(['serve', '--help'])).stdout
+    expect(serve).toContain('--max-peers <N>')
+    expect(serve).toContain('--data-dir')
+    for (const { name } of LATER_SETTINGS) expect(serve).not.toMatch(new RegExp(`--${name}\\b`))
+  })
+})
+
+describe('serve', () => {
+  it('is handed what was given, by names of settings', async () => {
+    let given: Flags = new Map()
+    const args = [
+      'serve',
+      '--listen',
+      '127.0.0.1:0',
+      '--peer',
+      'a:1',
+      '--peer',
+      'b:2',
+      '--no-dht',
+      '--data-dir',
+      'd',
+      '--proxy',
+      'x',
+    ]
+    const { exitCode } = await run(args, {
+      serve: async (flags) => {
+        given = flags
+        return 78
+      },
+    })
+    expect(exitCode).toBe(78)
+    expect([...given].sort()).toEqual([
+      ['data-dir', ['d']],
+      ['listen', ['127.0.0.1:0']],
+      ['no-dht', true],
+      ['peer', ['a:1', 'b:2']],
+      ['proxy', ['x']],
+    ])
+  })
+})
+
+describe('config show', () => {
+  const environment = { HOME: '/home/u', MEGATORRENT_MAX_PEERS: '7' }
+
+  it('prints values and where they came from, without a daemon', async () => {
+    const { exitCode, stdout } = await run(['config', 'show', '--origin', '--log-level', 'debug'], {
+      environment,
+    })
+    expect(exitCode).toBe(0)
+    expect(stdout).toContain('max_peers = 7  # environment: MEGATORRENT_MAX_PEERS\n')
+    expect(stdout).toContain('log_level = "debug"  # flag: --log-level\n')
+    expect(stdout).toContain('rpc = "127.0.0.1:7118"  # default\n')
+  })
+
+  it('is one document with --json', async () => {
+    const plain = (await run(['config', 'show', '--json'], { environment })).json()
+    expect(plain).toMatchObject({
+      max_peers: 7,
+      rpc: '127.0.0.1:7118',
+      max_store: 20 * 2 ** 30,
+      external: null,
+    })
+    const withOrigin = (await run(['config', 'show', '--json', '--origin'], { environment })).json()
+    expect(withOrigin).toMatchObject({
+      max_peers: { value: 7, origin: 'environment', place: 'MEGATORRENT_MAX_PEERS' },
+    })
+  })
+
+  it('exits 78 for wrong settings, each named', async () => {
+    const wrong = { ...environment, MEGATORRENT_MAX_PEERS: 'x', MEGATORRENT_FOO: '1' }
+    const { exitCode, stderr } = await run(['config', 'show', '--proxy', 'socks5://127.0.0.1:9050'], {
+      environment: wrong,
+    })
+    expect(exitCode).toBe(78)
+    for (const part of ['MEGATORRENT_MAX_PEERS', 'MEGATORRENT_FOO', '--proxy']) expect(stderr).toContain(part)
+  })
+
+  it('reads config.toml of the data folder', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'megatorrent-cli-'))
+    await writeFile(join(folder, 'config.toml'), 'max_peers = 9\n')
+    expect((await run(['config', 'show', '--data-dir', folder])).stdout).toContain('max_peers = 9\n')
+    await writeFile(join(folder, 'config.toml'), 'max_peers = \n')
+    expect((await run(['config', 'show', '--data-dir', folder])).exitCode).toBe(78)
+    await rm(folder, { recursive: true })
+  })
+})
+
+describe('text of others', () => {
+  const hostile = '\u001b[2Jtitle\u202egpj.exe\u009b31m\r\n\u0007'
+
+  it('reaches a terminal without what would act on it, in tables and in JSON', async () => {
+    const subscription = { ...SUBSCRIPTION, title: hostile }
+    const file = { path: `a/${hostile}`, size: 1 }
+    const own = await startDaemon({
+      getSubscriptions: async () => [subscription],
+      listFiles: async (params) => ({
+        ...(await fakeNode().api.listFiles(params, {} as never)),
+        files: [file],
+      }),
+      getStatus: () => Promise.reject(new MegatorrentError('ERR_NOT_FOUND', hostile)),
+    })
+    for (const args of [['subscriptions'], ['subscriptions', 'show', KEY], ['ls', URI], ['status']]) {
+      for (const json of [[], ['--json']]) {
+        const { stdout, stderr } = await own.run([...args, ...json])
+        // biome-ignore format: one class of characters
+        expect(stdout + stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e]/)
+        if (json.length > 0) expect(stdout + stderr).toContain('title')
+      }
+    }
+    expect((await own.run(['ls', URI, '--json'])).json()).toEqual([file])
+    await own.close()
+  })
+})
+
+describe('a terminal', () => {
+  it('gets tables that fit it, other outputs get them whole', async () => {
+    for (const columns of [60, 80, 200]) {
+      const { stdout } = await daemon.run(['subscriptions'], { stdout: new KeptStream(true, columns) })
+      for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(columns)
+      if (columns === 200) expect(stdout).toContain(KEY)
+    }
+    expect((await daemon.run(['subscriptions'])).stdout).toContain(KEY)
+  })
+
+  it('gets no colours', async () => {
+    const { stdout } = await daemon.run(['subscriptions'], { stdout: new KeptStream(true, 80) })
+    expect(stdout).not.toContain('\u001b')
+  })
+
+  it('gets a bar while work goes on, which is gone at the end; with --quiet nothing', async () => {
+    const steps = async (report: (done: number) => void): Promise<void> => {
+      for (const done of [0, 1, 2]) {
+        report(done)
+        await new Promise((resolve) => setTimeout(resolve, 60))
+      }
+    }
+    const own = await startDaemon({
+      ingest: async (params, options) => {
+        await steps((done) => options.onProgress({ phase: 'sealing', done, total: 2, unit: 'bytes' }))
+        return fakeNode().api.ingest(params, options)
+      },
+    })
+    const stderr = new KeptStream(true)
+    await own.run(['ingest', './x'], { stderr })
+    expect(stderr.text).toContain('sealing')
+    const quiet = new KeptStream(true)
+    await own.run(['ingest', './x', '--quiet'], { stderr: quiet })
+    expect(quiet.text).toBe('')
+    const piped = new KeptStream(false)
+    await own.run(['ingest', './x'], { stderr: piped })
+    expect(piped.text).toBe('')
+    await own.close()
+  })
+})
+
+describe('secrets', () => {
+  it('the token is never printed', async () => {
+    const outputs = await Promise.all([
+      daemon.run(['status']),
+      daemon.run(['status', '--json']),
+      daemon.run(['frobnicate']),
+      daemon.run(['peers', 'ban', 'x']),
+    ])
+    for (const { stdout, stderr } of outputs) expect(stdout + stderr).not.toContain(TOKEN)
+  })
+})
