@@ -176,6 +176,7 @@ export class SubscriptionsApi {
           store,
           minFreeBytes: config.minFree,
           random,
+          log,
         }),
     })
     this.#running.set(toHex(row.publicKey), subscription)
