@@ -16,6 +16,8 @@ export const LARGE_FILE = 'film/feature.bin'
 const LARGE_MIB = 64
 const SMALL_FILES = 300
 const MIB = 1_048_576
+/** What the system's randomness gives at once. */
+const RANDOM_BYTES = 65_536
 
 /** A few hundred small files, names of many kinds among them, and one large file. */
 export async function makeFolder(folder: string, random: Random): Promise<void> {
@@ -28,7 +30,7 @@ export async function makeFolder(folder: string, random: Random): Promise<void> 
   await mkdir(join(folder, dirname(LARGE_FILE)))
   const file = await open(join(folder, LARGE_FILE), 'wx')
   try {
-    for (let i = 0; i < LARGE_MIB; i++) await file.write(random.bytes(MIB))
+    for (let i = 0; i < (LARGE_MIB * MIB) / RANDOM_BYTES; i++) await file.write(random.bytes(RANDOM_BYTES))
   } finally {
     await file.close()
   }

@@ -29,6 +29,8 @@ export class DemoNodes {
   readonly #folder: string
   readonly #children: { readonly child: ChildProcess; readonly ended: Promise<void> }[] = []
 
+  #isStopped = false
+
   constructor(io: CliIo, folder: string) {
     this.#io = io
     this.#folder = folder
@@ -42,6 +44,9 @@ export class DemoNodes {
     const logFile = join(home, 'log.txt')
     const [program = '', ...before] = this.#io.self
     const args = ['serve', '--data-dir', dataDir, '--listen', '127.0.0.1:0', '--rpc', '127.0.0.1:0', ...flags]
+    // Nothing is awaited from here until the process is in the list of those to stop.
+    if (this.#isStopped)
+      throw new CliError({ code: 'ERR_ABORTED', kind: 'aborted', message: 'the demo is over' })
     const log = openSync(logFile, 'wx', 0o600)
     const child = spawn(program, [...before, ...args], {
       stdio: ['ignore', 'pipe', log],
@@ -65,8 +70,9 @@ export class DemoNodes {
     return { name, client, daemon, logFile }
   }
 
-  /** Stop all and wait for them; what does not end by itself is killed. */
+  /** Stop all, start none any more, and wait; what does not end by itself is killed. */
   async stop(): Promise<void> {
+    this.#isStopped = true
     for (const { child } of this.#children) child.kill('SIGTERM')
     const timer = this.#io.clock.setTimer(() => {
       for (const { child } of this.#children) child.kill('SIGKILL')
