@@ -9,8 +9,8 @@
  *
  * Traps of libsql 0.5.29 that are dealt with here and nowhere else: a lone byte
  * string given as parameter is taken for named parameters, so parameters always
- * go in one array; byte strings come back as ArrayBuffer; `get` adds a
- * `_metadata` column; the key must be text (its own derivation is weak, so we
+ * go in one array; byte strings come back as ArrayBuffer or Buffer; `get`
+ * adds a `_metadata` column; the key must be text (its own derivation is weak, so we
  * only ever give it 32 random bytes in hex); statements are freed by the garbage
  * collector alone, so the file is checkpointed before it is closed.
  *
@@ -84,20 +84,20 @@ export class Database {
 
   /** Execute a statement that returns no rows. @returns how many rows it changed. */
   run(sql: string, ...parameters: readonly SqlValue[]): number {
-    return translate(this.path, () => this.#prepare(sql).run(parameters).changes)
+    return translate(this.path, () => this.#prepare(sql).run(checked(parameters)).changes)
   }
 
   /** First row, or null. */
   get(sql: string, ...parameters: readonly SqlValue[]): Row | null {
     return translate(this.path, () => {
-      const row = this.#prepare(sql).get(parameters)
+      const row = this.#prepare(sql).get(checked(parameters))
       return row === undefined || row === null ? null : cleanRow(row)
     })
   }
 
   /** All rows: bound them by LIMIT where their number is not small. */
   all(sql: string, ...parameters: readonly SqlValue[]): Row[] {
-    return translate(this.path, () => this.#prepare(sql).all(parameters).map(cleanRow))
+    return translate(this.path, () => this.#prepare(sql).all(checked(parameters)).map(cleanRow))
   }
 
   /**
@@ -208,24 +208,34 @@ export function lockDatabaseFile(path: string): HeldFileLock | null {
 }
 
 /**
- * Encrypt a plain database file that nobody has open, in one step: a copy is encrypted and renamed over
- * it, and what it held is overwritten. A crash leaves the plain file as it was, or the encrypted one.
+ * Encrypt a plain database file that nobody uses, in one step: a copy is encrypted and renamed over it,
+ * and what it held is overwritten. A crash leaves the plain file as it was, or the encrypted one.
  *
  * @param key - 32 random bytes.
+ * @throws MegatorrentError ERR_DATABASE_BUSY when somebody does use it.
  */
 export function encryptDatabaseFile(path: string, key: Uint8Array): void {
+  assertBytes(key, 32, 'key')
   const copy = `${path}.encrypting`
+  const logs = [`${path}-wal`, `${path}-shm`]
   shredFile(copy)
-  // The log is folded into the file and removed: it is plain too.
-  executeOnce(path, ['PRAGMA journal_mode = DELETE'])
-  withDiskErrors(`copying ${path}`, () => copyFileSync(path, copy, constants.COPYFILE_EXCL))
-  chmodSync(copy, PRIVATE_FILE_MODE)
+  // The log is plain too: fold it into the file.
+  executeOnce(path, ['PRAGMA wal_checkpoint(TRUNCATE)'])
+  withDiskErrors(`encrypting ${path}`, () => {
+    if (existsSync(`${path}-wal`) && statSync(`${path}-wal`).size > 0) {
+      throw new MegatorrentError('ERR_DATABASE_BUSY', `${path}: another program holds the file`)
+    }
+    copyFileSync(path, copy, constants.COPYFILE_EXCL)
+    chmodSync(copy, PRIVATE_FILE_MODE)
+  })
   // No journal beside the copy, which would hold plain pages: if this fails, the copy is thrown away.
-  executeOnce(copy, [
+  const rekey = [
+    'PRAGMA journal_mode = DELETE',
     'PRAGMA journal_mode = MEMORY',
-    'PRAGMA synchronous = FULL',
     `PRAGMA rekey = '${toHex(key)}'`,
-  ])
+  ]
+  executeOnce(copy, rekey)
+  for (const log of logs) shredFile(log)
   renameOverSecret(copy, path)
 }
 
@@ -270,11 +280,26 @@ function openNative(path: string, key: Uint8Array | undefined): Native {
   }
 }
 
+/** libsql reads a text up to its first zero byte: one that has such a byte would come back cut off. */
+function checked(parameters: readonly SqlValue[]): readonly SqlValue[] {
+  for (const value of parameters) {
+    if (typeof value === 'string' && value.includes('\0')) {
+      throw new RangeError('"parameters" expected texts without a zero byte')
+    }
+  }
+  return parameters
+}
+
 function cleanRow(native: unknown): Row {
   const row: Record<string, SqlValue> = {}
   for (const [name, value] of Object.entries(native as object)) {
     if (name === '_metadata') continue
-    row[name] = value instanceof ArrayBuffer ? new Uint8Array(value) : (value as SqlValue)
+    row[name] = typeof value === 'object' && value !== null ? plainBytes(value) : (value as SqlValue)
   }
   return row
+}
+
+function plainBytes(value: object): Uint8Array {
+  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+  return new Uint8Array(value as ArrayBuffer)
 }

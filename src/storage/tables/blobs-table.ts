@@ -33,7 +33,7 @@ export class BlobsTable {
       const added: Uint8Array[] = []
       for (const id of ids) {
         const changed = this.#database.run(
-          'INSERT OR IGNORE INTO blobs (id, stored_at) VALUES (?, ?)',
+          'INSERT INTO blobs (id, stored_at) VALUES (?, ?) ON CONFLICT DO NOTHING',
           id,
           storedAt,
         )

@@ -29,7 +29,7 @@ export class EphemeralsTable {
       let added = 0
       for (const row of rows) {
         added += this.#database.run(
-          'INSERT OR IGNORE INTO ephemerals (key_id, ephemeral, hour) VALUES (?, ?, ?)',
+          'INSERT INTO ephemerals (key_id, ephemeral, hour) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
           row.keyId,
           row.ephemeral,
           row.hour,
