@@ -29,16 +29,34 @@ export const DIAL_TIMEOUT_MS = 10_000
 export const HANDSHAKE_DEADLINE_MS = 10_000
 /** Accepted connections that are still in the handshake; the oldest goes when one more comes. 9 KiB each. */
 export const MAX_HALF_OPEN = 1_024
-/** Trials of a first message against handshake keys, per second: some 15 us each, so a fifth of one core. */
+/** Trials of a first message against handshake keys, per second: some 20 us each, so a quarter of one core. */
 export const HANDSHAKE_TRIALS_PER_SECOND = 12_000
+/** What answering a message costs, in trials: 0.4 ms of key agreement and signature, so 600 answers per second. */
+export const HANDSHAKE_ANSWER_UNITS = 20
+/** Trials of one message between two looks at the rate. */
+export const HANDSHAKE_TRIALS_PER_SLICE = 256
+/** Trials that may be spent before the event loop goes round: 20 ms in which nothing else happens. */
+export const HANDSHAKE_UNITS_PER_TURN = 1_024
 /** Ephemeral keys remembered per handshake key: accepted ones only, so whoever fills it knows the key. */
 export const MAX_REMEMBERED_EPHEMERALS = 4_096
+/** Ephemeral keys written to the store per handshake key and hour; more come only from a flood by who knows the key. */
+export const MAX_STORED_EPHEMERALS_PER_HOUR = 1_024
 /** Small frames queued towards a peer that does not read: 4 MiB, then the connection is closed. */
 export const MAX_QUEUED_SMALL_BYTES = 4_194_304
 /** Requests of one peer that wait for our answer; more are answered busy. */
 export const MAX_OPEN_REQUESTS_PER_PEER = 64
 /** ms for an answer to a request; then it is cancelled and asked elsewhere. */
 export const REQUEST_TIMEOUT_MS = 30_000
+/** Bytes that must move in REQUEST_TIMEOUT_MS while a blob comes in or goes out: a line below 1 KiB/s is a stalled one. */
+export const MIN_PROGRESS_BYTES = 32_768
+/** ms for the answer to a request that we gave up: it may stand behind blobs on a slow line, but not forever. */
+export const CANCEL_ANSWER_MS = 300_000
+/** ms for a last message to go out and the other side to close, before it is cut off. */
+export const CLOSE_LINGER_MS = 5_000
+/** Work that one peer's messages may cause per second, in units of 10 us: a tenth of one core. Over it we read slower. */
+export const PEER_WORK_PER_SECOND = 10_000
+/** Work units that a peer may cause at once: 50 ms. */
+export const PEER_WORK_BURST = 5_000
 /** Blob frames being received at a time over all connections: each has its buffer of 1 MiB. */
 export const MAX_BLOBS_IN_FLIGHT = 48
 /** ms without any frame sent before a PAD goes out: 50 peers then cost under 30 MB a day. */
@@ -183,6 +201,8 @@ export const DHT_MAX_STORED_VALUES = 1_000
 export const DHT_VALUE_LIFETIME_MS = 7_200_000
 /** Peers stored for others by a serving node: 100 bytes each. */
 export const DHT_MAX_STORED_PEERS = 10_000
+/** Peers in one answer of a serving node: 800 bytes. */
+export const DHT_MAX_PEERS_PER_ANSWER = 100
 /** ms after which a peer stored for others is forgotten. Announcements come every 15 to 30 minutes. */
 export const DHT_PEER_LIFETIME_MS = 2_700_000
 /** Nodes kept over a restart. */
@@ -310,3 +330,9 @@ export const LOOK_MAX_MS = 60_000
 export const STALLED_MS = 30_000
 /** ms before a subscription that failed is tried again. */
 export const FAILED_RETRY_MS = 30_000
+/** Blobs being hashed at a time by `verify`. */
+export const VERIFY_IN_FLIGHT = 8
+/** ms that `verify` waits for bad blobs to come again. */
+export const VERIFY_REPAIR_MS = 60_000
+/** Bytes of a passphrase file: a line that people type. */
+export const MAX_PASSPHRASE_FILE_BYTES = 4_096

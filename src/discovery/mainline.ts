@@ -11,7 +11,8 @@
  *   - bootstrap names are resolved by it, and ids of bootstrap nodes are taken on trust:
  *     `bootstrap: false`, names through a function that is passed in, nodes pinged one by one;
  *   - it does not find its way back when its table is empty: `#keepAlive`;
- *   - peers and values stored for others never expire: `maxAge`, and an LRU with an age.
+ *   - peers and values stored for others never expire, and all peers are given out at once:
+ *     `maxAge`, an LRU with an age, `boundPeers`.
  *
  * @module discovery/mainline
  */
@@ -21,6 +22,7 @@ import { errorMessage } from '../base/errors.ts'
 import {
   DHT_BOOTSTRAP_RETRY_MS,
   DHT_MAX_ADDRESSES_PER_NAME,
+  DHT_MAX_PEERS_PER_ANSWER,
   DHT_MAX_STORED_PEERS,
   DHT_MAX_STORED_VALUES,
   DHT_OPERATION_TIMEOUT_MS,
@@ -146,6 +148,7 @@ export class MainlineDht implements Dht {
       maxPeers: DHT_MAX_STORED_PEERS,
       maxAge: DHT_PEER_LIFETIME_MS,
     })
+    boundPeers(this.#client._peers)
     // Warnings are per datagram (time-outs, stray replies); without a listener an `error` would be thrown.
     this.#client.on('error', (error: Error) =>
       options.log.warn('DHT library', { error: errorMessage(error) }),
@@ -381,4 +384,11 @@ export class MainlineDht implements Dht {
     const is = addressClass({ kind: 'ipv4', host })
     return is === 'public' || (is !== 'reserved' && is === this.#ownClass)
   }
+}
+
+/** The library gives out all peers that it knows of an infohash, thousands if need be. */
+function boundPeers(peers: Client['_peers']): void {
+  const get = peers.get.bind(peers)
+  peers.get = (infohash, count = DHT_MAX_PEERS_PER_ANSWER) =>
+    get(infohash, Math.min(count, DHT_MAX_PEERS_PER_ANSWER))
 }
