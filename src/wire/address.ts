@@ -167,7 +167,10 @@ export function parsePeerAddress(text: string): PeerAddress {
 /** As `parsePeerAddress`, without a node key. */
 export function parseAddress(text: string): Address {
   if (text.length > MAX_ADDRESS_CHARS) throw unreadable('the address is too long')
-  const match = /^(?:\[([^\]]*)\]|([^:[\]@]*)):([0-9]*)$/.exec(text)
+  // ASCII alone: some other letters become ASCII when they are made lower case.
+  const match = /^(?:\[([\x21-\x5c\x5e-\x7e]*)\]|([\x21-\x39\x3b-\x3f\x41-\x5a\x5e-\x7e]*)):([0-9]*)$/.exec(
+    text,
+  )
   if (match === null) throw unreadable('an address is HOST:PORT, [IPV6]:PORT or ONION.onion:PORT')
   const [, bracketed, plain = '', digits = ''] = match
   const port = /^[1-9][0-9]{0,4}$/.test(digits) ? Number(digits) : 0

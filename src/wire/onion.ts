@@ -27,16 +27,14 @@ export function looksLikeOnion(text: string): boolean {
 
 /** @returns the 35 bytes of a valid name `<56 characters>.onion`, any case; else null. */
 export function parseOnion(text: string): Uint8Array | null {
+  if (!/^[a-z2-7]{56}\.onion$/i.test(text)) return null
   const name = text.toLowerCase()
-  if (name.length !== LABEL_CHARS + SUFFIX.length || !name.endsWith(SUFFIX)) return null
   const host = new Uint8Array(ONION_HOST_BYTES)
   let bits = 0
   let value = 0
   let at = 0
   for (const character of name.slice(0, LABEL_CHARS)) {
-    const digit = BASE32.indexOf(character)
-    if (digit < 0) return null
-    value = ((value << 5) | digit) & 0xfff
+    value = ((value << 5) | BASE32.indexOf(character)) & 0xfff
     bits += 5
     if (bits >= 8) {
       bits -= 8
