@@ -228,7 +228,13 @@ export class Keystore {
     const masterKey = this.#unlockedKey()
     const name = this.#fileName(publicKey)
     const bytes = this.#read(name)
-    return bytes === null ? null : channelKey(decodeKeyFile(bytes, masterKey, join(this.#folder, name)))
+    if (bytes === null) return null
+    const key = channelKey(decodeKeyFile(bytes, masterKey, join(this.#folder, name)))
+    if (equalBytes(key.publicKey, publicKey)) return key
+    throw new MegatorrentError(
+      'ERR_KEY_FILE_FORMAT',
+      `${name} in ${this.#folder} holds the key of another channel`,
+    )
   }
 
   /** Overwrite and remove a channel's key. @returns whether there was one. @throws MegatorrentError ERR_KEYSTORE_LOCKED. */
@@ -264,7 +270,7 @@ export class Keystore {
     if (record.kind !== 'channel') {
       throw new MegatorrentError('ERR_KEY_FILE_FORMAT', `${path} holds a node key, not a channel's`)
     }
-    return this.add({ ...record, name: name ?? record.name })
+    return this.add({ ...channelKey(record), name: name ?? record.name })
   }
 
   /** Forget the master key. The keystore is locked then, if it is encrypted. */

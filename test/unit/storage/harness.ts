@@ -1,5 +1,5 @@
 /** What the storage tests share: folders that go away, a runner without threads, a recording file system. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach } from 'vitest'
@@ -34,9 +34,15 @@ export function afterTest(cleanup: () => Promise<void> | void): void {
 }
 
 export function tempFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'megatorrent-storage-'))
+  const folder = makeTempFolder()
   afterTest(() => rmSync(folder, { recursive: true, force: true }))
   return folder
+}
+
+/** In memory where there is such a disk: a store has 258 folders, and nothing here needs a slow one. */
+export function makeTempFolder(): string {
+  const root = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
+  return mkdtempSync(join(root, 'megatorrent-storage-'))
 }
 
 /** Runs tasks on this thread, with whatever file operations the test hands in. */
