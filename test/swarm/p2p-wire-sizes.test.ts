@@ -36,7 +36,7 @@ describe('a capture of a whole exchange', () => {
     await makeTree(source, { seed: 21, smallFiles: 10, bigBytes: 5_000_000 })
     await makeTree(`${source}/${marker}`, { seed: 22, smallFiles: 1 })
     const { uri } = await publisher.json<{ uri: string }>(['channel', 'create', 'main'])
-    await publisher.json(['publish', source, '--channel', 'main', '--timeout', '1'], 2)
+    await publisher.json(['publish', source, '--channel', 'main'], 6)
 
     const relay = await Relay.open(publisher.endpoint)
     cleanUps.push(() => relay.close())
@@ -50,7 +50,7 @@ describe('a capture of a whole exchange', () => {
 
     // A second release, and a release that is not there: news, questions and misses go the same way.
     await makeTree(source, { seed: 23, smallFiles: 10 })
-    await publisher.json(['publish', source, '--channel', 'main', '--timeout', '1'], 2)
+    await publisher.json(['publish', source, '--channel', 'main'], 6)
     await waitUntil(
       async () => {
         const { subscriptions } = await reader.rpc<{ subscriptions: { sequence: number; state: string }[] }>(

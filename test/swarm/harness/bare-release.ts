@@ -167,11 +167,19 @@ export async function serveRelease(
   serving: Serving,
   counts: ServingCounts = { requests: 0, blobsSent: 0 },
 ): Promise<ServingCounts> {
-  connection.sendHello([[channel, release.head.slotVersion]])
-  connection.sendHave(channel, release.head.release, release.head.rootId, [[0, release.order.length]])
+  const { handshakeHash, remoteRole } = connection
+  let hasTold = false
+  connection.sendHello()
   for (;;) {
     const message = await connection.receive(120_000)
     if (message === null || message.type === TYPES.BYE) return counts
+    if (message.type === TYPES.HELLO && !hasTold) {
+      // It is told of the channel when it has shown that it knows it, as §7.2 says.
+      if (channel.findInHello(message.body, handshakeHash, remoteRole) === null) continue
+      connection.sendHello([[channel, release.head.slotVersion]])
+      connection.sendHave(channel, release.head.release, release.head.rootId, [[0, release.order.length]])
+      hasTold = true
+    }
     if (message.type === TYPES.REQUEST) {
       counts.requests++
       answer(connection, release, serving, message, counts)
