@@ -48,6 +48,18 @@ const CODES = {
   ERR_REMOTE_NOT_FOUND: 'network',
   ERR_REMOTE_BUSY: 'network',
   ERR_REMOTE_REFUSED: 'peer',
+  ERR_NAME_NOT_RESOLVED: 'network',
+
+  // node
+  ERR_CHANNEL_NAME_TAKEN: 'usage',
+  ERR_KEY_MISSING: 'config',
+  ERR_NO_CARRIER: 'network',
+  ERR_KEYS_LOCKED: 'config',
+  ERR_PASSPHRASE_FILE: 'config',
+  ERR_RELEASE_NOT_FOUND: 'not-found',
+  ERR_UNFINISHED: 'unfinished',
+  ERR_SUBSCRIPTION_DIR: 'usage',
+  ERR_SUBSCRIPTION_KEY: 'usage',
 
   // config, rpc, cli
   ERR_CONFIG: 'config',

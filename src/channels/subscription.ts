@@ -8,9 +8,10 @@
  *
  * @module channels/subscription
  */
+import { equalBytes } from '../base/bytes.ts'
 import { type Clock, sleep } from '../base/clock.ts'
 import { errorMessage, isMegatorrentError } from '../base/errors.ts'
-import { FAILED_RETRY_MS, LOOK_FIRST_MS, LOOK_MAX_MS, STALLED_MS } from '../base/limits.ts'
+import { FAILED_RETRY_MS, LOOK_FIRST_MS, LOOK_MAX_MS, LOOK_QUIET_MS, STALLED_MS } from '../base/limits.ts'
 import { type Log, short } from '../base/log.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
 import type { State } from '../storage/state.ts'
@@ -143,7 +144,7 @@ export class Subscription {
         continue
       }
       lookDelayMs = LOOK_FIRST_MS
-      if (this.#target?.bytes === head.bytes && this.isComplete) await this.#rest(LOOK_MAX_MS * 10)
+      if (this.isComplete && isSameRelease(this.#target, head)) await this.#rest(LOOK_MAX_MS * 10)
       else await this.#follow(head)
     }
   }
@@ -245,10 +246,11 @@ export class Subscription {
     await this.#rest(FAILED_RETRY_MS)
   }
 
-  /** While blobs are missing, peers are looked for again and again, more and more seldom. */
+  /** While nobody gives what is missing, peers are looked for again and again, more and more seldom. */
   async #lookWhileFetching(signal: AbortSignal): Promise<void> {
     for (let delayMs = LOOK_FIRST_MS; !signal.aborted; delayMs = Math.min(delayMs * 2, LOOK_MAX_MS)) {
-      await this.session.look(signal)
+      const quietMs = this.#deps.clock.monotonicMs() - this.#lastBlobMs
+      if (this.session.peers === 0 || quietMs > LOOK_QUIET_MS) await this.session.look(signal)
       await sleep(this.#deps.clock, delayMs, signal).catch(() => {}) // called off: the loop ends
     }
   }
@@ -299,4 +301,9 @@ export class Subscription {
     })
     this.#wake = () => {}
   }
+}
+
+/** The same content, whatever addresses its heads name. */
+function isSameRelease(a: Head | null, b: Head): boolean {
+  return a !== null && a.releaseNumber === b.releaseNumber && equalBytes(a.root, b.root)
 }
