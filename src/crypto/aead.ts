@@ -131,3 +131,42 @@ function transform(
   }
   return pieces
 }
+
+/**
+ * Opening piece by piece as bytes come in, for what is too large to be kept sealed until its end.
+ *
+ * Until `finish` has given true, what `update` wrote is not authentic and must be shown to nobody.
+ */
+export class PieceOpener {
+  readonly #decipher: DecipherChaCha20Poly1305
+
+  constructor(key: Uint8Array, nonce: Uint8Array) {
+    assertBytes(key, KEY_BYTES, 'key')
+    assertBytes(nonce, NONCE_BYTES, 'nonce')
+    this.#decipher = createDecipheriv(ALGORITHM, key, nonce, OPTIONS)
+  }
+
+  /**
+   * @param sealed - the next bytes, without the tag.
+   * @param out - as many bytes, or null to check them without keeping them.
+   */
+  update(sealed: Uint8Array, out: Uint8Array | null): void {
+    if (out !== null) assertBytes(out, sealed.length, 'out')
+    for (let offset = 0; offset < sealed.length; offset += PIECE_BYTES) {
+      const piece = this.#decipher.update(sealed.subarray(offset, offset + PIECE_BYTES))
+      out?.set(piece, offset)
+    }
+  }
+
+  /** @param tag - 16 bytes. @returns whether all of it is what was sealed. Once; then it is of no more use. */
+  finish(tag: Uint8Array): boolean {
+    assertBytes(tag, TAG_BYTES, 'tag')
+    this.#decipher.setAuthTag(tag)
+    try {
+      this.#decipher.final()
+      return true
+    } catch {
+      return false // final() throws for a wrong tag and for nothing else
+    }
+  }
+}

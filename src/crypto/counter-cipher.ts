@@ -10,7 +10,7 @@
  */
 import { assertBytes } from '../base/bytes.ts'
 import { MegatorrentError } from '../base/errors.ts'
-import { KEY_BYTES, NONCE_BYTES, openInto, seal, sealInto, TAG_BYTES } from './aead.ts'
+import { KEY_BYTES, NONCE_BYTES, openInto, PieceOpener, seal, sealInto, TAG_BYTES } from './aead.ts'
 import { wipe } from './wipe.ts'
 
 /** Width of the counter: what is written into the nonce, all of it. */
@@ -98,6 +98,27 @@ export class CounterCipher {
     }
     this.#advance()
     return plaintext
+  }
+
+  /**
+   * Open the next frame as it comes in, without keeping it sealed. No other frame may be opened
+   * before `finishOpen`; what the opener wrote is shown to nobody before that gave true.
+   *
+   * @throws MegatorrentError ERR_NONCE_EXHAUSTED when no counter is left.
+   */
+  beginOpen(): PieceOpener {
+    return new PieceOpener(this.#key, this.#nextNonce())
+  }
+
+  /** @param tag - 16 bytes. @returns false if it was not the next frame: broken for good, as with `open`. */
+  finishOpen(opener: PieceOpener, tag: Uint8Array): boolean {
+    if (!this.#usable) throw new MegatorrentError('ERR_BUG', 'cipher used after it failed or was destroyed')
+    if (!opener.finish(tag)) {
+      this.destroy()
+      return false
+    }
+    this.#advance()
+    return true
   }
 
   /** Wipe the key. Every later call throws. */

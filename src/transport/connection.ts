@@ -3,16 +3,15 @@
  * both directions (PROTOCOL_FINAL.md §7).
  *
  * Both sides may ask. Answers to our requests settle promises; requests of the
- * other side are served one after the other, so that a peer that does not read
- * costs one blob in memory and waits for itself.
+ * other side are served by transport/blob-server.ts. What can go quiet is judged
+ * by transport/liveness.ts, what can be too much by transport/work-meter.ts.
  *
  * @module transport/connection
  */
 import type { Clock, Timer } from '../base/clock.ts'
 import { MegatorrentError } from '../base/errors.ts'
 import {
-  IDLE_CLOSE_MS,
-  IDLE_PAD_MS,
+  CLOSE_LINGER_MS,
   MAX_OPEN_REQUESTS_PER_PEER,
   MAX_QUEUED_SMALL_BYTES,
   REQUEST_TIMEOUT_MS,
@@ -21,12 +20,17 @@ import {
   BYE_REASONS,
   codeToError,
   ERROR_CODES,
+  MESSAGE_TYPES,
   type Message,
   MessageAssembler,
   REQUEST_KINDS,
   splitMessage,
 } from '../wire/message.ts'
+import { BlobServer } from './blob-server.ts'
+import { judge, ProgressMark } from './liveness.ts'
+import { type OpenRequest, OpenRequests, type Wanted } from './open-requests.ts'
 import type { NextFrame, SecureChannel } from './secure-channel.ts'
+import { WASTED_READ_WORK, WorkMeter, workOf } from './work-meter.ts'
 
 export type ByeReason = keyof typeof BYE_REASONS
 
@@ -36,7 +40,10 @@ export type Notice = Extract<Message, { type: 'hello' | 'have' }>
 export interface ConnectionHandlers {
   /** HELLO and HAVE, in order. Throw kind peer to close the connection. */
   onNotice(notice: Notice): void
-  /** The sealed blob, or null for "not found". May take its time: others of the same peer wait. */
+  /**
+   * The sealed blob, or null for "not found". May take its time: others of the same peer wait.
+   * What it throws is answered with ERROR and goes no further, so whoever reads also logs.
+   */
   readBlob(blobId: Uint8Array): Promise<Uint8Array | null>
   /** The newest head of the channel of that handle, or null. */
   readHead(handle: Uint8Array): Uint8Array | null
@@ -44,44 +51,50 @@ export interface ConnectionHandlers {
   onClose(reason: unknown): void
 }
 
-interface OpenRequest {
-  readonly blobId: Uint8Array | null
-  readonly resolve: (bytes: Uint8Array) => void
-  readonly reject: (error: unknown) => void
-  /** Given up by us: the answer is read and dropped. */
-  cancelled: boolean
-}
+/** ms between two looks at what has gone quiet. */
+const WATCH_INTERVAL_MS = REQUEST_TIMEOUT_MS / 6
 
-interface Upload {
-  readonly requestId: number
-  readonly blobId: Uint8Array
-}
+type Query =
+  | { readonly kind: typeof REQUEST_KINDS.blob; readonly blobId: Uint8Array }
+  | { readonly kind: typeof REQUEST_KINDS.head; readonly handle: Uint8Array }
 
 export class Connection {
   readonly #channel: SecureChannel
   readonly #clock: Clock
   #handlers: ConnectionHandlers | null = null
   readonly #assembler = new MessageAssembler()
-  readonly #requests = new Map<number, OpenRequest>()
-  #nextRequestId = 1
+  readonly #requests = new OpenRequests()
   /** The request whose blob frame is coming in. */
   #receiving: OpenRequest | null = null
-  readonly #uploads: Upload[] = []
-  #serving = false
-  #drained: (() => void) | null = null
+  readonly #server: BlobServer
+  readonly #work = new WorkMeter()
+  /** BYE was said, by either side. */
   #ended = false
-  #lastSentMs: number
-  #lastReceivedMs: number
-  #progressMs: number
-  #bytesAtProgress = 0
-  #timer: Timer | null = null
+  #sentMs: number
+  #receivedMs: number
+  readonly #answers: ProgressMark
+  readonly #taken: ProgressMark
+  #watchTimer: Timer | null = null
+  #holdTimer: Timer | null = null
+  #lingerTimer: Timer | null = null
 
   constructor(channel: SecureChannel, clock: Clock) {
     this.#channel = channel
     this.#clock = clock
-    this.#lastSentMs = this.#lastReceivedMs = this.#progressMs = clock.monotonicMs()
+    this.#sentMs = this.#receivedMs = clock.monotonicMs()
+    this.#answers = new ProgressMark(this.#sentMs)
+    this.#taken = new ProgressMark(this.#sentMs)
+    this.#server = new BlobServer({
+      readBlob: async (blobId) => (await this.#handlers?.readBlob(blobId)) ?? null,
+      sendBlob: (requestId, blob) => {
+        this.#send({ type: 'data', requestId, kind: REQUEST_KINDS.blob })
+        return this.#ended || channel.sendBlob(blob)
+      },
+      sendError: (requestId, code) => void this.#send({ type: 'error', requestId, code }),
+    })
   }
 
+  /** Bytes of frames, sealed, queued ones included. */
   get bytesIn(): number {
     return this.#channel.bytesIn
   }
@@ -90,16 +103,21 @@ export class Connection {
     return this.#channel.bytesOut
   }
 
+  /** Closed or closing: nothing can be asked or told any more. */
   get closed(): boolean {
-    return this.#channel.closed
+    return this.#ended || this.#channel.closed
   }
 
   /** Our requests that have no answer yet, given-up ones included. */
   get openRequests(): number {
-    return this.#requests.size
+    return this.#requests.size + (this.#receiving === null ? 0 : 1)
   }
 
-  /** @param early - frames that came with the last handshake message. */
+  /**
+   * No handler is called before this has returned.
+   *
+   * @param early - frames that came with the last handshake message.
+   */
   start(handlers: ConnectionHandlers, early: Uint8Array): void {
     this.#handlers = handlers
     this.#watch()
@@ -107,73 +125,64 @@ export class Connection {
       {
         onSmallFrame: (plaintext) => this.#onSmallFrame(plaintext),
         onBlobFrame: (blob) => this.#onBlobFrame(blob),
-        onDrain: () => this.#onDrain(),
+        onDrain: () => this.#server.drained(),
         onClose: (reason) => this.#onClose(reason),
       },
       early,
     )
   }
 
-  /** Send a message that expects no answer. */
-  notify(message: Notice): void {
-    this.#send(message)
+  /** Send a message that expects no answer. @returns false if much is queued: what can wait should. */
+  notify(message: Notice): boolean {
+    return this.#send(message)
   }
 
   /**
    * Ask for a blob.
    *
    * @returns BLOB_BYTES whose hash nobody has checked yet.
-   * @throws MegatorrentError ERR_REMOTE_NOT_FOUND, ERR_REMOTE_BUSY, ERR_REMOTE_REFUSED,
-   *   ERR_CONNECTION_CLOSED, or ERR_ABORTED when the signal fires.
+   * @throws MegatorrentError ERR_REMOTE_NOT_FOUND, ERR_REMOTE_BUSY (also when MAX_OPEN_REQUESTS_PER_PEER
+   *   of ours are open), ERR_REMOTE_REFUSED, ERR_TIMEOUT, ERR_CONNECTION_CLOSED, or ERR_ABORTED when the
+   *   signal fires.
    */
   requestBlob(blobId: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.#request({ kind: REQUEST_KINDS.blob, blobId }, blobId, signal)
+    return this.#request('blob', { kind: REQUEST_KINDS.blob, blobId }, signal)
   }
 
   /** Ask for the newest head of a channel; HEAD_BYTES that nobody has verified yet. Errors as `requestBlob`. */
   requestHead(handle: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.#request({ kind: REQUEST_KINDS.head, handle }, null, signal)
+    return this.#request('head', { kind: REQUEST_KINDS.head, handle }, signal)
   }
 
-  /** Say why and close, after what is queued has gone out. */
+  /** Say why and close, after what is queued has gone out. Requests are rejected now, `onClose` follows. */
   close(reason: ByeReason): void {
-    if (this.#ended || this.#channel.closed) return
+    if (this.closed) return
     this.#send({ type: 'bye', reason: BYE_REASONS[reason] })
     this.#ended = true
+    this.#server.close()
+    this.#rejectAll(null)
     this.#channel.end()
-    // The other side answers our FIN with its own; one that does not is cut off.
-    this.#clock.setTimer(() => this.#channel.destroy(), REQUEST_TIMEOUT_MS)
+    // The other side answers our end with its own; one that does not is cut off.
+    this.#lingerTimer = this.#clock.setTimer(() => this.#channel.destroy(), CLOSE_LINGER_MS)
   }
 
-  /** Close at once, without a word. */
+  /** Close at once, without a word; `onClose` is called before this returns. */
   destroy(reason: unknown = null): void {
     this.#channel.destroy(reason)
   }
 
-  #request(
-    query: { kind: 1; blobId: Uint8Array } | { kind: 2; handle: Uint8Array },
-    blobId: Uint8Array | null,
-    signal: AbortSignal | undefined,
-  ): Promise<Uint8Array> {
+  #request(wanted: Wanted, query: Query, signal: AbortSignal | undefined): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      if (this.#ended || this.#channel.closed) {
-        reject(new MegatorrentError('ERR_CONNECTION_CLOSED', 'the connection is closed'))
-        return
+      if (this.closed) throw connectionClosed(null)
+      if (signal?.aborted) throw calledOff()
+      if (this.openRequests >= MAX_OPEN_REQUESTS_PER_PEER) {
+        throw new MegatorrentError('ERR_REMOTE_BUSY', 'too many requests to this peer are open')
       }
-      if (signal?.aborted) {
-        reject(new MegatorrentError('ERR_ABORTED', 'the request was called off'))
-        return
-      }
-      const requestId = this.#newRequestId()
-      const onAbort = (): void => {
-        request.cancelled = true
-        this.#send({ type: 'cancel', requestId })
-        reject(new MegatorrentError('ERR_ABORTED', 'the request was called off'))
-      }
+      const nowMs = this.#clock.monotonicMs()
+      if (!this.#isWaiting) this.#answers.mark(nowMs, this.#channel.bytesIn)
+      const onAbort = (): void => this.#giveUp(request, calledOff())
       const settled = (): void => signal?.removeEventListener('abort', onAbort)
-      const request: OpenRequest = {
-        blobId,
-        cancelled: false,
+      const request = this.#requests.add(wanted, nowMs, {
         resolve: (bytes) => {
           settled()
           resolve(bytes)
@@ -182,207 +191,205 @@ export class Connection {
           settled()
           reject(error)
         },
-      }
-      if (this.#requests.size === 0) this.#progress()
-      this.#requests.set(requestId, request)
+      })
       signal?.addEventListener('abort', onAbort, { once: true })
-      this.#send({ type: 'request', requestId, ...query })
+      this.#send({ type: 'request', requestId: request.id, ...query })
     })
   }
 
-  #newRequestId(): number {
-    while (this.#requests.has(this.#nextRequestId))
-      this.#nextRequestId = (this.#nextRequestId % 0xffff_ffff) + 1
-    const id = this.#nextRequestId
-    this.#nextRequestId = (id % 0xffff_ffff) + 1
-    return id
+  get #isWaiting(): boolean {
+    return this.#receiving !== null || this.#requests.isWaiting
   }
 
-  #send(message: Message): void {
-    if (this.#ended || this.#channel.closed) return
-    this.#lastSentMs = this.#clock.monotonicMs()
-    for (const frame of splitMessage(message)) this.#channel.sendSmall(frame)
+  #giveUp(request: OpenRequest, error: MegatorrentError): void {
+    request.giveUp(this.#clock.monotonicMs(), error)
+    if (request === this.#receiving) this.#channel.dropBlob()
+    else this.#send({ type: 'cancel', requestId: request.id })
+  }
+
+  /** @returns false under back-pressure. */
+  #send(message: Message): boolean {
+    if (this.closed) return false
+    this.#sentMs = this.#clock.monotonicMs()
+    let mayGoOn = true
+    for (const frame of splitMessage(message)) mayGoOn = this.#channel.sendSmall(frame)
     // Blobs wait for the stream to drain, so what piles up beyond is small frames that nobody reads.
     if (this.#channel.stream.queuedBytes > MAX_QUEUED_SMALL_BYTES) {
       this.destroy(new MegatorrentError('ERR_PROTOCOL', 'the peer does not read what it is sent'))
     }
+    return mayGoOn
   }
 
   #onSmallFrame(plaintext: Uint8Array): NextFrame {
-    this.#lastReceivedMs = this.#clock.monotonicMs()
+    this.#receivedMs = this.#clock.monotonicMs()
     const message = this.#assembler.push(plaintext)
+    this.#charge(workOf(message))
     if (message === null) return 'small'
+    if (message.type === 'data') return this.#onData(message)
+    if (message.type === 'bye') this.#channel.destroy()
+    else if (message.type === 'ok' || message.type === 'error') this.#onRefusal(message)
+    else if (!this.#ended) this.#onOther(message)
+    return 'small'
+  }
+
+  /** Messages that are nothing to us once we have said goodbye. */
+  #onOther(message: Exclude<Message, { type: 'data' | 'bye' | 'ok' | 'error' }>): void {
     switch (message.type) {
       case 'hello':
       case 'have':
         this.#handlers?.onNotice(message)
-        return 'small'
+        break
       case 'request':
         this.#onRequest(message)
-        return 'small'
-      case 'data':
-        return this.#onData(message)
-      case 'error':
-        this.#onError(message.requestId, message.code)
-        return 'small'
+        break
       case 'cancel':
-        this.#onCancel(message.requestId)
-        return 'small'
-      case 'bye':
-        this.#ended = true
-        this.#channel.destroy()
-        return 'small'
+        if (this.#server.cancel(message.requestId)) this.#charge(WASTED_READ_WORK)
+        break
       case 'pad':
-      case 'ok':
-        return 'small'
+        break
       case 'unknown':
-        if (message.requestId !== 0) this.#answerError(message.requestId, 'unsupported')
-        return 'small'
+        // PEERS is an answer, in our numbering of requests: an ERROR to it would be in theirs.
+        if (message.requestId !== 0 && message.code !== MESSAGE_TYPES.peers) {
+          this.#answerError(message.requestId, 'unsupported')
+        }
     }
   }
 
   #onRequest(message: Extract<Message, { type: 'request' }>): void {
-    if (message.kind === REQUEST_KINDS.head) {
+    const { requestId } = message
+    if (message.kind === 'unknown') this.#answerError(requestId, 'unsupported')
+    else if (message.kind === REQUEST_KINDS.blob) this.#server.request(requestId, message.blobId)
+    else {
       const head = this.#handlers?.readHead(message.handle) ?? null
-      if (head === null) this.#answerError(message.requestId, 'notFound')
-      else this.#send({ type: 'data', requestId: message.requestId, kind: REQUEST_KINDS.head, head })
-      return
+      if (head === null) this.#answerError(requestId, 'notFound')
+      else this.#send({ type: 'data', requestId, kind: REQUEST_KINDS.head, head })
     }
-    if (message.kind !== REQUEST_KINDS.blob) {
-      this.#answerError(message.requestId, 'unsupported')
-      return
-    }
-    if (this.#uploads.length >= MAX_OPEN_REQUESTS_PER_PEER) {
-      this.#answerError(message.requestId, 'busy')
-      return
-    }
-    this.#uploads.push({ requestId: message.requestId, blobId: message.blobId })
-    if (!this.#serving) void this.#serve()
-  }
-
-  async #serve(): Promise<void> {
-    this.#serving = true
-    try {
-      for (;;) {
-        const upload = this.#uploads[0]
-        if (upload === undefined || this.#channel.closed) return
-        const blob = (await this.#handlers?.readBlob(upload.blobId)) ?? null
-        // A CANCEL may have taken it away while it was read.
-        if (this.#uploads[0] !== upload || this.#channel.closed) continue
-        this.#uploads.shift()
-        if (blob === null) {
-          this.#answerError(upload.requestId, 'notFound')
-          continue
-        }
-        this.#send({ type: 'data', requestId: upload.requestId, kind: REQUEST_KINDS.blob })
-        if (!this.#channel.sendBlob(blob)) await this.#drain()
-      }
-    } catch (error) {
-      this.destroy(error)
-    } finally {
-      this.#serving = false
-    }
-  }
-
-  #drain(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#drained = resolve
-      if (this.#channel.closed) this.#onDrain()
-    })
-  }
-
-  #onDrain(): void {
-    const drained = this.#drained
-    this.#drained = null
-    drained?.()
-  }
-
-  #onCancel(requestId: number): void {
-    const at = this.#uploads.findIndex((upload) => upload.requestId === requestId)
-    if (at < 0) return // its answer is on the way already
-    this.#uploads.splice(at, 1)
-    this.#answerError(requestId, 'cancelled')
   }
 
   #onData(message: Extract<Message, { type: 'data' }>): NextFrame {
     const request = this.#requests.get(message.requestId)
     if (message.kind === REQUEST_KINDS.blob) {
-      if (request === undefined || request.blobId === null) {
+      if (request?.wanted !== 'blob') {
         throw new MegatorrentError('ERR_PROTOCOL', 'a blob that nobody asked for')
       }
-      this.#requests.delete(message.requestId)
+      this.#answered(request)
       this.#receiving = request
-      this.#progress()
-      return 'blob'
+      return request.givenUpMs === null ? 'blob' : 'unwanted blob'
     }
     if (request === undefined) return 'small'
-    if (request.blobId !== null) throw new MegatorrentError('ERR_PROTOCOL', 'an answer of the wrong kind')
-    this.#requests.delete(message.requestId)
-    this.#progress()
+    if (request.wanted !== 'head') throw wrongAnswer()
+    this.#answered(request)
     if (message.kind === REQUEST_KINDS.head) request.resolve(message.head)
     else request.reject(new MegatorrentError('ERR_REMOTE_REFUSED', 'an answer of an unknown kind'))
     return 'small'
   }
 
-  #onBlobFrame(blob: Uint8Array): void {
-    this.#lastReceivedMs = this.#clock.monotonicMs()
-    this.#progress()
+  #onBlobFrame(blob: Uint8Array | null): void {
+    this.#receivedMs = this.#clock.monotonicMs()
+    this.#answers.mark(this.#receivedMs, this.#channel.bytesIn)
     const request = this.#receiving
     this.#receiving = null
-    if (request !== null && !request.cancelled) request.resolve(blob)
+    if (request === null) return
+    if (blob !== null) request.resolve(blob)
+    for (const left of this.#requests.overtaken(request, this.#receivedMs - REQUEST_TIMEOUT_MS)) {
+      this.#giveUp(left, new MegatorrentError('ERR_TIMEOUT', 'the peer answers later requests and not this'))
+    }
   }
 
-  #onError(requestId: number, code: number): void {
-    const request = this.#requests.get(requestId)
+  #onRefusal(message: Extract<Message, { type: 'ok' | 'error' }>): void {
+    const request = this.#requests.get(message.requestId)
     if (request === undefined) return
-    this.#requests.delete(requestId)
-    this.#progress()
-    if (request.cancelled) return
-    request.reject(codeToError(code))
+    if (message.type === 'ok') throw wrongAnswer()
+    this.#answered(request)
+    // Whoever was cancelled has been told; others cannot be cancelled by the other side.
+    const isCancelled = message.code === ERROR_CODES.cancelled
+    request.reject(
+      isCancelled
+        ? new MegatorrentError('ERR_REMOTE_REFUSED', 'the peer cancelled what nobody cancelled')
+        : codeToError(message.code),
+    )
+  }
+
+  #answered(request: OpenRequest): void {
+    this.#requests.close(request)
+    this.#answers.mark(this.#clock.monotonicMs(), this.#channel.bytesIn)
   }
 
   #answerError(requestId: number, code: keyof typeof ERROR_CODES): void {
     this.#send({ type: 'error', requestId, code: ERROR_CODES[code] })
   }
 
-  #progress(): void {
-    this.#progressMs = this.#clock.monotonicMs()
-    this.#bytesAtProgress = this.#channel.bytesIn
+  /** Over its rate a peer is read more slowly, until TCP makes it wait. */
+  #charge(units: number): void {
+    const holdMs = this.#work.spend(units, this.#clock.monotonicMs())
+    if (holdMs === 0 || this.#channel.closed) return
+    this.#holdTimer?.cancel()
+    this.#channel.pauseReading()
+    this.#holdTimer = this.#clock.setTimer(() => {
+      this.#holdTimer = null
+      this.#channel.resumeReading()
+    }, holdMs)
   }
 
   /** One timer for all that can go quiet: stalled answers, a dead peer, our own silence. */
   #watch(): void {
-    this.#timer = this.#clock.setTimer(() => {
-      const nowMs = this.#clock.monotonicMs()
-      // Bytes of a blob count as progress: a slow line is not a stalled one.
-      if (this.#receiving !== null && this.#channel.bytesIn > this.#bytesAtProgress) this.#progress()
-      if (
-        this.#requests.size + (this.#receiving === null ? 0 : 1) > 0 &&
-        nowMs - this.#progressMs > REQUEST_TIMEOUT_MS
-      ) {
-        this.destroy(new MegatorrentError('ERR_TIMEOUT', 'the peer does not answer'))
+    this.#watchTimer = this.#clock.setTimer(() => {
+      const verdict = judge(this.#vitals())
+      if (verdict instanceof MegatorrentError) {
+        this.destroy(verdict)
         return
       }
-      if (nowMs - this.#lastReceivedMs > IDLE_CLOSE_MS) {
-        this.destroy(new MegatorrentError('ERR_TIMEOUT', 'the peer is silent'))
-        return
-      }
-      if (nowMs - this.#lastSentMs >= IDLE_PAD_MS) this.#send({ type: 'pad' })
-      this.#watch()
-    }, REQUEST_TIMEOUT_MS / 6)
+      if (verdict === 'pad') this.#send({ type: 'pad' })
+      if (!this.#channel.closed) this.#watch()
+    }, WATCH_INTERVAL_MS)
+  }
+
+  #vitals(): Parameters<typeof judge>[0] {
+    const nowMs = this.#clock.monotonicMs()
+    const { bytesIn, bytesOut, stream } = this.#channel
+    const taken = bytesOut - stream.queuedBytes
+    if (stream.queuedBytes === 0) this.#taken.mark(nowMs, taken)
+    else this.#taken.see(nowMs, taken)
+    if (this.#receiving !== null) this.#answers.see(nowMs, bytesIn)
+    // With blobs queued before it, our request may not have left yet.
+    else if (stream.queuedBytes > 0) this.#answers.mark(nowMs, bytesIn)
+    return {
+      nowMs,
+      isWaiting: this.#isWaiting,
+      answeredMs: this.#answers.atMs,
+      takenMs: this.#taken.atMs,
+      givenUpMs: this.#requests.givenUpMs,
+      receivedMs: this.#receiving === null ? this.#receivedMs : this.#answers.atMs,
+      sentMs: this.#sentMs,
+    }
+  }
+
+  #rejectAll(cause: unknown): void {
+    const nowMs = this.#clock.monotonicMs()
+    for (const request of this.#requests.all()) request.giveUp(nowMs, connectionClosed(cause))
+    this.#receiving?.giveUp(nowMs, connectionClosed(cause))
+    this.#channel.dropBlob()
   }
 
   #onClose(reason: unknown): void {
-    this.#timer?.cancel()
     this.#ended = true
-    const error = new MegatorrentError('ERR_CONNECTION_CLOSED', 'the connection closed', { cause: reason })
-    const open = [...this.#requests.values()]
-    if (this.#receiving !== null) open.push(this.#receiving)
+    for (const timer of [this.#watchTimer, this.#holdTimer, this.#lingerTimer]) timer?.cancel()
+    this.#server.close()
+    this.#rejectAll(reason)
     this.#requests.clear()
     this.#receiving = null
-    this.#uploads.length = 0
-    for (const request of open) if (!request.cancelled) request.reject(error)
-    this.#onDrain()
     this.#handlers?.onClose(reason)
   }
+}
+
+function connectionClosed(cause: unknown): MegatorrentError {
+  return new MegatorrentError('ERR_CONNECTION_CLOSED', 'the connection closed', { cause })
+}
+
+function wrongAnswer(): MegatorrentError {
+  return new MegatorrentError('ERR_PROTOCOL', 'an answer of the wrong kind')
+}
+
+function calledOff(): MegatorrentError {
+  return new MegatorrentError('ERR_ABORTED', 'the request was called off')
 }

@@ -5,7 +5,7 @@
  * @module transport/handshake-keys
  */
 import { toHex, utf8Bytes } from '../base/bytes.ts'
-import { MAX_REMEMBERED_EPHEMERALS } from '../base/limits.ts'
+import { MAX_REMEMBERED_EPHEMERALS, MAX_STORED_EPHEMERALS_PER_HOUR } from '../base/limits.ts'
 import { DOMAINS } from '../crypto/domains.ts'
 import { sha256 } from '../crypto/hash.ts'
 import {
@@ -86,30 +86,47 @@ function dayKey(
 /** Where remembered ephemeral keys outlive the process. Given by the node, over its database. */
 export interface EphemeralStore {
   load(): Iterable<{ readonly keyId: Uint8Array; readonly ephemeral: Uint8Array; readonly hour: number }>
+  /** At most MAX_STORED_EPHEMERALS_PER_HOUR of one key id come in an hour. */
   add(keyId: Uint8Array, ephemeral: Uint8Array, hour: number): void
   prune(beforeHour: number): void
 }
 
-/** Ephemeral keys accepted lately: the same first message is answered once. */
+/**
+ * Ephemeral keys accepted lately: the same first message is answered once.
+ *
+ * What is accepted under the network's key is not stored, and past a rate nothing is: anybody, or
+ * anybody with that link, can fill the disk with these, and would gain by a replay after a restart
+ * only what a first message of his own gives him.
+ */
 export class EphemeralMemory {
   readonly #store: EphemeralStore
   /** key id -> ephemeral -> hour of acceptance, in order of acceptance. */
   readonly #seen = new Map<string, Map<string, number>>()
+  /** key id -> how many were stored in this hour. */
+  readonly #stored = new Map<string, number>()
   #prunedHour = 0
 
   constructor(store: EphemeralStore) {
     this.#store = store
-    for (const row of store.load()) this.#remember(toHex(row.keyId), toHex(row.ephemeral), row.hour)
+    const rows = [...store.load()].sort((a, b) => a.hour - b.hour)
+    for (const row of rows) this.#remember(toHex(row.keyId), toHex(row.ephemeral), row.hour)
   }
 
-  /** @returns false when it was accepted before; else it is remembered from now on. */
-  accept(keyId: Uint8Array, ephemeral: Uint8Array, hour: number): boolean {
+  /**
+   * @param hour - of now.
+   * @returns false when it was accepted before; else it is remembered from now on.
+   */
+  accept(key: Pick<HandshakeKey, 'keyId' | 'purpose'>, ephemeral: Uint8Array, hour: number): boolean {
     this.#prune(hour)
-    const id = toHex(keyId)
+    const id = toHex(key.keyId)
     const text = toHex(ephemeral)
     if (this.#seen.get(id)?.has(text)) return false
     this.#remember(id, text, hour)
-    this.#store.add(keyId, ephemeral, hour)
+    const stored = this.#stored.get(id) ?? 0
+    if (key.purpose.kind !== 'network' && stored < MAX_STORED_EPHEMERALS_PER_HOUR) {
+      this.#stored.set(id, stored + 1)
+      this.#store.add(key.keyId, ephemeral, hour)
+    }
     return true
   }
 
@@ -125,6 +142,7 @@ export class EphemeralMemory {
   #prune(hour: number): void {
     if (hour === this.#prunedHour) return
     this.#prunedHour = hour
+    this.#stored.clear()
     const before = hour - EPHEMERAL_MEMORY_HOURS
     for (const [id, seen] of this.#seen) {
       for (const [ephemeral, acceptedHour] of seen) if (acceptedHour < before) seen.delete(ephemeral)

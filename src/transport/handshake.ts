@@ -8,12 +8,11 @@
  *
  * @module transport/handshake
  */
-import { concatBytes, EMPTY_BYTES, equalBytes } from '../base/bytes.ts'
+import { EMPTY_BYTES, equalBytes } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
-import { MegatorrentError } from '../base/errors.ts'
-import { HANDSHAKE_DEADLINE_MS } from '../base/limits.ts'
+import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
+import { HANDSHAKE_ANSWER_UNITS, HANDSHAKE_DEADLINE_MS, HANDSHAKE_TRIALS_PER_SLICE } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
-import type { TokenBucket } from '../base/token-bucket.ts'
 import { CounterCipher } from '../crypto/counter-cipher.ts'
 import type { SigningKey } from '../crypto/ed25519.ts'
 import { hourOf } from '../crypto/key-schedule.ts'
@@ -28,6 +27,7 @@ import {
   HANDSHAKE_MESSAGE_3_BYTES,
   REKEY_INTERVAL_FRAMES,
 } from '../wire/constants.ts'
+import type { HandshakeGate } from './handshake-gate.ts'
 import { type EphemeralMemory, type HandshakeKey, type HandshakePurpose, PROLOGUE } from './handshake-keys.ts'
 import {
   decodeFirstPayload,
@@ -35,6 +35,8 @@ import {
   encodeFirstPayload,
   encodeIdentityPayload,
 } from './handshake-payload.ts'
+import { HandshakeReader } from './handshake-reader.ts'
+import { hostGroup } from './host-group.ts'
 import { SecureChannel } from './secure-channel.ts'
 import type { ByteStream } from './transport.ts'
 
@@ -61,47 +63,65 @@ export interface InitiateOptions {
   readonly clock: Clock
   /** Makes the keys of this handshake: the operating system's. */
   readonly random: Random
+  readonly signal?: AbortSignal
 }
 
 /**
  * Be the initiator on a fresh stream.
  *
- * @throws MegatorrentError ERR_HANDSHAKE_FAILED, ERR_TIMEOUT or ERR_CONNECTION_CLOSED; the
- *   stream is destroyed then.
+ * @throws MegatorrentError ERR_HANDSHAKE_FAILED (peer), ERR_TIMEOUT, ERR_CONNECTION_CLOSED or
+ *   ERR_ABORTED; the stream is destroyed then.
  */
 export async function initiateHandshake(stream: ByteStream, options: InitiateOptions): Promise<Secured> {
-  const { clock } = options
-  const deadline = clock.setTimer(() => stream.destroy(), HANDSHAKE_DEADLINE_MS)
+  const { clock, signal } = options
+  let ranOut = false
+  const deadline = clock.setTimer(() => {
+    ranOut = true
+    stream.destroy()
+  }, HANDSHAKE_DEADLINE_MS)
+  const onAbort = (): void => stream.destroy()
+  signal?.addEventListener('abort', onAbort, { once: true })
+  if (signal?.aborted) onAbort()
   try {
-    const reader = new HandshakeReader(stream)
-    const staticKey = X25519KeyPair.generate(options.random)
-    const state = HandshakeState.start({
-      pattern: 'XXpsk0',
-      initiator: true,
-      prologue: PROLOGUE,
-      psk: options.psk,
-      staticKey,
-      ephemeralKey: X25519KeyPair.generate(options.random),
-    })
-    stream.write(state.write(encodeFirstPayload({ hour: hourOf(clock.now()), dialled: options.dialled })))
-    const second = state.read(await reader.take(HANDSHAKE_MESSAGE_2_BYTES))
-    const remoteStatic = state.remoteStatic ?? EMPTY_BYTES
-    const remoteNodeKey = decodeIdentityPayload(second.payload, ROLE_RESPONDER, remoteStatic, second.hash)
-    if (remoteNodeKey === null) throw failure('the responder shows no node key')
-    if (options.expectedNodeKey !== null && !equalBytes(remoteNodeKey, options.expectedNodeKey)) {
-      throw failure('the responder is not the expected node')
-    }
-    const shown = options.expectedNodeKey === null ? null : options.nodeKey
-    stream.write(
-      state.write((hash) => encodeIdentityPayload(shown, ROLE_INITIATOR, staticKey.publicKey, hash)),
-    )
-    return secured(stream, state.split(), reader.release(), ROLE_INITIATOR, remoteNodeKey, options.purpose)
+    return await initiate(stream, options)
   } catch (error) {
     stream.destroy()
+    if (signal?.aborted) {
+      throw new MegatorrentError('ERR_ABORTED', 'the handshake was called off', { cause: error })
+    }
+    if (ranOut) throw new MegatorrentError('ERR_TIMEOUT', 'the handshake took too long', { cause: error })
     throw error
   } finally {
     deadline.cancel()
+    signal?.removeEventListener('abort', onAbort)
   }
+}
+
+async function initiate(stream: ByteStream, options: InitiateOptions): Promise<Secured> {
+  const reader = new HandshakeReader(stream, false)
+  const staticKey = X25519KeyPair.generate(options.random)
+  const state = HandshakeState.start({
+    pattern: 'XXpsk0',
+    initiator: true,
+    prologue: PROLOGUE,
+    psk: options.psk,
+    staticKey,
+    ephemeralKey: X25519KeyPair.generate(options.random),
+  })
+  const hour = hourOf(options.clock.now())
+  stream.write(state.write(encodeFirstPayload({ hour, dialled: options.dialled })))
+  const second = state.read(await reader.take(HANDSHAKE_MESSAGE_2_BYTES))
+  const remoteStatic = state.remoteStatic ?? EMPTY_BYTES
+  const remoteNodeKey = decodeIdentityPayload(second.payload, ROLE_RESPONDER, remoteStatic, second.hash)
+  if (remoteNodeKey === null) throw failure('the responder shows no node key')
+  if (options.expectedNodeKey !== null && !equalBytes(remoteNodeKey, options.expectedNodeKey)) {
+    throw failure('the responder is not the expected node')
+  }
+  // A responder has no keys for frames before it has read message 3.
+  if (reader.restBytes > 0) throw failure('bytes follow message 2')
+  const shown = options.expectedNodeKey === null ? null : options.nodeKey
+  stream.write(state.write((hash) => encodeIdentityPayload(shown, ROLE_INITIATOR, staticKey.publicKey, hash)))
+  return secured(stream, state.split(), reader.release(), ROLE_INITIATOR, remoteNodeKey, options.purpose)
 }
 
 export interface RespondOptions {
@@ -111,8 +131,8 @@ export interface RespondOptions {
   /** Is this dialled address (ADDRESS_BYTES) one of ours, on this stream? */
   readonly isOwnAddress: (dialled: Uint8Array, stream: ByteStream) => boolean
   readonly nodeKey: SigningKey
-  /** Bounds the trials of all handshakes together. */
-  readonly trials: TokenBucket
+  /** Bounds the work of all handshakes together. */
+  readonly gate: HandshakeGate
   readonly clock: Clock
   /** Makes the keys of this handshake: the operating system's. */
   readonly random: Random
@@ -123,38 +143,48 @@ export interface RespondOptions {
  *
  * @returns null when there is nobody to talk to, after the stream has closed: what came was
  *   drained until the deadline.
+ * @throws what failed on our side, after the same silence and delay.
  */
 export async function respondHandshake(stream: ByteStream, options: RespondOptions): Promise<Secured | null> {
-  const { clock } = options
-  const deadline = clock.setTimer(() => stream.destroy(), HANDSHAKE_DEADLINE_MS)
-  const reader = new HandshakeReader(stream)
+  const deadline = options.clock.setTimer(() => stream.destroy(), HANDSHAKE_DEADLINE_MS)
+  const reader = new HandshakeReader(stream, true)
   try {
-    const message = await reader.take(HANDSHAKE_MESSAGE_1_BYTES)
-    const accepted = await acceptFirst(message, stream, options)
-    if (accepted === null) return await reader.drain()
-    const staticKey = X25519KeyPair.generate(options.random)
-    const state = HandshakeState.respond(accepted.first, {
-      staticKey,
-      ephemeralKey: X25519KeyPair.generate(options.random),
-    })
-    const { nodeKey } = options
-    stream.write(
-      state.write((hash) => encodeIdentityPayload(nodeKey, ROLE_RESPONDER, staticKey.publicKey, hash)),
-    )
-    const third = state.read(await reader.take(HANDSHAKE_MESSAGE_3_BYTES))
-    const remoteStatic = state.remoteStatic ?? EMPTY_BYTES
-    const remoteNodeKey = decodeIdentityPayload(third.payload, ROLE_INITIATOR, remoteStatic, third.hash)
-    const { purpose } = accepted.key
-    const result = secured(stream, state.split(), reader.release(), ROLE_RESPONDER, remoteNodeKey, purpose)
-    deadline.cancel()
-    return result
+    const result = await respond(stream, reader, options)
+    return result ?? (await reader.drain())
   } catch (error) {
-    if (!(error instanceof MegatorrentError)) {
-      stream.destroy()
-      throw error
-    }
-    return await reader.drain() // the deadline closes it, as it closes all junk
+    await reader.drain() // the deadline closes it, as it closes all junk
+    if (isMegatorrentError(error) && (error.kind === 'peer' || error.code === 'ERR_CONNECTION_CLOSED'))
+      return null
+    throw error
+  } finally {
+    deadline.cancel()
   }
+}
+
+async function respond(
+  stream: ByteStream,
+  reader: HandshakeReader,
+  options: RespondOptions,
+): Promise<Secured | null> {
+  const { nodeKey, random, gate } = options
+  const message = await reader.take(HANDSHAKE_MESSAGE_1_BYTES)
+  // Nobody who waits for an answer has more to say.
+  if (reader.restBytes > 0) return null
+  const accepted = await acceptFirst(message, stream, reader, options)
+  if (accepted === null) return null
+  const host = hostGroup(stream.remote.host)
+  if (!(await gate.pass(host, HANDSHAKE_ANSWER_UNITS, () => reader.closed, true))) return null
+  const staticKey = X25519KeyPair.generate(random)
+  const ephemeralKey = X25519KeyPair.generate(random)
+  const state = HandshakeState.respond(accepted.first, { staticKey, ephemeralKey })
+  stream.write(
+    state.write((hash) => encodeIdentityPayload(nodeKey, ROLE_RESPONDER, staticKey.publicKey, hash)),
+  )
+  const third = state.read(await reader.take(HANDSHAKE_MESSAGE_3_BYTES))
+  const remoteStatic = state.remoteStatic ?? EMPTY_BYTES
+  const remoteNodeKey = decodeIdentityPayload(third.payload, ROLE_INITIATOR, remoteStatic, third.hash)
+  const { purpose } = accepted.key
+  return secured(stream, state.split(), reader.release(), ROLE_RESPONDER, remoteNodeKey, purpose)
 }
 
 interface Accepted {
@@ -165,27 +195,20 @@ interface Accepted {
 async function acceptFirst(
   message: Uint8Array,
   stream: ByteStream,
+  reader: HandshakeReader,
   options: RespondOptions,
 ): Promise<Accepted | null> {
-  const { clock } = options
-  for (const key of options.candidates(clock.now())) {
-    if (!options.trials.take(1)) await waitForTrial(options)
-    const first = key.prepared.open(message)
-    if (first === null) continue
-    return isFresh(key, first, stream, options) ? { key, first } : null
+  const host = hostGroup(stream.remote.host)
+  const keys = [...options.candidates(options.clock.now())]
+  for (let from = 0; from < keys.length; from += HANDSHAKE_TRIALS_PER_SLICE) {
+    const slice = keys.slice(from, from + HANDSHAKE_TRIALS_PER_SLICE)
+    if (!(await options.gate.pass(host, slice.length, () => reader.closed, from > 0))) return null
+    for (const key of slice) {
+      const first = key.prepared.open(message)
+      if (first !== null) return isFresh(key, first, stream, options) ? { key, first } : null
+    }
   }
   return null
-}
-
-/** Over the rate, a first message waits rather than fails: an honest peer is then late, not refused. */
-function waitForTrial({ trials, clock }: RespondOptions): Promise<void> {
-  return new Promise((resolve) => {
-    const attempt = (): void => {
-      if (trials.take(1)) resolve()
-      else clock.setTimer(attempt, Math.max(1, trials.waitMs(1)))
-    }
-    attempt()
-  })
 }
 
 /** Rules (2) to (4) of §6.3. The ephemeral key is remembered only when all else holds. */
@@ -199,10 +222,10 @@ function isFresh(
   if (payload === null) return false
   const hour = hourOf(options.clock.now())
   if (Math.abs(payload.hour - hour) > HANDSHAKE_HOUR_TOLERANCE) return false
-  if (key.purpose.kind === 'channel' && payload.dialled !== null) {
-    if (!options.isOwnAddress(payload.dialled, stream)) return false
+  if (payload.dialled !== null) {
+    if (key.purpose.kind !== 'channel' || !options.isOwnAddress(payload.dialled, stream)) return false
   }
-  return options.ephemerals.accept(key.keyId, first.remoteEphemeral, hour)
+  return options.ephemerals.accept(key, first.remoteEphemeral, hour)
 }
 
 function secured(
@@ -221,87 +244,6 @@ function secured(
   wipe(keys.receiveKey)
   return { channel, early, role, handshakeHash: keys.handshakeHash, remoteNodeKey, purpose }
 }
-
-/** Collects the bytes of whole handshake messages, however the stream splits them. */
-class HandshakeReader {
-  readonly #stream: ByteStream
-  #buffered: Uint8Array = EMPTY_BYTES
-  #wanted = 0
-  #resolve: ((bytes: Uint8Array) => void) | null = null
-  #reject: ((error: unknown) => void) | null = null
-  #discarding = false
-  #drained: (() => void) | null = null
-  #closed = false
-
-  constructor(stream: ByteStream) {
-    this.#stream = stream
-    stream.start({
-      onData: (chunk) => this.#onData(chunk),
-      onDrain: () => {},
-      onClose: () => this.#onClose(),
-    })
-  }
-
-  take(count: number): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
-      this.#wanted = count
-      this.#resolve = resolve
-      this.#reject = reject
-      if (this.#closed) this.#onClose()
-      else this.#deliver()
-    })
-  }
-
-  /** Read and drop from now on. @returns null once the stream has closed. */
-  drain(): Promise<null> {
-    this.#discarding = true
-    this.#buffered = EMPTY_BYTES
-    this.#stream.resume()
-    return new Promise((resolve) => {
-      this.#drained = () => resolve(null)
-      if (this.#closed) resolve(null)
-    })
-  }
-
-  /** Give up the stream: what is left over belongs to the frames that follow. */
-  release(): Uint8Array {
-    this.#stream.pause()
-    const rest = this.#buffered
-    this.#buffered = EMPTY_BYTES
-    return rest
-  }
-
-  #onData(chunk: Uint8Array): void {
-    if (this.#discarding) return
-    this.#buffered = concatBytes(this.#buffered, chunk)
-    this.#deliver()
-    // Nobody sends more than a message and the first frames before we have answered.
-    if (this.#buffered.length > MAX_EARLY_BYTES) this.#stream.pause()
-  }
-
-  #deliver(): void {
-    const resolve = this.#resolve
-    if (resolve === null || this.#buffered.length < this.#wanted) return
-    this.#resolve = null
-    this.#reject = null
-    const taken = this.#buffered.slice(0, this.#wanted)
-    this.#buffered = this.#buffered.slice(this.#wanted)
-    resolve(taken)
-  }
-
-  #onClose(): void {
-    this.#closed = true
-    this.#drained?.()
-    this.#reject?.(
-      new MegatorrentError('ERR_CONNECTION_CLOSED', 'the connection closed during the handshake'),
-    )
-    this.#resolve = null
-    this.#reject = null
-  }
-}
-
-/** Bytes that may wait for a handshake message to be worked on: some messages and frames. */
-const MAX_EARLY_BYTES = 65_536
 
 function failure(why: string): MegatorrentError {
   return new MegatorrentError('ERR_HANDSHAKE_FAILED', `handshake: ${why}`)

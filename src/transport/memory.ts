@@ -8,7 +8,7 @@
  * @module transport/memory
  */
 import type { Clock, Timer } from '../base/clock.ts'
-import { MegatorrentError } from '../base/errors.ts'
+import { type ErrorCode, MegatorrentError } from '../base/errors.ts'
 import { WRITE_QUEUE_BYTES } from '../base/limits.ts'
 import { type Random, randomInteger } from '../base/random.ts'
 import type { ByteStream, DialOptions, Endpoint, Listener, StreamHandlers, Transport } from './transport.ts'
@@ -25,7 +25,12 @@ export interface MemoryNetworkOptions {
   readonly cutRate?: number
 }
 
-const NO_HANDLERS: StreamHandlers = { onData: () => {}, onDrain: () => {}, onClose: () => {} }
+const NO_HANDLERS: StreamHandlers = {
+  onData: () => {},
+  onDrain: () => {},
+  onEnd: () => {},
+  onClose: () => {},
+}
 
 class MemoryStream implements ByteStream {
   readonly local: Endpoint
@@ -33,10 +38,13 @@ class MemoryStream implements ByteStream {
   readonly #network: MemoryNetwork
   #peer: MemoryStream | null = null
   #handlers: StreamHandlers = NO_HANDLERS
-  #started = false
-  #paused = false
+  #paused = true
   #closed = false
-  #endQueued = false
+  /** The owner that was told of the close: each hears of it once. */
+  #toldClosed: StreamHandlers | null = null
+  /** We have sent our end; the other side's end has been delivered here. */
+  #ended = false
+  #remoteEnded = false
   #blocked = false
   /** Sent by the other side, not yet delivered to our owner. */
   readonly #inbox: (Uint8Array | 'end')[] = []
@@ -65,13 +73,17 @@ class MemoryStream implements ByteStream {
 
   start(handlers: StreamHandlers): void {
     this.#handlers = handlers
-    this.#started = true
-    if (this.#closed) queueMicrotask(() => handlers.onClose())
-    else queueMicrotask(() => this.#pump())
+    this.#paused = false
+    queueMicrotask(() => {
+      if (this.#handlers !== handlers) return
+      if (this.#closed) this.#tellClosed()
+      else if (this.#remoteEnded) this.#tellEnd()
+      else this.#pump()
+    })
   }
 
   write(bytes: Uint8Array): boolean {
-    if (this.#closed || this.#endQueued) return true
+    if (this.#closed || this.#ended) return true
     for (const piece of this.#network.split(bytes)) {
       this.#queuedBytes += piece.length
       this.#send(piece)
@@ -90,17 +102,18 @@ class MemoryStream implements ByteStream {
   }
 
   end(): void {
-    if (this.#closed || this.#endQueued) return
-    this.#endQueued = true
+    if (this.#closed || this.#ended) return
+    this.#ended = true
     this.#send('end')
   }
 
   destroy(): void {
     if (this.#closed) return
-    const peer = this.#peer
     this.#close()
-    if (peer === null || peer.#closed) return
-    this.#network.clock.setTimer(() => peer.#close(), this.#network.latencyMs)
+    const peer = this.#peer
+    if (peer !== null && !peer.#closed) {
+      this.#network.clock.setTimer(() => peer.#close(), this.#network.latencyMs)
+    }
   }
 
   #send(item: Uint8Array | 'end'): void {
@@ -122,36 +135,53 @@ class MemoryStream implements ByteStream {
   }
 
   #pump(): void {
-    while (this.#started && !this.#paused && !this.#closed) {
+    const peer = this.#peer
+    while (peer !== null && !this.#paused && !this.#closed) {
       const item = this.#inbox.shift()
       if (item === undefined) return
       if (item === 'end') {
-        // As a TCP socket without half-open: the other end's FIN closes ours too.
-        const peer = this.#peer
-        this.#close()
-        if (peer !== null) peer.#close()
+        this.#remoteEnded = true
+        this.#tellEnd()
+        if (peer.#remoteEnded && !this.#closed) {
+          peer.#close()
+          this.#close()
+        }
         return
       }
-      this.#handlers.onData(item)
-      if (this.#peer !== null) this.#peer.#delivered(item.length)
+      // A copy: what arrives is the receiver's, who may write to it, and what was sent is the sender's.
+      this.#handlers.onData(item.slice())
+      peer.#delivered(item.length)
     }
   }
 
   #delivered(bytes: number): void {
+    if (this.#closed) return
     this.#queuedBytes -= bytes
-    if (this.#blocked && this.#queuedBytes < WRITE_QUEUE_BYTES && !this.#closed) {
+    if (this.#blocked && this.#queuedBytes < WRITE_QUEUE_BYTES) {
       this.#blocked = false
       this.#handlers.onDrain()
     }
   }
 
+  #tellEnd(): void {
+    if (this.#handlers.onEnd !== undefined) this.#handlers.onEnd()
+    else this.end()
+  }
+
   #close(): void {
     if (this.#closed) return
     this.#closed = true
+    this.#queuedBytes = 0
     for (const timer of this.#timers) timer.cancel()
     this.#timers.clear()
     this.#inbox.length = 0
-    if (this.#started) this.#handlers.onClose()
+    queueMicrotask(() => this.#tellClosed())
+  }
+
+  #tellClosed(): void {
+    if (this.#handlers === NO_HANDLERS || this.#toldClosed === this.#handlers) return
+    this.#toldClosed = this.#handlers
+    this.#handlers.onClose()
   }
 }
 
@@ -216,12 +246,39 @@ export class MemoryNetwork {
   }
 
   async #dial(host: string, endpoint: Endpoint, options: DialOptions): Promise<ByteStream> {
-    if (options.signal?.aborted) throw new MegatorrentError('ERR_ABORTED', 'connecting was called off')
-    const accept = this.#listeners.get(`${endpoint.host}:${endpoint.port}`)
-    if (accept === undefined)
-      throw new MegatorrentError('ERR_DIAL_FAILED', 'connecting failed: nobody listens')
-    const [near, far] = MemoryStream.pair(this, { host, port: this.#nextPort++ }, endpoint)
-    this.clock.setTimer(() => accept(far), this.latencyMs)
-    return near
+    const { signal, timeoutMs } = options
+    if (signal?.aborted) throw new MegatorrentError('ERR_ABORTED', 'connecting was called off')
+    return new Promise((resolve, reject) => {
+      let near: ByteStream | null = null
+      const settle = (): void => {
+        step.cancel()
+        deadline.cancel()
+        signal?.removeEventListener('abort', onAbort)
+      }
+      const fail = (code: ErrorCode, message: string): void => {
+        settle()
+        near?.destroy()
+        reject(new MegatorrentError(code, message))
+      }
+      const onAbort = (): void => fail('ERR_ABORTED', 'connecting was called off')
+      const onArrival = (): void => {
+        const accept = this.#listeners.get(`${endpoint.host}:${endpoint.port}`)
+        if (accept === undefined) {
+          const refused = (): void => fail('ERR_DIAL_FAILED', 'connecting failed: nobody listens')
+          step = this.clock.setTimer(refused, this.latencyMs)
+          return
+        }
+        const [ours, theirs] = MemoryStream.pair(this, { host, port: this.#nextPort++ }, endpoint)
+        near = ours
+        accept(theirs)
+        step = this.clock.setTimer(() => {
+          settle()
+          resolve(ours)
+        }, this.latencyMs)
+      }
+      let step = this.clock.setTimer(onArrival, this.latencyMs)
+      const deadline = this.clock.setTimer(() => fail('ERR_TIMEOUT', 'connecting took too long'), timeoutMs)
+      signal?.addEventListener('abort', onAbort, { once: true })
+    })
   }
 }

@@ -7,32 +7,32 @@
  * The first frame that does not open ends the channel, without a word to the
  * other side.
  *
+ * A blob frame is opened as its bytes come in, so it is never held sealed, and
+ * one that nobody wants any more is checked without being held at all. Nothing of
+ * it is shown before its tag was right.
+ *
  * @module transport/secure-channel
  */
 import { MegatorrentError } from '../base/errors.ts'
+import type { PieceOpener } from '../crypto/aead.ts'
 import type { CounterCipher } from '../crypto/counter-cipher.ts'
-import {
-  BLOB_BYTES,
-  BLOB_FRAME_BYTES,
-  SMALL_FRAME_BYTES,
-  SMALL_FRAME_PLAIN_BYTES,
-} from '../wire/constants.ts'
+import { AEAD_TAG_BYTES, BLOB_BYTES, SMALL_FRAME_BYTES, SMALL_FRAME_PLAIN_BYTES } from '../wire/constants.ts'
 import type { ByteStream } from './transport.ts'
 
-/** What comes after a small frame: another small one, or the blob that it announced. */
-export type NextFrame = 'small' | 'blob'
+/** What comes after a small frame: another one, the blob that it announced, or a blob not wanted any more. */
+export type NextFrame = 'small' | 'blob' | 'unwanted blob'
 
 export interface SecureChannelHandlers {
   /**
    * One small frame, opened. The view is valid only during the call.
    *
-   * @returns 'blob' exactly when a blob frame must follow; the owner has then
-   *   accounted for its buffer. Throws MegatorrentError of kind peer to end the channel.
+   * @returns `blob` exactly when a blob frame must follow; the owner has then accounted for its
+   *   buffer of 1 MiB. Throws MegatorrentError of kind peer to end the channel.
    */
   onSmallFrame(plaintext: Uint8Array): NextFrame
-  /** The blob frame, opened: BLOB_BYTES in a buffer of its own that the owner may keep. */
-  onBlobFrame(blob: Uint8Array): void
-  /** More may be sent after `sendBlob` gave false. */
+  /** The blob frame: BLOB_BYTES in a buffer of its own that the owner may keep, or null if it was dropped. */
+  onBlobFrame(blob: Uint8Array | null): void
+  /** More may be sent after a `send` gave false. */
   onDrain(): void
   /** The last call, once. `reason` is null when the stream just closed. */
   onClose(reason: unknown): void
@@ -43,23 +43,38 @@ export interface ChannelCiphers {
   readonly receive: CounterCipher
 }
 
+interface IncomingBlob {
+  readonly opener: PieceOpener
+  /** Where the plaintext goes; null when it is dropped. */
+  bytes: Uint8Array | null
+  /** Sealed bytes so far, those of the tag included. */
+  filled: number
+  readonly tag: Uint8Array
+}
+
 export class SecureChannel {
   readonly stream: ByteStream
   readonly #ciphers: ChannelCiphers
   #handlers: SecureChannelHandlers | null = null
   #closed = false
-  /** Sealed bytes of the frame being received. The blob buffer lives only while a blob comes in. */
+  #reason: unknown = null
+  #ending = false
+  #readingPaused = false
+  /** The small frame being received, and how much of it is there. Opened in place. */
   readonly #small = new Uint8Array(SMALL_FRAME_BYTES)
-  #target: Uint8Array = this.#small
-  #filled = 0
+  #smallFilled = 0
+  /** The blob frame being received; null while small frames are. */
+  #blob: IncomingBlob | null = null
   #bytesIn = 0
   #bytesOut = 0
 
+  /** @param ciphers - its own from now on: wiped when it closes. */
   constructor(stream: ByteStream, ciphers: ChannelCiphers) {
     this.stream = stream
     this.#ciphers = ciphers
   }
 
+  /** Bytes of frames received and queued to be sent, sealed. The handshake is not counted. */
   get bytesIn(): number {
     return this.#bytesIn
   }
@@ -73,18 +88,26 @@ export class SecureChannel {
   }
 
   /**
-   * Begin to deliver.
+   * Begin to deliver. No handler is called before this has returned.
    *
    * @param early - bytes of frames that came with the last handshake message.
    */
   start(handlers: SecureChannelHandlers, early: Uint8Array): void {
+    if (this.#closed) {
+      queueMicrotask(() => handlers.onClose(this.#reason))
+      return
+    }
     this.#handlers = handlers
-    // The early bytes go first: the stream delivers nothing before its own start.
-    if (early.length > 0) this.#receive(early)
-    this.stream.start({
-      onData: (chunk) => this.#receive(chunk),
-      onDrain: () => handlers.onDrain(),
-      onClose: () => this.#end(null),
+    queueMicrotask(() => {
+      this.#receive(early)
+      this.stream.start({
+        onData: (chunk) => this.#receive(chunk),
+        onDrain: () => handlers.onDrain(),
+        // After its end nothing can be said or answered any more, so what is queued is for nobody.
+        onEnd: () => this.destroy(),
+        onClose: () => this.destroy(),
+      })
+      if (this.#readingPaused) this.stream.pause()
     })
   }
 
@@ -103,55 +126,109 @@ export class SecureChannel {
     return this.#write(blob)
   }
 
-  /** Send what is queued, then close. */
-  end(): void {
-    if (!this.#closed) this.stream.end()
+  /** Free the buffer of the blob that is coming in: the rest of it is checked and dropped. */
+  dropBlob(): void {
+    if (this.#blob !== null) this.#blob.bytes = null
   }
 
-  /** Close at once. */
+  /** Let the other side feel back-pressure. What has been read from the system already is still delivered. */
+  pauseReading(): void {
+    this.#readingPaused = true
+    this.stream.pause()
+  }
+
+  resumeReading(): void {
+    if (this.#closed || !this.#readingPaused) return
+    this.#readingPaused = false
+    this.stream.resume()
+  }
+
+  /** Send what is queued, then our end. Nothing can be sent after it; frames still come in. */
+  end(): void {
+    if (this.#closed || this.#ending) return
+    this.#ending = true
+    this.stream.end()
+  }
+
+  /** Close at once, `onClose` included, and forget the keys. Idempotent. */
   destroy(reason: unknown = null): void {
     if (this.#closed) return
+    this.#closed = true
+    this.#reason = reason
+    this.#blob = null
     this.stream.destroy()
-    this.#end(reason)
+    this.#ciphers.send.destroy()
+    this.#ciphers.receive.destroy()
+    this.#handlers?.onClose(reason)
   }
 
   #write(plaintext: Uint8Array): boolean {
-    if (this.#closed) return true
-    const frame = this.#ciphers.send.seal(plaintext)
+    if (this.#closed || this.#ending) return true
+    let frame: Uint8Array
+    try {
+      frame = this.#ciphers.send.seal(plaintext)
+    } catch (error) {
+      this.destroy(error) // no nonce is left: the other side would see one twice
+      return true
+    }
     this.#bytesOut += frame.length
     return this.stream.write(frame)
   }
 
   #receive(chunk: Uint8Array): void {
+    if (this.#closed) return
     this.#bytesIn += chunk.length
-    for (let offset = 0; offset < chunk.length && !this.#closed; ) {
-      const part = chunk.subarray(offset, offset + this.#target.length - this.#filled)
-      this.#target.set(part, this.#filled)
-      this.#filled += part.length
-      offset += part.length
-      if (this.#filled === this.#target.length) this.#openFrame()
-    }
-  }
-
-  #openFrame(): void {
-    const sealed = this.#target
-    this.#target = this.#small
-    this.#filled = 0
     try {
-      const plaintext = this.#ciphers.receive.open(sealed)
-      if (plaintext === null) throw new MegatorrentError('ERR_FRAME_OPEN', 'a frame did not open')
-      if (sealed !== this.#small) this.#handlers?.onBlobFrame(plaintext)
-      else if (this.#handlers?.onSmallFrame(plaintext) === 'blob')
-        this.#target = new Uint8Array(BLOB_FRAME_BYTES)
+      for (let offset = 0; offset < chunk.length && !this.#closed; ) {
+        const rest = chunk.subarray(offset)
+        offset += this.#blob === null ? this.#takeSmall(rest) : this.#takeBlob(this.#blob, rest)
+      }
     } catch (error) {
       this.destroy(error)
     }
   }
 
-  #end(reason: unknown): void {
-    if (this.#closed) return
-    this.#closed = true
-    this.#target = this.#small
-    this.#handlers?.onClose(reason)
+  /** @returns how many bytes of `rest` were taken. */
+  #takeSmall(rest: Uint8Array): number {
+    const part = rest.subarray(0, SMALL_FRAME_BYTES - this.#smallFilled)
+    this.#small.set(part, this.#smallFilled)
+    this.#smallFilled += part.length
+    if (this.#smallFilled < SMALL_FRAME_BYTES) return part.length
+    this.#smallFilled = 0
+    const { receive } = this.#ciphers
+    const plaintext = receive.open(this.#small, this.#small.subarray(0, SMALL_FRAME_PLAIN_BYTES))
+    if (plaintext === null) throw notOpened()
+    const next = this.#handlers?.onSmallFrame(plaintext) ?? 'small'
+    if (next === 'small' || this.#closed) return part.length
+    this.#blob = {
+      opener: receive.beginOpen(),
+      bytes: next === 'blob' ? new Uint8Array(BLOB_BYTES) : null,
+      filled: 0,
+      tag: new Uint8Array(AEAD_TAG_BYTES),
+    }
+    return part.length
   }
+
+  /** As `#takeSmall`. */
+  #takeBlob(blob: IncomingBlob, rest: Uint8Array): number {
+    const { filled } = blob
+    if (filled < BLOB_BYTES) {
+      const part = rest.subarray(0, BLOB_BYTES - filled)
+      blob.opener.update(part, blob.bytes?.subarray(filled, filled + part.length) ?? null)
+      blob.filled += part.length
+      return part.length
+    }
+    const part = rest.subarray(0, BLOB_BYTES + AEAD_TAG_BYTES - filled)
+    blob.tag.set(part, filled - BLOB_BYTES)
+    blob.filled += part.length
+    if (blob.filled < BLOB_BYTES + AEAD_TAG_BYTES) return part.length
+    this.#blob = null
+    if (!this.#ciphers.receive.finishOpen(blob.opener, blob.tag)) throw notOpened()
+    this.#handlers?.onBlobFrame(blob.bytes)
+    return part.length
+  }
+}
+
+function notOpened(): MegatorrentError {
+  return new MegatorrentError('ERR_FRAME_OPEN', 'a frame did not open')
 }

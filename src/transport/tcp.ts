@@ -1,23 +1,34 @@
 /**
  * TCP, the only importer of node:net.
  *
- * It takes IP literals only: `net.connect` would resolve a name by itself, and
- * where that question goes is a matter of the node's mode, not of a socket.
+ * It takes IP literals only: `net` would resolve a name by itself, and where that
+ * question goes is a matter of the node's mode, not of a socket.
  *
  * @module transport/tcp
  */
 import net, { isIP } from 'node:net'
+import { type Clock, systemClock } from '../base/clock.ts'
 import { errorMessage, MegatorrentError } from '../base/errors.ts'
 import { MAX_PENDING_ACCEPTS, TCP_KEEP_ALIVE_MS, WRITE_QUEUE_BYTES } from '../base/limits.ts'
 import type { ByteStream, DialOptions, Endpoint, Listener, StreamHandlers, Transport } from './transport.ts'
 
-const NO_HANDLERS: StreamHandlers = { onData: () => {}, onDrain: () => {}, onClose: () => {} }
+const NO_HANDLERS: StreamHandlers = {
+  onData: () => {},
+  onDrain: () => {},
+  onEnd: () => {},
+  onClose: () => {},
+}
 
 class TcpStream implements ByteStream {
   readonly local: Endpoint
   readonly remote: Endpoint
   readonly #socket: net.Socket
   #handlers: StreamHandlers = NO_HANDLERS
+  /** `write` gave false and no `onDrain` has followed yet. */
+  #blocked = false
+  #remoteEnded = false
+  /** `destroy` was called: node still hands out what it has buffered, and nobody wants it. */
+  #dropped = false
   #closed = false
 
   constructor(socket: net.Socket) {
@@ -27,8 +38,16 @@ class TcpStream implements ByteStream {
     socket.setNoDelay(true)
     socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS)
     socket.pause()
-    socket.on('data', (chunk: Uint8Array) => this.#handlers.onData(chunk))
-    socket.on('drain', () => this.#handlers.onDrain())
+    socket.on('data', (chunk: Buffer) => {
+      // Not as a Buffer, whose `slice` does not copy.
+      const { buffer, byteOffset, byteLength } = chunk
+      if (!this.#dropped) this.#handlers.onData(new Uint8Array(buffer, byteOffset, byteLength))
+    })
+    socket.on('drain', () => this.#onDrain())
+    socket.on('end', () => {
+      this.#remoteEnded = true
+      if (!this.#dropped) this.#tellEnd()
+    })
     socket.on('error', () => {}) // 'close' follows every error, and the reason changes nothing for us
     socket.on('close', () => {
       this.#closed = true
@@ -37,19 +56,28 @@ class TcpStream implements ByteStream {
   }
 
   get queuedBytes(): number {
-    return this.#socket.writableLength
+    return this.#dropped || this.#closed ? 0 : this.#socket.writableLength
   }
 
   start(handlers: StreamHandlers): void {
     this.#handlers = handlers
-    if (this.#closed) queueMicrotask(() => handlers.onClose())
-    else this.#socket.resume()
+    if (this.#closed) {
+      queueMicrotask(() => handlers.onClose())
+      return
+    }
+    if (this.#remoteEnded) {
+      queueMicrotask(() => {
+        if (this.#handlers === handlers && !this.#dropped && !this.#closed) this.#tellEnd()
+      })
+    }
+    this.#socket.resume()
   }
 
   write(bytes: Uint8Array): boolean {
-    if (this.#closed || this.#socket.writableEnded) return true // nobody reads it; onClose tells the owner
+    if (this.#dropped || this.#closed || this.#socket.writableEnded) return true // nobody reads it; onClose comes
     this.#socket.write(bytes)
-    return this.#socket.writableLength < WRITE_QUEUE_BYTES
+    this.#blocked = this.#socket.writableLength >= WRITE_QUEUE_BYTES
+    return !this.#blocked
   }
 
   pause(): void {
@@ -65,28 +93,41 @@ class TcpStream implements ByteStream {
   }
 
   destroy(): void {
+    this.#dropped = true
     this.#socket.destroy()
+  }
+
+  #onDrain(): void {
+    if (!this.#blocked || this.#dropped) return
+    this.#blocked = false
+    this.#handlers.onDrain()
+  }
+
+  #tellEnd(): void {
+    if (this.#handlers.onEnd !== undefined) this.#handlers.onEnd()
+    else this.#socket.end()
   }
 }
 
 /** TCP over the host's own addresses. */
 export class TcpTransport implements Transport {
-  dial(endpoint: Endpoint, options: DialOptions): Promise<ByteStream> {
-    if (isIP(endpoint.host) === 0) {
-      throw new TypeError(
-        `"endpoint.host" expected an IP literal, got a name of ${endpoint.host.length} characters`,
-      )
-    }
+  readonly #clock: Clock
+
+  /** @param clock - times dials out. */
+  constructor(clock: Clock = systemClock) {
+    this.#clock = clock
+  }
+
+  async dial(endpoint: Endpoint, options: DialOptions): Promise<ByteStream> {
+    assertIpLiteral(endpoint)
+    const { signal, timeoutMs } = options
+    if (signal?.aborted) throw calledOff()
     return new Promise((resolve, reject) => {
-      const socket = net.connect({ host: endpoint.host, port: endpoint.port })
-      const timer = setTimeout(
-        () => fail(new MegatorrentError('ERR_TIMEOUT', 'connecting took too long')),
-        options.timeoutMs,
-      )
-      const onAbort = (): void => fail(new MegatorrentError('ERR_ABORTED', 'connecting was called off'))
+      // Whether and when to answer the other side's end is the stream's matter, not node's: so half-open.
+      const socket = net.connect({ host: endpoint.host, port: endpoint.port, allowHalfOpen: true })
       const settle = (): void => {
-        clearTimeout(timer)
-        options.signal?.removeEventListener('abort', onAbort)
+        timer.cancel()
+        signal?.removeEventListener('abort', onAbort)
         socket.removeListener('error', onError)
         socket.removeListener('connect', onConnect)
       }
@@ -96,26 +137,29 @@ export class TcpTransport implements Transport {
         socket.destroy()
         reject(error)
       }
-      const onError = (error: Error): void =>
-        fail(
-          new MegatorrentError('ERR_DIAL_FAILED', `connecting failed: ${errorMessage(error)}`, {
-            cause: error,
-          }),
-        )
+      const onAbort = (): void => fail(calledOff())
+      const onError = (error: Error): void => {
+        const text = `connecting failed: ${errorMessage(error)}`
+        fail(new MegatorrentError('ERR_DIAL_FAILED', text, { cause: error }))
+      }
       const onConnect = (): void => {
         settle()
         resolve(new TcpStream(socket))
       }
+      const timer = this.#clock.setTimer(
+        () => fail(new MegatorrentError('ERR_TIMEOUT', 'connecting took too long')),
+        timeoutMs,
+      )
       socket.once('error', onError)
       socket.once('connect', onConnect)
-      options.signal?.addEventListener('abort', onAbort, { once: true })
-      if (options.signal?.aborted) onAbort()
+      signal?.addEventListener('abort', onAbort, { once: true })
     })
   }
 
-  listen(endpoint: Endpoint, onStream: (stream: ByteStream) => void): Promise<Listener> {
+  async listen(endpoint: Endpoint, onStream: (stream: ByteStream) => void): Promise<Listener> {
+    assertIpLiteral(endpoint)
     return new Promise((resolve, reject) => {
-      const server = net.createServer({ pauseOnConnect: true })
+      const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
       server.on('connection', (socket) => onStream(new TcpStream(socket)))
       server.once('error', (error) => {
         const text = `cannot listen on ${endpoint.host}:${endpoint.port}: ${errorMessage(error)}`
@@ -128,11 +172,21 @@ export class TcpTransport implements Transport {
         const port = typeof bound === 'object' && bound !== null ? bound.port : endpoint.port
         resolve({
           endpoint: { host: endpoint.host, port },
-          close: () => new Promise((done) => server.close(() => done())),
+          // The port is free at once; node's own callback would wait for every accepted stream to close.
+          close: async () => void server.close(),
         })
       })
     })
   }
+}
+
+function assertIpLiteral({ host }: Endpoint): void {
+  if (isIP(host) === 0)
+    throw new TypeError(`"endpoint.host" expected an IP literal, got a name of ${host.length} characters`)
+}
+
+function calledOff(): MegatorrentError {
+  return new MegatorrentError('ERR_ABORTED', 'connecting was called off')
 }
 
 /** IPv4 peers of a dual-stack socket show up as ::ffff:a.b.c.d: give the plain form. */

@@ -20,15 +20,26 @@ export interface StreamHandlers {
   onData(chunk: Uint8Array): void
   /** `write` gave false before and may be called again. */
   onDrain(): void
-  /** The last call, exactly once: the other side ended, it failed, or we destroyed it. */
+  /**
+   * The other side has sent its end: no more data will come, and ours still goes out. Who leaves
+   * this out ends the stream in return, as `end` does.
+   */
+  onEnd?(): void
+  /** The last call, exactly once: both sides ended, it failed, or we destroyed it. Never within `start`. */
   onClose(): void
 }
 
-/** A full-duplex stream of bytes. Nothing is delivered before `start`. */
+/**
+ * A full-duplex stream of bytes. Nothing is delivered before `start`, within it, or after `destroy`
+ * but `onClose`.
+ */
 export interface ByteStream {
   readonly local: Endpoint
   readonly remote: Endpoint
-  /** Begin to deliver. May be called again to hand the stream to a new owner. */
+  /**
+   * Begin to deliver. May be called again to hand the stream to a new owner: who `pause`s it first
+   * loses no byte between, and the new owner is told of an end or a close that came meanwhile.
+   */
   start(handlers: StreamHandlers): void
   /**
    * Queue bytes. They are not copied: leave them alone afterwards.
@@ -38,29 +49,33 @@ export interface ByteStream {
   write(bytes: Uint8Array): boolean
   /** Bytes queued and not yet taken by the system. */
   readonly queuedBytes: number
-  /** Stop and resume delivery, so that the sender feels back-pressure. */
+  /**
+   * Stop and resume delivery, so that the sender feels back-pressure. While paused, an end or a
+   * failure of the other side may go unnoticed: whoever pauses has a deadline.
+   */
   pause(): void
   resume(): void
-  /** Send what is queued, then close. */
+  /** Send what is queued, then our end. It closes when the other side has ended too, which may be never. */
   end(): void
-  /** Close at once; what is queued is lost. Idempotent. */
+  /** Close at once; what is queued may be lost. Idempotent. */
   destroy(): void
 }
 
 export interface DialOptions {
   readonly signal?: AbortSignal
+  /** ms from the call to a stream that is up. */
   readonly timeoutMs: number
 }
 
 export interface Dialer {
-  /** @throws MegatorrentError ERR_DIAL_FAILED (network), ERR_TIMEOUT or ERR_ABORTED. */
+  /** @throws MegatorrentError ERR_DIAL_FAILED (network), ERR_TIMEOUT or ERR_ABORTED; TypeError for a host name. */
   dial(endpoint: Endpoint, options: DialOptions): Promise<ByteStream>
 }
 
 export interface Listener {
   /** Where it really listens: port 0 has become a number. */
   readonly endpoint: Endpoint
-  /** Stop accepting. Streams already accepted live on. */
+  /** Stop accepting. Streams already accepted live on, and it does not wait for them. Idempotent. */
   close(): Promise<void>
 }
 

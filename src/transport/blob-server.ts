@@ -1,0 +1,103 @@
+/**
+ * Answers the blob requests of one peer, one after the other (PROTOCOL_FINAL.md
+ * §7.4): a peer that does not read costs what is queued for it and waits for
+ * itself.
+ *
+ * @module transport/blob-server
+ */
+import { MegatorrentError } from '../base/errors.ts'
+import { MAX_OPEN_REQUESTS_PER_PEER } from '../base/limits.ts'
+import { ERROR_CODES, errorToCode } from '../wire/message.ts'
+
+export interface BlobServerDeps {
+  /** The sealed blob, or null if it is not held. What it throws becomes an ERROR; logging it is its own matter. */
+  readBlob(blobId: Uint8Array): Promise<Uint8Array | null>
+  /** @returns false if `drained` will be called before more should be sent. */
+  sendBlob(requestId: number, blob: Uint8Array): boolean
+  sendError(requestId: number, code: number): void
+}
+
+interface Waiting {
+  readonly requestId: number
+  readonly blobId: Uint8Array
+}
+
+export class BlobServer {
+  readonly #deps: BlobServerDeps
+  /** The first one is being read. */
+  readonly #waiting: Waiting[] = []
+  #isServing = false
+  #closed = false
+  #wake: (() => void) | null = null
+
+  constructor(deps: BlobServerDeps) {
+    this.#deps = deps
+  }
+
+  /** @throws MegatorrentError ERR_PROTOCOL if a request with that id is open. */
+  request(requestId: number, blobId: Uint8Array): void {
+    if (this.#waiting.some((waiting) => waiting.requestId === requestId)) {
+      throw new MegatorrentError('ERR_PROTOCOL', 'two open requests with one id')
+    }
+    if (this.#waiting.length >= MAX_OPEN_REQUESTS_PER_PEER) {
+      this.#deps.sendError(requestId, ERROR_CODES.busy)
+      return
+    }
+    this.#waiting.push({ requestId, blobId })
+    if (!this.#isServing) void this.#serve()
+  }
+
+  /** @returns whether it had been begun: what was read for it is read for nothing. */
+  cancel(requestId: number): boolean {
+    const at = this.#waiting.findIndex((waiting) => waiting.requestId === requestId)
+    if (at < 0) return false // its answer is on the way already
+    this.#waiting.splice(at, 1)
+    this.#deps.sendError(requestId, ERROR_CODES.cancelled)
+    return at === 0
+  }
+
+  /** What was sent has been taken. */
+  drained(): void {
+    const wake = this.#wake
+    this.#wake = null
+    wake?.()
+  }
+
+  /** Answer nothing more. */
+  close(): void {
+    this.#closed = true
+    this.#waiting.length = 0
+    this.drained()
+  }
+
+  /** Never rejects. */
+  async #serve(): Promise<void> {
+    this.#isServing = true
+    for (let next = this.#waiting[0]; next !== undefined && !this.#closed; next = this.#waiting[0]) {
+      await this.#answer(next)
+    }
+    this.#isServing = false
+  }
+
+  async #answer(next: Waiting): Promise<void> {
+    let blob: Uint8Array | null = null
+    let code: number = ERROR_CODES.notFound
+    try {
+      blob = await this.#deps.readBlob(next.blobId)
+    } catch (error) {
+      code = errorToCode(error)
+    }
+    // A CANCEL may have taken it away while it was read.
+    if (this.#waiting[0] !== next) return
+    this.#waiting.shift()
+    if (blob === null) this.#deps.sendError(next.requestId, code)
+    else if (!this.#deps.sendBlob(next.requestId, blob)) await this.#drain()
+  }
+
+  #drain(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#closed) resolve()
+      else this.#wake = resolve
+    })
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * What we have asked on one connection and not had answered (PROTOCOL_FINAL.md
+ * §7.1), as data: ids, promises, and which were given up.
+ *
+ * A request that was given up stays open until its answer came, since that answer
+ * may be on its way; only nobody hears of it.
+ *
+ * @module transport/open-requests
+ */
+const MAX_REQUEST_ID = 0xffff_ffff
+
+/** What must be in the answer. */
+export type Wanted = 'blob' | 'head'
+
+export interface Settle {
+  readonly resolve: (bytes: Uint8Array) => void
+  readonly reject: (error: unknown) => void
+}
+
+export class OpenRequest {
+  readonly id: number
+  readonly wanted: Wanted
+  /** Monotonic ms. */
+  readonly askedMs: number
+  /** Its place in the order of asking. */
+  readonly order: number
+  readonly #settle: Settle
+  #givenUpMs: number | null = null
+
+  constructor(id: number, wanted: Wanted, order: number, askedMs: number, settle: Settle) {
+    this.id = id
+    this.wanted = wanted
+    this.order = order
+    this.askedMs = askedMs
+    this.#settle = settle
+  }
+
+  /** Monotonic ms, or null while somebody waits for it. */
+  get givenUpMs(): number | null {
+    return this.#givenUpMs
+  }
+
+  resolve(bytes: Uint8Array): void {
+    if (this.#givenUpMs === null) this.#settle.resolve(bytes)
+  }
+
+  reject(error: unknown): void {
+    if (this.#givenUpMs === null) this.#settle.reject(error)
+  }
+
+  /** Reject it now, and take no notice of the answer. */
+  giveUp(nowMs: number, error: unknown): void {
+    this.reject(error)
+    this.#givenUpMs ??= nowMs
+  }
+}
+
+export class OpenRequests {
+  /** By id, in the order of asking. */
+  readonly #open = new Map<number, OpenRequest>()
+  #nextId = 1
+  #nextOrder = 0
+
+  get size(): number {
+    return this.#open.size
+  }
+
+  /** A new request under an id that no open one has. */
+  add(wanted: Wanted, nowMs: number, settle: Settle): OpenRequest {
+    while (this.#open.has(this.#nextId)) this.#nextId = following(this.#nextId)
+    const request = new OpenRequest(this.#nextId, wanted, this.#nextOrder++, nowMs, settle)
+    this.#nextId = following(this.#nextId)
+    this.#open.set(request.id, request)
+    return request
+  }
+
+  get(id: number): OpenRequest | undefined {
+    return this.#open.get(id)
+  }
+
+  /** Its answer has come. */
+  close(request: OpenRequest): void {
+    this.#open.delete(request.id)
+  }
+
+  /** Those still waited for that were asked before `than`, and before `beforeMs`. */
+  overtaken(than: OpenRequest, beforeMs: number): OpenRequest[] {
+    return [...this.#open.values()].filter(
+      ({ order, askedMs, givenUpMs }) => givenUpMs === null && order < than.order && askedMs < beforeMs,
+    )
+  }
+
+  /** Is one waited for by somebody? */
+  get isWaiting(): boolean {
+    for (const { givenUpMs } of this.#open.values()) if (givenUpMs === null) return true
+    return false
+  }
+
+  /** When the one that was given up first was, or null. */
+  get givenUpMs(): number | null {
+    let first: number | null = null
+    for (const { givenUpMs } of this.#open.values()) {
+      if (givenUpMs !== null && (first === null || givenUpMs < first)) first = givenUpMs
+    }
+    return first
+  }
+
+  all(): OpenRequest[] {
+    return [...this.#open.values()]
+  }
+
+  clear(): void {
+    this.#open.clear()
+  }
+}
+
+function following(id: number): number {
+  return (id % MAX_REQUEST_ID) + 1
+}
