@@ -60,11 +60,14 @@ export type BencodeKind = 'integer' | 'bytes' | 'list' | 'dictionary'
  */
 export class BencodeReader {
   readonly #bytes: Uint8Array
+  /** The same memory. */
+  #text: Buffer | null = null
   #at: number
 
   /** @param bytes - read, not copied; what `bytes()` gives are views into it. */
   constructor(bytes: Uint8Array, offset = 0) {
-    this.#bytes = bytes
+    // Not the Buffer that it may be: views into that would be Buffers, whose slice does not copy.
+    this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.#at = offset
   }
 
@@ -148,8 +151,9 @@ export class BencodeReader {
     const length = this.#length()
     const at = this.#at
     this.#at = at + length
-    const { buffer, byteOffset } = this.#bytes
-    return Buffer.from(buffer, byteOffset + at, length).toString('latin1')
+    // Made once, when first needed: one for each key would cost more than the keys.
+    this.#text ??= Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.byteLength)
+    return this.#text.toString('latin1', at, at + length)
   }
 
   #length(): number {

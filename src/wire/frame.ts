@@ -107,6 +107,6 @@ export function decodeFrame(plain: Uint8Array): Frame {
     type: view.getUint8(0),
     more,
     requestId: view.getUint32(4),
-    body: plain.subarray(FRAME_HEADER_BYTES, end),
+    body: new Uint8Array(plain.buffer, plain.byteOffset + FRAME_HEADER_BYTES, length),
   }
 }

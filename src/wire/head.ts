@@ -122,7 +122,7 @@ export function decodeHead(bytes: Uint8Array): Head {
   if (bytes.length !== HEAD_BYTES) {
     throw new MegatorrentError('ERR_HEAD_SIZE', `a head has ${HEAD_BYTES} bytes, not ${bytes.length}`)
   }
-  const own = bytes.slice()
+  const own = new Uint8Array(bytes) // a copy, also of a Buffer, whose slice is none
   const reader = new ByteReader(own)
   const version = reader.u8()
   if (version !== HEAD_VERSION) throw new MegatorrentError('ERR_HEAD_VERSION', `head of version ${version}`)

@@ -173,7 +173,7 @@ function readParts(reader: BencodeReader): Uint8Array {
   if (parts.length > MAX_MANIFEST_PARTS * BLOB_REF_BYTES) {
     throw refused('ERR_MANIFEST_LIMIT', `more than ${MAX_MANIFEST_PARTS} parts`)
   }
-  return parts.slice()
+  return new Uint8Array(parts)
 }
 
 function readEntries(reader: BencodeReader, builder: ManifestBuilder): void {

@@ -71,7 +71,7 @@ const hello: Body<HelloMessage> = {
     const counter = reader.u32()
     const observedAddress = decodeAddress(reader.take(ADDRESS_BYTES))
     if (!isZeroBytes(reader.take(HELLO_RESERVED_BYTES))) throw malformed('HELLO with reserved bytes set')
-    const places = reader.take(HELLO_PLACES_BYTES).slice()
+    const places = take(reader, HELLO_PLACES_BYTES)
     return { type: 'hello', highestVersion, lowestVersion, counter, observedAddress, places }
   },
 }
@@ -209,10 +209,10 @@ export function decodeBody(name: Known['type'], requestId: number, bytes: Uint8A
   return body.read(new ByteReader(bytes), requestId)
 }
 
-/** A copy of the next bytes. */
+/** A copy of the next bytes: not by `slice`, which of a Buffer gives a view. */
 function take(reader: ByteReader, count: number): Uint8Array {
   if (reader.remaining < count) throw malformed('the body ends in a field')
-  return reader.take(count).slice()
+  return new Uint8Array(reader.take(count))
 }
 
 function followsOn(range: HaveRange, end: number): boolean {

@@ -166,7 +166,7 @@ export class MessageAssembler {
     }
     this.#type = frame.type
     this.#requestId = frame.requestId
-    this.#parts.push(frame.body.slice())
+    this.#parts.push(new Uint8Array(frame.body))
     if (frame.more) return null
     const body = joinParts(this.#parts)
     this.#parts = []

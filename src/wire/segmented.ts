@@ -89,7 +89,7 @@ const FIRST_STRING_BYTES = 1024
 
 /** Byte strings of up to 65,535 bytes each, 4 GiB together: six bytes more than they hold. */
 export class ByteStrings {
-  readonly #segments: Buffer[] = []
+  readonly #segments: Uint8Array[] = []
   /** Segment number and place in it, in one number. */
   readonly #starts = new SegmentedUint32()
   readonly #lengths = new SegmentedUint16()
@@ -121,7 +121,7 @@ export class ByteStrings {
   at(index: number): Uint8Array {
     const start = this.#starts.at(index)
     const place = start & STRING_SEGMENT_MASK
-    return (this.#segments[start >>> STRING_SEGMENT_BITS] as Buffer).subarray(
+    return (this.#segments[start >>> STRING_SEGMENT_BITS] as Uint8Array).subarray(
       place,
       place + this.#lengths.at(index),
     )
@@ -129,10 +129,8 @@ export class ByteStrings {
 
   /** One string read as UTF-8. */
   text(index: number): string {
-    const start = this.#starts.at(index)
-    const place = start & STRING_SEGMENT_MASK
-    const end = place + this.#lengths.at(index)
-    return (this.#segments[start >>> STRING_SEGMENT_BITS] as Buffer).toString('utf8', place, end)
+    const { buffer, byteOffset, byteLength } = this.at(index)
+    return Buffer.from(buffer, byteOffset, byteLength).toString('utf8')
   }
 
   /** Order of one string against other bytes, as `compareBytes` has it. */
@@ -148,12 +146,12 @@ export class ByteStrings {
     if (segment !== undefined && place + count <= segment.length) return
     if (number === 0 && place + count <= STRING_SEGMENT_BYTES) {
       const length = Math.min(STRING_SEGMENT_BYTES, Math.max(FIRST_STRING_BYTES, 2 * (place + count)))
-      const larger = Buffer.alloc(length)
+      const larger = new Uint8Array(length)
       if (segment !== undefined) larger.set(segment)
       this.#segments[0] = larger
       return
     }
     if (place > 0 && place + count > STRING_SEGMENT_BYTES) this.#end = (number + 1) * STRING_SEGMENT_BYTES
-    this.#segments[this.#end >>> STRING_SEGMENT_BITS] ??= Buffer.alloc(STRING_SEGMENT_BYTES)
+    this.#segments[this.#end >>> STRING_SEGMENT_BITS] ??= new Uint8Array(STRING_SEGMENT_BYTES)
   }
 }

@@ -9,7 +9,7 @@ import {
   encodeBencode,
   measureBencode,
 } from '../../../src/wire/bencode.ts'
-import { codeOf } from './refusal.ts'
+import { codeOf, leastMs } from './refusal.ts'
 
 const LIMITS = { maxDepth: 8, maxItems: 1000 }
 const decode = (text: string): BencodeValue => decodeBencode(latin1(text), LIMITS)
@@ -220,16 +220,6 @@ describe('hostile input is refused by class', () => {
     expect(leastMs(walk)).toBeLessThan(100)
   })
 })
-
-/** The least of some runs: the machine may be busy, the decoder may not. */
-function leastMs(work: () => unknown): number {
-  const times = Array.from({ length: 5 }, () => {
-    const start = performance.now()
-    work()
-    return performance.now() - start
-  })
-  return Math.min(...times)
-}
 
 describe('our own mistakes are ours', () => {
   it('a depth that would fill the stack is a RangeError', () => {

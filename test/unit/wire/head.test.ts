@@ -111,7 +111,7 @@ describe('a head', () => {
   })
 
   it('belongs to whoever has it: the input may be overwritten', () => {
-    const bytes = hex(VECTORS.valid[1]?.bytes ?? '')
+    const bytes = Buffer.from(VECTORS.valid[1]?.bytes ?? '', 'hex')
     const head = decodeHead(bytes)
     bytes.fill(0)
     expect(toHex(head.root)).toBe(VECTORS.root)

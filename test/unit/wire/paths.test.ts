@@ -4,7 +4,7 @@ import { seededRandom } from '../../../src/base/random.ts'
 import { PathSet } from '../../../src/wire/path-set.ts'
 import { checkPath, foldPath } from '../../../src/wire/paths.ts'
 import { describeShared, readOwnVectors } from '../../reference/shared-vectors.ts'
-import { codeOf } from './refusal.ts'
+import { codeOf, leastMs } from './refusal.ts'
 
 interface PathVectors {
   readonly valid: readonly { readonly path: string; readonly text: string }[]
@@ -62,9 +62,7 @@ describe('a path', () => {
       '\u0300/'.repeat(1365),
       'c'.repeat(255),
     ]
-    const start = performance.now()
-    for (const path of worst) for (let i = 0; i < 100; i++) refusal(path)
-    expect(performance.now() - start).toBeLessThan(2000)
+    for (const path of worst) expect(leastMs(() => refusal(path))).toBeLessThan(5)
   })
 })
 
@@ -77,27 +75,29 @@ describe('folding', () => {
     expect(foldPath(left)).not.toBe(foldPath(right))
   })
 
-  it('of what is folded changes nothing, for every code point', () => {
-    for (let point = 1; point < 0x110000; point += point < 0x3000 ? 1 : 7) {
+  it('of what is folded changes nothing', () => {
+    const changed: string[] = []
+    for (let point = 1; point < 0x110000; point += point < 0x2000 ? 1 : 97) {
       if (point >= 0xd800 && point < 0xe000) continue
       const folded = foldPath(String.fromCodePoint(point))
-      expect(foldPath(folded)).toBe(folded)
+      if (foldPath(folded) !== folded) changed.push(point.toString(16))
     }
+    expect(changed).toEqual([])
   })
 
-  it('agrees with the simple case folding of the language for every code point that has one', () => {
+  it('agrees with the case folding of the language for every letter that has one', () => {
     // /iu folds by the C and S rows of CaseFolding.txt: two characters that match must fold alike.
-    const byFold = new Map<string, number>()
+    const wrong: string[] = []
     let pairs = 0
     for (let point = 0x80; point < 0x1e944; point++) {
       const text = String.fromCodePoint(point)
       const upper = text.toUpperCase()
       if ([...upper].length !== 1 || upper === text) continue
-      if (!new RegExp(`^${codePointEscape(text)}$`, 'iu').test(upper)) continue
-      expect(foldPath(upper), point.toString(16)).toBe(foldPath(text))
-      byFold.set(foldPath(text), point)
+      if (!new RegExp(`^\\u{${point.toString(16)}}$`, 'iu').test(upper)) continue
+      if (foldPath(upper) !== foldPath(text)) wrong.push(point.toString(16))
       pairs++
     }
+    expect(wrong).toEqual([])
     expect(pairs).toBeGreaterThan(1000)
   })
 
@@ -108,10 +108,6 @@ describe('folding', () => {
     }
   })
 })
-
-function codePointEscape(text: string): string {
-  return `\\u{${(text.codePointAt(0) ?? 0).toString(16)}}`
-}
 
 describe('paths of one manifest', () => {
   const add = (...paths: string[]): string | null =>
@@ -166,10 +162,12 @@ describe('paths of one manifest', () => {
   })
 
   it('with 2,047 folders each cost no more than their length', () => {
-    const set = new PathSet(0, seededRandom(1))
-    const start = performance.now()
-    for (let i = 0; i < 250; i++) set.add(`${i}/${'a/'.repeat(2045)}b`)
-    expect(performance.now() - start).toBeLessThan(3000)
+    // A part of a manifest holds 256 of them.
+    const addAll = (): void => {
+      const set = new PathSet(0, seededRandom(1))
+      for (let i = 0; i < 256; i++) set.add(`${i}/${'a/'.repeat(2045)}b`)
+    }
+    expect(leastMs(addAll, 3)).toBeLessThan(500)
   })
 })
 

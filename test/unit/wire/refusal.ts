@@ -36,3 +36,18 @@ export function* damaged(good: Uint8Array, random: Random): Generator<{ how: str
     yield { how: `bit ${bit} of byte ${at}`, bytes }
   }
 }
+
+/**
+ * Processor time of the cheapest of some runs, ms: what the work costs, on a machine that may be
+ * busy with other things.
+ */
+export function leastMs(work: () => unknown, runs = 5): number {
+  let least = Number.POSITIVE_INFINITY
+  for (let run = 0; run < runs; run++) {
+    const before = process.cpuUsage()
+    work()
+    const { user, system } = process.cpuUsage(before)
+    least = Math.min(least, (user + system) / 1000)
+  }
+  return least
+}

@@ -5,7 +5,7 @@ import { errorMessage } from '../../../src/base/errors.ts'
 import { MAX_LINK_CHARS } from '../../../src/base/limits.ts'
 import { formatLink, parseLink } from '../../../src/wire/uri.ts'
 import { describeShared } from '../../reference/shared-vectors.ts'
-import { codeOf } from './refusal.ts'
+import { codeOf, leastMs } from './refusal.ts'
 
 /** Lines of a vector file: each with the remark that stands above it. */
 function readLines(name: string): { why: string; fields: string[] }[] {
@@ -81,11 +81,10 @@ describe('a link', () => {
       '\u0130',
     ]
     for (const filler of fillers) {
-      const start = performance.now()
       for (const head of ['', 'megatorrent:', `${VALID[0]?.canonical}`, `${VALID[0]?.canonical}?peer=`]) {
-        codeOf(() => parseLink((head + filler.repeat(MAX_LINK_CHARS)).slice(0, MAX_LINK_CHARS)))
+        const text = (head + filler.repeat(MAX_LINK_CHARS)).slice(0, MAX_LINK_CHARS)
+        expect(leastMs(() => codeOf(() => parseLink(text)), 3)).toBeLessThan(100)
       }
-      expect(performance.now() - start).toBeLessThan(1000)
     }
   })
 })

@@ -1,0 +1,448 @@
+import { describe, expect, it } from 'vitest'
+import { toHex, utf8Bytes } from '../../../src/base/bytes.ts'
+import { MAX_MANIFEST_EXTENTS, MAX_MANIFEST_PARTS } from '../../../src/base/limits.ts'
+import { seededRandom } from '../../../src/base/random.ts'
+import { padChunk } from '../../../src/wire/blob.ts'
+import { CHUNK_BYTES } from '../../../src/wire/constants.ts'
+import type { Extent, Manifest } from '../../../src/wire/manifest.ts'
+import {
+  type EntryInput,
+  encodePart,
+  encodeRoot,
+  entryBytes,
+  inlineRootBytes,
+  listedRootBytes,
+  partBytes,
+} from '../../../src/wire/manifest-encode.ts'
+import { checkManifestPart, ManifestReader } from '../../../src/wire/manifest-reader.ts'
+import { hex, readOwnVectors } from '../../reference/shared-vectors.ts'
+import { codeOf, damaged, leastMs } from './refusal.ts'
+
+interface ManifestBytes {
+  readonly root: string
+  readonly parts: readonly string[]
+  /** The root is that long, zeros but for its last byte. */
+  readonly length?: number
+  readonly last?: number
+}
+
+interface ManifestVectors {
+  readonly rootReference: string
+  readonly valid: readonly (ManifestBytes & { readonly name: string })[]
+  readonly invalid: readonly (ManifestBytes & { readonly why: string; readonly code: string })[]
+}
+
+const VECTORS = readOwnVectors<ManifestVectors>('manifests.json')
+const ROOT_REFERENCE = hex(VECTORS.rootReference)
+const RANDOM = seededRandom(1)
+
+function rootOf(vector: ManifestBytes): Uint8Array {
+  const value = hex(vector.root)
+  if (vector.length === undefined) return value
+  const root = new Uint8Array(vector.length)
+  root.set(value)
+  root[vector.length - 1] = vector.last ?? 0
+  return root
+}
+
+function read(root: Uint8Array, parts: readonly Uint8Array[] = []): Manifest {
+  const reader = new ManifestReader(ROOT_REFERENCE, root, RANDOM)
+  for (const part of parts) reader.addPart(part)
+  return reader.finish()
+}
+
+/** A blob reference of its own for each number. */
+function reference(number: number): Uint8Array {
+  const bytes = new Uint8Array(64)
+  new DataView(bytes.buffer).setUint32(0, number + 1)
+  new DataView(bytes.buffer).setUint32(60, number + 1)
+  return bytes
+}
+
+function references(...numbers: number[]): Uint8Array {
+  return new Uint8Array(Buffer.concat(numbers.map(reference)))
+}
+
+const file = (
+  path: string,
+  size: number,
+  ...extents: [blob: number, offset: number, length: number][]
+): EntryInput => ({
+  path,
+  size,
+  start: null,
+  extents: extents.map(([blob, offset, length]): Extent => ({ blob, offset, length })),
+})
+const folder = (path: string): EntryInput => ({ path, size: null, start: null, extents: [] })
+const fragment = (
+  path: string,
+  size: number,
+  start: number,
+  ...extents: [number, number, number][]
+): EntryInput => ({
+  ...file(path, size, ...extents),
+  start,
+})
+
+const SUMMARY = { title: 'T', time: 5 }
+
+/** A root that holds these entries, with true sums. */
+function inline(entries: readonly EntryInput[], blobs: Uint8Array = new Uint8Array(0)): Uint8Array {
+  const files = entries.filter(({ size, start }) => size !== null && (start ?? 0) === 0)
+  const bytes = files.reduce((sum, { size }) => sum + (size ?? 0), 0)
+  return encodeRoot({ ...SUMMARY, files: files.length, bytes, entries, blobs })
+}
+
+describe('a manifest', () => {
+  it.each(VECTORS.valid)('of the vector "$name" is read whole, with and without padding', (vector) => {
+    const parts = vector.parts.map(hex)
+    const manifest = read(rootOf(vector), parts)
+    const padded = read(padChunk(rootOf(vector)), parts.map(padChunk))
+    expect([...padded.entries()]).toEqual([...manifest.entries()])
+    const sizes = [...manifest.entries()].map(({ size, extents }) => [
+      size,
+      extents.reduce((sum, { length }) => sum + length, 0),
+    ])
+    for (const [size, sum] of sizes) expect(sum).toBe(size)
+    expect(manifest.bytes).toBe(sizes.reduce((sum, [size = 0]) => sum + size, 0))
+  })
+
+  it.each(VECTORS.invalid)('is refused: $why', (vector) => {
+    expect(codeOf(() => read(rootOf(vector), vector.parts.map(hex)))).toBe(vector.code)
+  })
+
+  it('of two parts comes out as one: fragments joined, blobs numbered in manifest order, each once', () => {
+    const vector = VECTORS.valid.find(({ name }) => name.startsWith('two parts'))
+    const manifest = read(hex(vector?.root ?? ''), vector?.parts.map(hex))
+    // Root 0, parts 1 and 2, data blobs 3, 4 and 5.
+    expect(manifest.manifestBlobCount).toBe(3)
+    expect(manifest.blobCount).toBe(6)
+    expect([...manifest.entries()]).toEqual([
+      { index: 0, path: 'a', kind: 'file', size: 3, extents: [{ blob: 3, offset: 0, length: 3 }] },
+      {
+        index: 1,
+        path: 'b/c',
+        kind: 'file',
+        size: 8,
+        extents: [
+          { blob: 4, offset: 0, length: 3 },
+          { blob: 5, offset: 0, length: 5 },
+        ],
+      },
+      { index: 2, path: 'd', kind: 'file', size: 1, extents: [{ blob: 4, offset: 7, length: 1 }] },
+      { index: 3, path: 'e', kind: 'folder', size: 0, extents: [] },
+    ])
+    expect(manifest.files).toBe(3)
+    expect(toHex(manifest.reference(0))).toBe(VECTORS.rootReference)
+    expect(manifest.blobId(3)).toEqual(manifest.reference(3).subarray(0, 32))
+    expect(manifest.blobKey(3)).toEqual(manifest.reference(3).subarray(32))
+  })
+
+  it('finds an entry by its path', () => {
+    const names = ['a', 'a/b'.replace('/', '-'), 'b', 'c/d', 'z\u00e9', '\uffee', '\u{10000}']
+    const sorted = names.sort((x, y) => Buffer.compare(Buffer.from(x), Buffer.from(y)))
+    const manifest = read(inline(sorted.map((name) => file(name, 0))))
+    for (const [index, name] of sorted.entries()) expect(manifest.indexOf(name)).toBe(index)
+    for (const absent of ['', 'A', 'c', 'c/d/e', 'zz', '\u{10ffff}'])
+      expect(manifest.indexOf(absent)).toBe(-1)
+    expect(() => manifest.path(names.length)).toThrow(RangeError)
+    expect(() => manifest.reference(1)).toThrow(RangeError)
+  })
+
+  it('gives a file blob by blob, never over a chunk boundary', () => {
+    const size = 2 * CHUNK_BYTES + 6
+    const manifest = read(
+      inline(
+        [file('a', size, [0, CHUNK_BYTES - 1, CHUNK_BYTES + 2], [0, 0, CHUNK_BYTES + 4])],
+        references(0, 1, 2),
+      ),
+    )
+    expect([...manifest.spans(0)]).toEqual([
+      { blob: 1, offset: CHUNK_BYTES - 1, length: 1, position: 0 },
+      { blob: 2, offset: 0, length: CHUNK_BYTES, position: 1 },
+      { blob: 3, offset: 0, length: 1, position: CHUNK_BYTES + 1 },
+      { blob: 1, offset: 0, length: CHUNK_BYTES, position: CHUNK_BYTES + 2 },
+      { blob: 2, offset: 0, length: 4, position: 2 * CHUNK_BYTES + 2 },
+    ])
+  })
+
+  it('keeps a run of blobs together where their numbers run on, and parts it where they do not', () => {
+    const first = encodePart({
+      blobs: references(0, 1, 2),
+      entries: [file('a', 3 * CHUNK_BYTES, [0, 0, 3 * CHUNK_BYTES])],
+    })
+    // In the second part, blobs 3 and 4 are new and follow each other; 1 is known.
+    const second = encodePart({
+      blobs: references(3, 4, 1),
+      entries: [file('b', 2 * CHUNK_BYTES + 5, [0, 5, 2 * CHUNK_BYTES + 5])],
+    })
+    const root = encodeRoot({ ...SUMMARY, files: 2, bytes: 5 * CHUNK_BYTES + 5, parts: references(8, 9) })
+    const manifest = read(root, [first, second])
+    expect([...manifest.extents(0)]).toEqual([{ blob: 3, offset: 0, length: 3 * CHUNK_BYTES }])
+    expect([...manifest.extents(1)]).toEqual([
+      { blob: 6, offset: 5, length: 2 * CHUNK_BYTES - 5 },
+      { blob: 4, offset: 0, length: 10 },
+    ])
+  })
+
+  it('counts the blob of a part that is a data blob too once', () => {
+    const part = encodePart({ blobs: references(5, 0), entries: [file('a', 2, [0, 0, 1], [1, 0, 1])] })
+    const root = encodeRoot({ ...SUMMARY, files: 1, bytes: 2, parts: references(5) })
+    const manifest = read(root, [part])
+    expect(manifest.blobCount).toBe(3)
+    expect([...manifest.extents(0)].map(({ blob }) => blob)).toEqual([1, 2])
+  })
+})
+
+describe('what is written', () => {
+  const entries = [
+    folder('\u00e9mpty'.normalize('NFC')),
+    file('a', 0),
+    file('b', 12_345, [0, 7, 12_345]),
+    fragment('c', 2 ** 53 - 1, 2 ** 40, [0, 0, 9], [1, 1_048_575, 10]),
+  ]
+
+  it('is as long as was measured, to the byte, at every width of number', () => {
+    for (const entry of entries) {
+      const part = encodePart({ blobs: references(0, 1), entries: [entry] })
+      expect(part.length).toBe(partBytes(2, entryBytes(entry)))
+    }
+    for (const blobs of [0, 1, 15, 16, 156, 157, 1562, 1563]) {
+      const part = encodePart({ blobs: new Uint8Array(64 * blobs), entries })
+      expect(part.length).toBe(
+        partBytes(
+          blobs,
+          entries.reduce((sum, entry) => sum + entryBytes(entry), 0),
+        ),
+      )
+    }
+    for (const digits of [0, 9, 10, 99, 100, 2 ** 53 - 1]) {
+      const summary = { title: 't\u00e9', time: digits, files: digits, bytes: digits }
+      expect(encodeRoot({ ...summary, parts: references(1, 2) }).length).toBe(listedRootBytes(summary, 2))
+      expect(encodeRoot({ ...summary, blobs: references(1), entries: [] }).length).toBe(
+        inlineRootBytes(summary, 1, 0),
+      )
+    }
+  })
+
+  it('is the bytes of the vectors', () => {
+    const vector = VECTORS.valid.find(({ name }) => name === 'one file')
+    const whole = read(hex(vector?.root ?? ''))
+    const again = encodeRoot({
+      title: whole.title,
+      time: whole.time,
+      files: whole.files,
+      bytes: whole.bytes,
+      blobs: whole.reference(1),
+      entries: [file('a', 3, [0, 0, 3])],
+    })
+    expect(toHex(again)).toBe(vector?.root)
+  })
+
+  it('fits a chunk exactly or not at all', () => {
+    const one = 'x'.repeat(200)
+    const some: EntryInput[] = []
+    let bytes = 0
+    for (let i = 0; bytes < CHUNK_BYTES - 400; i++) {
+      const entry = file(`${one}${String(i).padStart(9, '0')}`, 0)
+      some.push(entry)
+      bytes += entryBytes(entry)
+    }
+    // A last entry takes what is left: its path is as long as it must be.
+    const room = CHUNK_BYTES - partBytes(0, bytes)
+    const filler = (extra: number): EntryInput => {
+      let path = 'y'
+      while (entryBytes(file(path, 0)) < room + extra) path += path.length % 100 === 99 ? '/' : 'y'
+      return file(path, 0)
+    }
+    const full = encodePart({ blobs: new Uint8Array(0), entries: [...some, filler(0)] })
+    expect(full.length).toBe(CHUNK_BYTES)
+    checkManifestPart(full)
+    expect(() => encodePart({ blobs: new Uint8Array(0), entries: [...some, filler(1)] })).toThrow(RangeError)
+  })
+
+  it('that makes no sense is our own mistake', () => {
+    const root = { ...SUMMARY, files: 0, bytes: 0, entries: [], blobs: new Uint8Array(0) }
+    expect(() => encodeRoot({ ...root, title: 'x'.repeat(1025) })).toThrow(RangeError)
+    expect(() => encodeRoot({ ...root, bytes: 2 ** 53 })).toThrow(RangeError)
+    expect(() => encodePart({ blobs: new Uint8Array(63), entries: [] })).toThrow(RangeError)
+  })
+})
+
+describe('reading', () => {
+  it('asks for the parts in order, and for no more and no fewer', () => {
+    const root = encodeRoot({ ...SUMMARY, files: 0, bytes: 0, parts: references(7, 8) })
+    const reader = new ManifestReader(ROOT_REFERENCE, root, RANDOM)
+    expect([reader.partCount, reader.partsRead]).toEqual([2, 0])
+    expect(reader.summary).toEqual({ ...SUMMARY, files: 0, bytes: 0 })
+    expect(reader.partReference(1)).toEqual(reference(8))
+    expect(() => reader.partReference(2)).toThrow(RangeError)
+    expect(() => reader.finish()).toThrow(RangeError)
+    const empty = encodePart({ blobs: new Uint8Array(0), entries: [] })
+    reader.addPart(empty)
+    reader.addPart(empty)
+    expect(() => reader.addPart(empty)).toThrow(RangeError)
+    expect(reader.finish().entryCount).toBe(0)
+  })
+
+  it.each(['Uint8Array', 'Buffer'])('keeps nothing of the chunks it was fed, be they a %s', (kind) => {
+    const as = (bytes: Uint8Array): Uint8Array => (kind === 'Buffer' ? Buffer.from(bytes) : bytes)
+    const root = as(inline([file('abc', 3, [0, 0, 3])], references(0)))
+    const parts = as(encodeRoot({ ...SUMMARY, files: 0, bytes: 0, parts: references(7) }))
+    const manifest = read(root)
+    root.fill(0xff)
+    expect(manifest.path(0)).toBe('abc')
+    expect(manifest.reference(1)).toEqual(reference(0))
+    const reader = new ManifestReader(ROOT_REFERENCE, parts, RANDOM)
+    parts.fill(0xff)
+    expect(reader.partReference(0)).toEqual(reference(7))
+  })
+
+  it('of damaged bytes is refused with our own error, or reads another valid manifest', () => {
+    const random = seededRandom(6)
+    for (const vector of VECTORS.valid) {
+      for (const { bytes } of damaged(hex(vector.root), random))
+        codeOf(() => read(bytes, vector.parts.map(hex)))
+      for (const part of vector.parts.map(hex)) {
+        for (const { bytes } of damaged(part, random))
+          codeOf(() =>
+            read(
+              hex(vector.root),
+              vector.parts.map(() => bytes),
+            ),
+          )
+      }
+    }
+  })
+
+  it('judges a part alone as far as that goes: a file may begin and end elsewhere', () => {
+    const blobs = references(0)
+    const part = (...entries: EntryInput[]): Uint8Array => encodePart({ blobs, entries })
+    checkManifestPart(part(fragment('a', 9, 4, [0, 0, 5]), file('b', 1, [0, 0, 1])))
+    checkManifestPart(part(file('a', 1, [0, 0, 1]), fragment('b', 9, 0, [0, 0, 5])))
+    checkManifestPart(part(fragment('a', 9, 4, [0, 0, 2])))
+    expect(
+      codeOf(() => checkManifestPart(part(file('a', 1, [0, 0, 1]), fragment('b', 9, 1, [0, 0, 8])))),
+    ).toBe('ERR_MANIFEST_ORDER')
+    expect(codeOf(() => checkManifestPart(part(fragment('a', 9, 10, [0, 0, 1]))))).toBe('ERR_MANIFEST_SUM')
+    expect(codeOf(() => checkManifestPart(part(fragment('a', 9, 5, [0, 0, 5]))))).toBe('ERR_MANIFEST_SUM')
+  })
+})
+
+describe('bombs', () => {
+  it('of extents that overlap cost what their bytes cost: 10,000 blobs under each of thousands of extents', () => {
+    const count = 10_000
+    const all = count * CHUNK_BYTES
+    const blobs = references(...Array.from({ length: count }, (_, i) => i))
+    const one = file('p0000000', all, [0, 0, all])
+    const entries = Array.from(
+      { length: Math.floor((CHUNK_BYTES - 64 * count - 400) / entryBytes(one)) },
+      (_, i) => file(`p${String(i).padStart(7, '0')}`, all, [0, 0, all]),
+    )
+    expect(entries.length).toBeGreaterThan(5_000)
+    expect(entries.length * all).toBeGreaterThan(2 ** 45)
+    let manifest: Manifest | null = null
+    const root = inline(entries, blobs)
+    const readIt = (): void => {
+      manifest = read(root)
+    }
+    expect(leastMs(readIt, 3)).toBeLessThan(300)
+    expect((manifest as unknown as Manifest).entryCount).toBe(entries.length)
+  })
+
+  it('of extents over scattered blobs are refused at the bound for all of them', () => {
+    // Blobs listed backwards in the second part: no two neighbours run on, so each extent is one a blob.
+    const count = 8_000
+    const forward = Array.from({ length: count }, (_, i) => i)
+    const all = count * CHUNK_BYTES
+    const first = encodePart({ blobs: references(...forward), entries: [file('a', all, [0, 0, all])] })
+    const needed = Math.ceil(MAX_MANIFEST_EXTENTS / count) + 1
+    const entries = Array.from({ length: needed }, (_, i) =>
+      file(`b${String(i).padStart(6, '0')}`, all, [0, 0, all]),
+    )
+    const second = encodePart({ blobs: references(...forward.reverse()), entries })
+    const root = encodeRoot({
+      ...SUMMARY,
+      files: needed + 1,
+      bytes: all * (needed + 1),
+      parts: references(90_000, 90_001),
+    })
+    let code: string | null = null
+    const readIt = (): void => {
+      code = codeOf(() => read(root, [first, second]))
+    }
+    expect(leastMs(readIt, 2)).toBeLessThan(1000)
+    expect(code).toBe('ERR_MANIFEST_LIMIT')
+  })
+
+  it('of sizes whose sum passes 2^53 are refused before anything is added', () => {
+    const top = Number.MAX_SAFE_INTEGER
+    const root = encodeRoot({
+      ...SUMMARY,
+      files: 2,
+      bytes: top,
+      blobs: references(0),
+      entries: [fragment('a', top, 0, [0, 0, 1]), fragment('b', top, 0, [0, 0, 1])],
+    })
+    expect(codeOf(() => read(root))).toBe('ERR_MANIFEST_ORDER')
+    const huge = 2 ** 33 * CHUNK_BYTES
+    expect(huge).toBe(2 ** 53)
+    const claim = encodeRoot({
+      ...SUMMARY,
+      files: 1,
+      bytes: top,
+      blobs: references(0),
+      entries: [fragment('a', top, 0, [0, 0, 5], [0, 0, top])],
+    })
+    expect(codeOf(() => read(claim))).toBe('ERR_MANIFEST_EXTENT')
+  })
+
+  it('of parts are refused by their number before one is fetched', () => {
+    const parts = (count: number): Uint8Array =>
+      encodeRoot({
+        ...SUMMARY,
+        files: 0,
+        bytes: 0,
+        parts: references(...Array.from({ length: count }, (_, i) => i)),
+      })
+    expect(new ManifestReader(ROOT_REFERENCE, parts(MAX_MANIFEST_PARTS), RANDOM).partCount).toBe(
+      MAX_MANIFEST_PARTS,
+    )
+    expect(codeOf(() => new ManifestReader(ROOT_REFERENCE, parts(MAX_MANIFEST_PARTS + 1), RANDOM))).toBe(
+      'ERR_MANIFEST_LIMIT',
+    )
+  })
+
+  it('of files that a root claims cost no memory of their own', () => {
+    const before = process.memoryUsage().rss
+    const claims = Array.from(
+      { length: 20 },
+      () =>
+        new ManifestReader(
+          ROOT_REFERENCE,
+          encodeRoot({ ...SUMMARY, files: 2 ** 53 - 1, bytes: 2 ** 53 - 1, parts: references(7) }),
+          RANDOM,
+        ),
+    )
+    expect(claims.length).toBe(20)
+    expect(process.memoryUsage().rss - before).toBeLessThan(64 * 2 ** 20)
+  })
+
+  it('of entries without end in one chunk are read in the time of a chunk', () => {
+    const bodies = [
+      'le',
+      'l0:e',
+      'l1:ae',
+      `l1:a${'i0e'.repeat(300_000)}e`,
+      'i0e',
+      '0:',
+      'de',
+      `l${utf8Bytes('x').length}:xi0ei0ei0ee`,
+    ]
+    for (const body of bodies) {
+      const text = `d5:blobs0:7:entriesl${body.repeat(Math.ceil(CHUNK_BYTES / body.length))}`
+      const chunk = Buffer.from(text.slice(0, CHUNK_BYTES), 'latin1')
+      expect(leastMs(() => codeOf(() => checkManifestPart(chunk)), 3)).toBeLessThan(100)
+    }
+  })
+})
