@@ -261,8 +261,6 @@ export const COMMIT_DELAY_MS = 40
 export const MAX_PIECES_PER_TASK = 512
 /** Bytes hashed by one task, beyond the first file. */
 export const MAX_PIECE_BYTES_PER_TASK = 8_388_608
-/** Sources or targets of one chunk: 1 MiB of one-byte files. */
-export const MAX_PIECES_PER_CHUNK = 1_048_576
 /** Recycled 1 MiB buffers kept for the next blob. */
 export const MAX_IDLE_BUFFERS = 16
 /** Blobs deleted between two moments in which writes may go on. */

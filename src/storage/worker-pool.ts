@@ -65,7 +65,7 @@ export class WorkerPool implements TaskRunner {
   constructor(options: WorkerPoolOptions = {}) {
     this.#maxThreads = options.workers ?? Math.min(MAX_WORKERS, Math.max(2, availableParallelism()))
     this.#log = options.log ?? silentLog
-    this.#entry = options.entry ?? workerEntry()
+    this.#entry = options.entry ?? workerEntry(import.meta.url)
   }
 
   /** Threads that are up. */
@@ -201,12 +201,15 @@ function poolClosed(): MegatorrentError {
 }
 
 /**
- * Beside this file when compiled. Under a test runner this file is TypeScript,
- * which threads of Node 20 cannot load: then the compiled one in `dist/` is used.
+ * The worker's compiled file. Beside the module when that is compiled; under a test runner the module is
+ * TypeScript, which threads of Node 20 cannot load: then the compiled one in `dist/` is used.
+ *
+ * @param moduleUrl - of a module in this folder.
+ * @throws MegatorrentError ERR_WORKER_MISSING.
  */
-function workerEntry(): URL {
-  const compiled = !import.meta.url.endsWith('.ts')
-  const entry = new URL(compiled ? './worker.js' : '../../dist/src/storage/worker.js', import.meta.url)
+export function workerEntry(moduleUrl: string): URL {
+  const isSource = moduleUrl.endsWith('.ts')
+  const entry = new URL(isSource ? '../../dist/src/storage/worker.js' : './worker.js', moduleUrl)
   if (!existsSync(entry)) {
     throw new MegatorrentError(
       'ERR_WORKER_MISSING',

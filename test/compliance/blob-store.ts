@@ -126,6 +126,22 @@ export function blobStoreCompliance(
       expect(equalBytes((await store.open(short.id, short.key)) ?? new Uint8Array(0), chunk)).toBe(true)
     })
 
+    it('leaves nothing of one chunk in the next that is read from shorter files', async () => {
+      const { store, folder } = await make(NO_LIMITS)
+      const path = join(folder, 'x')
+      writeFileSync(path, new Uint8Array(CHUNK_BYTES).fill(9))
+      const seal = (length: number) =>
+        store.sealChunk({
+          sources: [{ path, fileOffset: 0, chunkOffset: 0, length }],
+          convergenceSecret: SECRET,
+        })
+      await seal(CHUNK_BYTES)
+      const short = await seal(4)
+      const chunk = new Uint8Array(CHUNK_BYTES).fill(9, 0, 4)
+      expect(toHex(short.chunkHash)).toBe(toHex(sha256(chunk)))
+      expect(equalBytes((await store.open(short.id, short.key)) ?? new Uint8Array(0), chunk)).toBe(true)
+    })
+
     it('says of equal chunks sealed at a time that one is new', async () => {
       const { store } = await make(NO_LIMITS)
       const results = await Promise.all(

@@ -3,9 +3,11 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync }
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
+import { MegatorrentError } from '../../../src/base/errors.ts'
 import { adoptPath, blobPath } from '../../../src/storage/blob-files.ts'
 import { MemoryBlobStore } from '../../../src/storage/memory-blob-store.ts'
 import { WorkerPool } from '../../../src/storage/worker-pool.ts'
+import type { TaskKind, Tasks } from '../../../src/storage/worker-tasks.ts'
 import { BLOB_BYTES } from '../../../src/wire/constants.ts'
 import { blobStoreCompliance } from '../../compliance/blob-store.ts'
 import {
@@ -293,6 +295,44 @@ describe('start of a store', () => {
     const second = await openStore(folder, { runner: new InlineRunner() })
     expect(await second.store.recovered).toMatchObject({ adopted: 1 })
     expect(second.store.has(blob.id)).toBe(true)
+  })
+})
+
+describe('a worker that ends', () => {
+  it('leaves a store that looks at its files at the next start', async () => {
+    const folder = tempFolder()
+    // It ends after the rename and before it could say so.
+    class DyingRunner extends InlineRunner {
+      override async run<K extends TaskKind>(kind: K, input: Tasks[K]['input']): Promise<Tasks[K]['output']> {
+        const output = await super.run(kind, input)
+        if (kind === 'put') throw new MegatorrentError('ERR_WORKER_CRASHED', 'made up by a test')
+        return output
+      }
+    }
+    const first = await openStore(folder, { runner: new DyingRunner() })
+    const blob = makeBlob(40)
+    await expect(first.store.put(blob.id, blob.sealed.slice())).rejects.toMatchObject({
+      code: 'ERR_WORKER_CRASHED',
+    })
+    expect(first.store.has(blob.id)).toBe(false)
+    await first.store.close()
+    first.state.close()
+    const second = await openStore(folder, { runner: new InlineRunner() })
+    expect(await second.store.recovered).toMatchObject({ adopted: 1 })
+    expect(second.store.has(blob.id)).toBe(true)
+  })
+
+  it('that saw no file, though it came back meanwhile, does not make the blob lost', async () => {
+    class LateRunner extends InlineRunner {
+      override async run<K extends TaskKind>(kind: K, input: Tasks[K]['input']): Promise<Tasks[K]['output']> {
+        return kind === 'read' ? ({ bytes: null } as Tasks[K]['output']) : await super.run(kind, input)
+      }
+    }
+    const { store } = await openStore(tempFolder(), { runner: new LateRunner() })
+    const blob = makeBlob(41)
+    await store.put(blob.id, blob.sealed.slice())
+    expect(await store.read(blob.id)).toBeNull()
+    expect(store.has(blob.id)).toBe(true)
   })
 })
 

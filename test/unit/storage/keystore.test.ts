@@ -1,6 +1,7 @@
 import {
   chmodSync,
   existsSync,
+  linkSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -269,7 +270,11 @@ describe('an encrypted keystore', () => {
     const before = files()
     await expect(store.changePassphrase('wrong', 'new')).rejects.toMatchObject({ code: 'ERR_PASSPHRASE' })
     await expect(store.changePassphrase('old', '')).rejects.toMatchObject({ code: 'ERR_PASSPHRASE' })
+    // A second name keeps the old master file within reach: what the old passphrase opens must be gone from it.
+    const old = join(folder, '..', 'old-master')
+    linkSync(join(folder, 'master'), old)
     await store.changePassphrase('old', 'new')
+    expect(readFileSync(old).every((byte) => byte === 0)).toBe(true)
     expect(files()).toEqual(before)
     const again = open(folder)
     await expect(again.unlock('old')).rejects.toMatchObject({ code: 'ERR_PASSPHRASE' })

@@ -1,10 +1,10 @@
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
 import { sha256 } from '../../../src/crypto/hash.ts'
-import { WorkerPool, type WorkerPoolOptions } from '../../../src/storage/worker-pool.ts'
+import { WorkerPool, type WorkerPoolOptions, workerEntry } from '../../../src/storage/worker-pool.ts'
 import { BLOB_BYTES } from '../../../src/wire/constants.ts'
 import { afterTest, makeBlob, openStore, tempFolder } from './harness.ts'
 
@@ -23,6 +23,28 @@ function poolOf(script: string, options: WorkerPoolOptions = {}): WorkerPool {
 
 const hash = (pool: WorkerPool) => pool.run('hash', { pieces: [] })
 const ANSWER = 'port.postMessage({ id: request.id, ok: true, output: new Uint8Array([threadId]) })'
+
+describe('workerEntry', () => {
+  it('finds the compiled worker beside a compiled pool and from a source, or says what is missing', () => {
+    const folder = tempFolder()
+    const compiled = join(folder, 'dist', 'src', 'storage')
+    const urlOf = (...parts: string[]): string => pathToFileURL(join(folder, ...parts)).href
+    const fromSource = urlOf('src', 'storage', 'worker-pool.ts')
+    const fromCompiled = pathToFileURL(join(compiled, 'worker-pool.js')).href
+    for (const url of [fromSource, fromCompiled]) {
+      expect(() => workerEntry(url)).toThrow(
+        expect.objectContaining({
+          code: 'ERR_WORKER_MISSING',
+          message: expect.stringContaining('npm run build'),
+        }),
+      )
+    }
+    mkdirSync(compiled, { recursive: true })
+    writeFileSync(join(compiled, 'worker.js'), '')
+    const expected = pathToFileURL(join(compiled, 'worker.js')).href
+    expect([workerEntry(fromSource).href, workerEntry(fromCompiled).href]).toEqual([expected, expected])
+  })
+})
 
 describe('WorkerPool', () => {
   it('starts threads when there is work and no more than it may', async () => {
