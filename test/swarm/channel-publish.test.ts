@@ -6,6 +6,7 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
+import { BareIdentity } from './harness/bare-crypto.ts'
 import type { TestNode } from './harness/test-node.ts'
 import { Testnet } from './harness/testnet.ts'
 import {
@@ -34,6 +35,20 @@ interface Published {
   readonly manifestBlobs: number
   readonly storedBy: number
   readonly unchanged: boolean
+}
+
+/** Make a channel and give its link. By RPC, as everything here: a command line costs half a second of work. */
+async function createChannel(node: TestNode, isPrivate = false): Promise<{ uri: string; publicKey: string }> {
+  return node.rpc('createChannel', { name: 'main', private: isPrivate })
+}
+
+function publish(node: TestNode, path: string): Promise<Published> {
+  return node.rpc('publish', { path, channel: 'main' })
+}
+
+/** Follow a link and wait until its newest release is complete. */
+async function subscribe(node: TestNode, uri: string, dir: string): Promise<void> {
+  await node.rpc('addSubscription', { uri, dir, wait: true, timeout: 50 })
 }
 
 interface Subscription {
@@ -74,29 +89,24 @@ describe('a folder of many small files and a large one', () => {
     const source = publisher.path('source')
     await makeTree(source, { seed: 3, smallFiles: 400, bigBytes: 24 * MIB, awkward: true })
 
-    const { uri } = await publisher.json<{ uri: string }>(['channel', 'create', 'main'])
-    const publish = (): Promise<Published> => publisher.json(['publish', source, '--channel', 'main'])
-    const first = await publish()
+    const { uri } = await createChannel(publisher)
+    const first = await publish(publisher, source)
     expect(first).toMatchObject({ sequence: 1, unchanged: false })
     expect(first.storedBy).toBeGreaterThanOrEqual(1)
     expect(first.newBlobs).toBe(first.blobs)
 
-    await Promise.all(
-      [reader, sleeper].map((node) =>
-        node.json(['subscribe', uri, '--dir', node.path('target'), '--wait', '--timeout', '60'], 0, 70_000),
-      ),
-    )
+    await Promise.all([reader, sleeper].map((node) => subscribe(node, uri, node.path('target'))))
     for (const node of [reader, sleeper]) {
       expect(await compareTrees(source, node.path('target'))).toEqual([])
       expect(await executableFiles(node.path('target'))).toEqual([])
     }
 
     // The same folder again is no release.
-    expect(await publish()).toMatchObject({ sequence: 1, unchanged: true, newBlobs: 0 })
+    expect(await publish(publisher, source)).toMatchObject({ sequence: 1, unchanged: true, newBlobs: 0 })
 
     await sleeper.stop()
     await appendBytes(join(source, BIG_FILE), Buffer.of(1))
-    const second = await publish()
+    const second = await publish(publisher, source)
     expect(second).toMatchObject({ sequence: 2, unchanged: false })
     expect(second.newBlobs).toBeLessThanOrEqual(2)
 
@@ -117,13 +127,12 @@ describe('ten thousand files at a tenth of the scale', () => {
     const source = publisher.path('source')
     await makeTree(source, { seed: 4, smallFiles: 1000, smallBytes: 10_240 })
 
-    const { uri } = await publisher.json<{ uri: string }>(['channel', 'create', 'main'])
-    const publish = (): Promise<Published> => publisher.json(['publish', source, '--channel', 'main'])
-    const first = await publish()
+    const { uri } = await createChannel(publisher)
+    const first = await publish(publisher, source)
     expect(first.files).toBe(1000)
     // 10 MB of pieces, laid end to end.
     expect(first.blobs).toBe(10)
-    await reader.json(['subscribe', uri, '--dir', reader.path('target'), '--wait'])
+    await subscribe(reader, uri, reader.path('target'))
 
     const steps: readonly (readonly [what: string, change: () => Promise<void>])[] = [
       ['changed', () => writeSeededFile(join(source, smallFilePath(500)), 10_240, 99)],
@@ -133,7 +142,7 @@ describe('ten thousand files at a tenth of the scale', () => {
     let sequence = 1
     for (const [what, change] of steps) {
       await change()
-      const next = await publish()
+      const next = await publish(publisher, source)
       expect(next.sequence, what).toBe(++sequence)
       expect(next.newBlobs, what).toBeLessThanOrEqual(3)
       expect(next.manifestBlobs, what).toBeLessThanOrEqual(4)
@@ -151,14 +160,14 @@ describe('files at the reader', () => {
     const source = publisher.path('source')
     const target = reader.path('target')
     await makeTree(source, { seed: 5, smallFiles: 3, smallBytes: 100 })
-    const { uri } = await publisher.json<{ uri: string }>(['channel', 'create', 'main'])
-    await publisher.json(['publish', source, '--channel', 'main'])
-    await reader.json(['subscribe', uri, '--dir', target, '--wait'])
+    const { uri } = await createChannel(publisher)
+    await publish(publisher, source)
+    await subscribe(reader, uri, target)
 
     await writeFile(join(target, 'mine.txt'), 'not of any release')
     await writeFile(join(target, smallFilePath(1)), 'changed by its reader')
     for (const index of [0, 1]) await rm(join(source, smallFilePath(index)))
-    await publisher.json(['publish', source, '--channel', 'main'])
+    await publish(publisher, source)
     await completes(reader, 2, 15_000)
     expect(await compareTrees(source, target)).toEqual([
       `only right: ${smallFilePath(1)}`,
@@ -174,15 +183,14 @@ describe('a private channel', () => {
     const [publisher, reader] = [net.node('publisher'), net.node('reader')]
     const source = publisher.path('source')
     await makeTree(source, { seed: 6, smallFiles: 3 })
-    const created = await publisher.json<{ uri: string; publicKey: string }>([
-      ...['channel', 'create', 'family', '--private'],
-    ])
-    await publisher.json(['publish', source, '--channel', 'family'])
+    const created = await createChannel(publisher, true)
+    await publish(publisher, source)
 
     // Like a key that nobody ever used: not found, which is exit code 3.
-    for (const link of [`megatorrent://${created.publicKey}`, `megatorrent://${'5f'.repeat(32)}`]) {
+    const unused = new BareIdentity().publicKey.toString('hex')
+    for (const key of [created.publicKey, unused]) {
       const { error } = await reader.json<{ error: { kind: string } }>(
-        ['get', link, '--dir', reader.path('nothing'), '--timeout', '2'],
+        ['get', `megatorrent://${key}`, '--dir', reader.path('nothing'), '--timeout', '2'],
         3,
       )
       expect(error.kind).toBe('not-found')
