@@ -11,6 +11,7 @@
  *
  * @module channels/assemble-plan
  */
+import { Pacer } from './turns.ts'
 
 /** What lies at a path of the folder. Symlinks, sockets and the like are `other`. */
 export type DiskNode =
@@ -82,6 +83,15 @@ export interface AssemblePlan {
 
 /** Decide. Cost: O(n log n) in paths and their parts. */
 export function planAssembly(snapshot: AssembleSnapshot): AssemblePlan {
+  const steps = planSteps(snapshot)
+  for (;;) {
+    const step = steps.next()
+    if (step.done === true) return step.value
+  }
+}
+
+/** The same with a `yield` wherever a pause is due, for releases of any size. */
+export function planSteps(snapshot: AssembleSnapshot): Generator<void, AssemblePlan, void> {
   return new Planner(snapshot).plan()
 }
 
@@ -111,6 +121,7 @@ class Planner {
   readonly #needed = new Set<string>()
   readonly #clearFiles = new Set<string>()
   readonly #clearFolders = new Set<string>()
+  readonly #pacer = new Pacer()
   #sortedFiles: readonly string[] | null = null
   #sortedFolders: readonly string[] | null = null
 
@@ -118,17 +129,22 @@ class Planner {
     this.#in = snapshot
   }
 
-  plan(): AssemblePlan {
+  *plan(): Generator<void, AssemblePlan, void> {
     const { files, emptyFolders, madeFolders, onDisk } = this.#in
     for (const folder of emptyFolders) {
+      if (this.#pacer.due()) yield
       for (const parent of parentsOf(folder)) this.#needFolder(parent)
       this.#needFolder(folder)
     }
     for (const file of files) {
+      if (this.#pacer.due()) yield
       for (const parent of parentsOf(file.path)) this.#needFolder(parent)
     }
-    for (const file of files) this.#placeFile(file)
-    const { dropFiles, forgetFiles } = this.#leftovers()
+    for (const file of files) {
+      if (this.#pacer.due()) yield
+      this.#placeFile(file)
+    }
+    const { dropFiles, forgetFiles } = yield* this.#leftovers()
     const makeFolders = [...this.#needed].filter(
       (folder) => onDisk(folder)?.kind !== 'folder' || this.#clearFolders.has(folder),
     )
@@ -192,11 +208,12 @@ class Planner {
     return true
   }
 
-  #leftovers(): { dropFiles: string[]; forgetFiles: string[] } {
+  *#leftovers(): Generator<void, { dropFiles: string[]; forgetFiles: string[] }, void> {
     const wanted = new Set(this.#in.files.map((file) => file.path))
     const dropFiles: string[] = []
     const forgetFiles: string[] = []
     for (const [path, record] of this.#in.written) {
+      if (this.#pacer.due()) yield
       if (wanted.has(path) || this.#clearFiles.has(path)) continue
       const node = this.#in.onDisk(path)
       if (!isUntouched(record, node)) forgetFiles.push(path)

@@ -77,15 +77,21 @@ export class Assembly {
   readonly #failing = new AbortController()
   #closed = false
 
-  private constructor(options: AssemblyOptions, fs: FolderFs, start: AssemblyStart, staging: Staging | null) {
+  private constructor(
+    options: AssemblyOptions,
+    fs: FolderFs,
+    start: AssemblyStart,
+    placings: PlacingIndex,
+    staging: Staging | null,
+  ) {
     const { write } = start.plan
     this.#options = options
     this.#fs = fs
     this.#start = start
     this.#staging = staging
     this.#files = write.map((wanted) => ({ wanted, leftBytes: wanted.size, created: null, ready: null }))
-    this.#placings = new PlacingIndex(options.manifest, write)
-    this.#open = new Set(this.#placings.blobs)
+    this.#placings = placings
+    this.#open = new Set(placings.blobs)
   }
 
   /**
@@ -105,8 +111,9 @@ export class Assembly {
         keep: plan.keep.length,
         drop: plan.dropFiles.length,
       })
+      const placings = await PlacingIndex.build(options.manifest, plan.write)
       const staging = plan.write.length === 0 ? null : await Staging.make(fs, directory, options.random)
-      return new Assembly(options, fs, start, staging)
+      return new Assembly(options, fs, start, placings, staging)
     } catch (error) {
       throw diskError(error, `looking at ${options.directory}`)
     }

@@ -7,13 +7,14 @@ import { realpath } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { MegatorrentError } from '../base/errors.ts'
 import type { Manifest } from '../wire/manifest.ts'
-import { type AssemblePlan, type DiskNode, planAssembly } from './assemble-plan.ts'
+import { type AssemblePlan, type DiskNode, planSteps } from './assemble-plan.ts'
 import { readDiskState } from './disk-state.ts'
 import { fileIdentity, type Selection, selectEntries } from './file-index.ts'
 import { inTheWay } from './folder-commit.ts'
 import { FOLDER_MODE, type FolderFs } from './folder-fs.ts'
 import { recoverLedger } from './ledger-recovery.ts'
 import { removeStaleStaging } from './staging.ts'
+import { runInTurns } from './turns.ts'
 import type { LedgerContent, WrittenLedger } from './written-ledger.ts'
 
 /** What an assembly begins with. */
@@ -42,7 +43,7 @@ export async function startAssembly(options: {
   const directory = await openDirectory(fs, options.directory, ledger)
   const content = await ledger.load()
   await recoverLedger(fs, directory, ledger, content)
-  const selection = selectEntries(manifest, options.onlyGlobs)
+  const selection = await selectEntries(manifest, options.onlyGlobs)
   await removeStaleStaging(fs, directory, (name) => isTaken(name, selection, content))
   await assertFits(fs, directory, selection, content)
   const plan = await decide(fs, directory, manifest, selection, content)
@@ -126,7 +127,7 @@ async function decide(
     yield* content.folders
   }
   const disk: ReadonlyMap<string, DiskNode> = await readDiskState(fs, directory, paths())
-  return planAssembly({
+  const steps = planSteps({
     files: selection.files,
     emptyFolders: selection.emptyFolders,
     identityOf: (file) => fileIdentity(manifest, file),
@@ -135,4 +136,5 @@ async function decide(
     madeFolders: new Set([...content.folders].filter((folder) => folder !== '')),
     onDisk: (path) => disk.get(path) ?? null,
   })
+  return runInTurns(steps)
 }

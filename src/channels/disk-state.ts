@@ -7,6 +7,7 @@
 import { forEachLimited } from '../base/queue.ts'
 import { type DiskNode, parentsOf } from './assemble-plan.ts'
 import type { FolderFs } from './folder-fs.ts'
+import { nextTurn, Pacer } from './turns.ts'
 
 /** Looks in flight. */
 const LOOKS_IN_FLIGHT = 64
@@ -26,7 +27,9 @@ export async function readDiskState(
   paths: Iterable<string>,
 ): Promise<Map<string, DiskNode>> {
   const levels: Set<string>[] = []
+  const pacer = new Pacer()
   for (const path of paths) {
+    if (pacer.due()) await nextTurn()
     let depth = 0
     for (const parent of parentsOf(path)) {
       levels[depth] = (levels[depth] ?? new Set()).add(parent)

@@ -10,6 +10,7 @@ import { sha256 } from '../crypto/hash.ts'
 import { BLOB_ID_BYTES, CHUNK_BYTES } from '../wire/constants.ts'
 import type { Manifest } from '../wire/manifest.ts'
 import type { WantedFile } from './assemble-plan.ts'
+import { nextTurn, Pacer } from './turns.ts'
 
 /** Spans hashed at a time by `fileIdentity`, at most. */
 const IDENTITY_BATCH_SPANS = 1024
@@ -28,12 +29,14 @@ export interface Selection {
  * Entries whose whole path matches one of the globs; all of them when there is none.
  * `*` stops at `/`, as picomatch has it.
  */
-export function selectEntries(manifest: Manifest, onlyGlobs: readonly string[]): Selection {
+export async function selectEntries(manifest: Manifest, onlyGlobs: readonly string[]): Promise<Selection> {
   const isWanted = onlyGlobs.length === 0 ? () => true : picomatch([...onlyGlobs])
   const files: WantedFile[] = []
   const emptyFolders: string[] = []
   let bytes = 0
+  const pacer = new Pacer()
   for (const { index, path, kind, size } of manifest.entries()) {
+    if (pacer.due()) await nextTurn()
     if (!isWanted(path)) continue
     if (kind === 'folder') {
       emptyFolders.push(path)
@@ -84,42 +87,66 @@ export class PlacingIndex {
   readonly #lengths: Uint32Array
   readonly #fileOffsets: Float64Array
 
+  private constructor(
+    blobs: readonly number[],
+    columns: {
+      readonly ends: Uint32Array
+      readonly files: Uint32Array
+      readonly chunkOffsets: Uint32Array
+      readonly lengths: Uint32Array
+      readonly fileOffsets: Float64Array
+    },
+  ) {
+    this.blobs = blobs
+    this.#ends = columns.ends
+    this.#files = columns.files
+    this.#chunkOffsets = columns.chunkOffsets
+    this.#lengths = columns.lengths
+    this.#fileOffsets = columns.fileOffsets
+  }
+
   /** @param files - whose sizes were found to fit the disk: each span of them takes memory here. */
-  constructor(manifest: Manifest, files: readonly WantedFile[]) {
+  static async build(manifest: Manifest, files: readonly WantedFile[]): Promise<PlacingIndex> {
+    const pacer = new Pacer()
     const counts = new Uint32Array(manifest.blobCount + 1)
     let total = 0
     for (const file of files) {
       for (const span of manifest.spans(file.entry)) {
+        if (pacer.due()) await nextTurn()
         counts[span.blob] = (counts[span.blob] ?? 0) + 1
         total += 1
       }
     }
     const blobs: number[] = []
     const next = new Uint32Array(manifest.blobCount)
-    this.#ends = new Uint32Array(manifest.blobCount)
+    const ends = new Uint32Array(manifest.blobCount)
     let end = 0
     for (let blob = 0; blob < manifest.blobCount; blob++) {
       const count = counts[blob] ?? 0
       if (count > 0) blobs.push(blob)
       next[blob] = end
       end += count
-      this.#ends[blob] = end
+      ends[blob] = end
     }
-    this.blobs = blobs
-    this.#files = new Uint32Array(total)
-    this.#chunkOffsets = new Uint32Array(total)
-    this.#lengths = new Uint32Array(total)
-    this.#fileOffsets = new Float64Array(total)
-    files.forEach((file, index) => {
+    const columns = {
+      ends,
+      files: new Uint32Array(total),
+      chunkOffsets: new Uint32Array(total),
+      lengths: new Uint32Array(total),
+      fileOffsets: new Float64Array(total),
+    }
+    for (const [index, file] of files.entries()) {
       for (const span of manifest.spans(file.entry)) {
+        if (pacer.due()) await nextTurn()
         const at = next[span.blob] ?? 0
         next[span.blob] = at + 1
-        this.#files[at] = index
-        this.#chunkOffsets[at] = span.offset
-        this.#lengths[at] = span.length
-        this.#fileOffsets[at] = span.position
+        columns.files[at] = index
+        columns.chunkOffsets[at] = span.offset
+        columns.lengths[at] = span.length
+        columns.fileOffsets[at] = span.position
       }
-    })
+    }
+    return new PlacingIndex(blobs, columns)
   }
 
   /** In the order of files and of their bytes. */

@@ -20,7 +20,7 @@ import { nextTurn } from './turns.ts'
 import type { WrittenLedger } from './written-ledger.ts'
 
 /** Rows written in one transaction; files put in place before the next. */
-const BATCH_ROWS = 500
+const BATCH_ROWS = 2_000
 /** Calls to the system under way. */
 const CALLS_IN_FLIGHT = 16
 

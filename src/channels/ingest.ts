@@ -16,6 +16,7 @@ import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { BlobStore, FilePiece } from '../storage/blob-store.ts'
 import type { State } from '../storage/state.ts'
+import type { PieceRow } from '../storage/tables/pieces-table.ts'
 import { CHUNK_BYTES, MAX_TITLE_BYTES } from '../wire/constants.ts'
 import { ContentHasher } from './content-id.ts'
 import { inOrder } from './in-order.ts'
@@ -30,6 +31,7 @@ import { ExtentBuilder, ReleaseBlobs, type ReleaseEntry } from './release-entry.
 import { settleTree } from './settle.ts'
 import { type FileContent, numberOf, pieceLength, readSources } from './source-reader.ts'
 import { sameStamp, stampOf, statAll } from './stat-all.ts'
+import { nextTurn, Pacer } from './turns.ts'
 import { type SourceTree, walkSource } from './walk.ts'
 
 /** Packs being read and sealed at a time; a job holds the paths of its pieces here, no content. */
@@ -126,7 +128,7 @@ class IngestRun {
     const { source, signal } = this.#request
     const tree = await settleTree(await walkSource(source, signal), clock, signal)
     const contents = await this.#readFiles(tree)
-    const pieces = this.#collectPieces(contents)
+    const pieces = await this.#collectPieces(contents)
     const places = await this.#placePieces(tree, [...pieces.values()])
     await this.#checkUnchanged(tree)
     const placeOfFile = (file: FileContent): readonly PiecePlace[] => {
@@ -166,10 +168,12 @@ class IngestRun {
   }
 
   /** The distinct pieces in path order. */
-  #collectPieces(contents: readonly FileContent[]): Map<string, PieceSource> {
+  async #collectPieces(contents: readonly FileContent[]): Promise<Map<string, PieceSource>> {
     const { store } = this.#deps
     const pieces = new Map<string, PieceSource>()
+    const pacer = new Pacer()
     for (const file of contents) {
+      if (pacer.due()) await nextTurn()
       const { pieceHash: hash, stamp, path } = file
       if (hash === null) continue
       const name = hashName(hash)
@@ -292,21 +296,26 @@ class IngestRun {
       manifestBlobs: manifest.manifestBlobs,
       newManifestBlobs: manifest.newManifestBlobs,
       skipped: tree.skipped,
-      contentId: this.#contentId(tree, contents),
+      contentId: await this.#contentId(tree, contents),
       boundaries: manifest.boundaries,
       createdAt: clock.now(),
     }
     // The ingest is there when its own row is, so that row comes last.
-    const rows = [...places].map(([piece, where]) => pieceRow(piece.hash, piece.length, where, this.#blobs))
-    await savePieces(state.pieces, publicKey, record.ingestId, rows)
+    await savePieces(state.pieces, publicKey, record.ingestId, this.#rows(places))
     saveIngest(state.ingests, record)
     return record
   }
 
-  #contentId(tree: SourceTree, contents: readonly FileContent[]): Uint8Array {
+  *#rows(places: ReadonlyMap<PieceSource, readonly PiecePlace[]>): Generator<PieceRow> {
+    for (const [{ hash, length }, where] of places) yield pieceRow(hash, length, where, this.#blobs)
+  }
+
+  async #contentId(tree: SourceTree, contents: readonly FileContent[]): Promise<Uint8Array> {
     const hasher = new ContentHasher()
+    const pacer = new Pacer()
     let next = 0
     for (const { path, stamp } of tree.entries) {
+      if (pacer.due()) await nextTurn()
       if (stamp === null) hasher.addFolder(path)
       else hasher.addFile(at(contents, next++), this.#blobs)
     }

@@ -8,6 +8,7 @@ import { utf8Text } from '../base/bytes.ts'
 import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
 import { PathSet } from '../wire/path-set.ts'
 import { checkPath } from '../wire/paths.ts'
+import { nextTurn, Pacer } from './turns.ts'
 
 /** How many refused names an error lists. */
 export const MAX_LISTED_PATHS = 20
@@ -30,9 +31,11 @@ export class PathGate {
    * Note the first path that cannot stand beside the others: the same after case
    * folding, or below a file. @param paths - sorted is fastest.
    */
-  checkTogether(paths: Iterable<string>): void {
+  async checkTogether(paths: Iterable<string>): Promise<void> {
     const set = new PathSet()
+    const pacer = new Pacer()
     for (const path of paths) {
+      if (pacer.due()) await nextTurn()
       const added = this.#try(path, () => {
         set.add(path)
         return true

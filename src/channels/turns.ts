@@ -1,12 +1,35 @@
 /**
- * Pauses in long synchronous work, so that connections and timers get their turn.
+ * Pauses in long synchronous work, so that connections and timers get their turn:
+ * a release may have two million entries, and whoever made it may be hostile.
  *
  * @module channels/turns
  */
+
+/** Steps between two pauses: some milliseconds of the work done here. */
+const STEPS_A_TURN = 4_096
 
 /** Resolves after pending I/O callbacks and timers had a turn. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve)
   })
+}
+
+/** Counts steps: `if (pacer.due()) await nextTurn()`. */
+export class Pacer {
+  #steps = 0
+
+  due(): boolean {
+    this.#steps += 1
+    return this.#steps % STEPS_A_TURN === 0
+  }
+}
+
+/** Run work that yields when a pause is due. */
+export async function runInTurns<T>(work: Generator<void, T, void>): Promise<T> {
+  for (;;) {
+    const step = work.next()
+    if (step.done === true) return step.value
+    await nextTurn()
+  }
 }

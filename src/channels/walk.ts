@@ -64,7 +64,7 @@ export async function walkSource(source: string, signal?: AbortSignal): Promise<
     }
     const walker = new Walker(root, signal)
     await walker.walkFolder(EMPTY_BYTES)
-    return walker.finish()
+    return await walker.finish()
   } catch (error) {
     if (errnoOf(error) === null) throw error
     const remedy = 'check that it exists and that this user may read it'
@@ -132,9 +132,9 @@ class Walker {
     return children.sort((a, b) => compareBytes(a.order, b.order))
   }
 
-  finish(): SourceTree {
+  async finish(): Promise<SourceTree> {
     this.#entries.sort((a, b) => comparePaths(a.path, b.path))
-    this.#gate.checkTogether(this.#entries.map((entry) => entry.path))
+    await this.#gate.checkTogether(this.#entries.map((entry) => entry.path))
     this.#gate.throwIfAny()
     const root = this.#root
     return {
