@@ -3,7 +3,7 @@
  * through the DHT, and updates cost little and arrive soon. The full scale is in
  * test/system.
  */
-import { rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { BareIdentity } from './harness/bare-crypto.ts'
@@ -178,25 +178,50 @@ describe('files at the reader', () => {
 })
 
 describe('a private channel', () => {
-  it('is read with its read key, and cannot be found without it', async () => {
+  it('is read with its read key, cannot be found without it, and shows nothing to who stores it', async () => {
     net = await Testnet.start({ dhtNodes: 1, nodes: ['publisher', 'reader'] })
-    const [publisher, reader] = [net.node('publisher'), net.node('reader')]
+    const [publisher, reader, dht] = [net.node('publisher'), net.node('reader'), net.dhtNodes[0] as TestNode]
     const source = publisher.path('source')
+    const canary = 'canary-name-and-content'
     await makeTree(source, { seed: 6, smallFiles: 3 })
-    const created = await createChannel(publisher, true)
+    await writeFile(join(source, canary), canary.repeat(100))
+    const { uri, publicKey } = await createChannel(publisher, true)
     await publish(publisher, source)
 
     // Like a key that nobody ever used: not found, which is exit code 3.
     const unused = new BareIdentity().publicKey.toString('hex')
-    for (const key of [created.publicKey, unused]) {
-      const { error } = await reader.json<{ error: { kind: string } }>(
-        ['get', `megatorrent://${key}`, '--dir', reader.path('nothing'), '--timeout', '2'],
-        3,
-      )
-      expect(error.kind).toBe('not-found')
-    }
-    await reader.json(['get', created.uri, '--dir', reader.path('target')])
+    await Promise.all(
+      [publicKey, unused].map(async (key) => {
+        const args = ['get', `megatorrent://${key}`, '--dir', reader.path(`nothing-${key}`), '--timeout', '1']
+        const { error } = await reader.json<{ error: { kind: string } }>(args, 3)
+        expect(error.kind).toBe('not-found')
+      }),
+    )
+    await subscribe(reader, uri, reader.path('target'))
     expect(await compareTrees(source, reader.path('target'))).toEqual([])
+
+    // Blobs, whoever holds them, and everything of a node of the DHT: no name, no content, no key.
+    const readKey = Buffer.from(/:([0-9a-f]{64})/.exec(uri)?.[1] ?? 'none', 'hex')
+    const needles = [Buffer.from(canary), readKey, Buffer.from(readKey.toString('hex'))]
+    expect(readKey).toHaveLength(32)
+    for (const folder of [join(publisher.dataDir, 'blobs'), join(reader.dataDir, 'blobs'), dht.dataDir]) {
+      expect(await filesWith(folder, needles), folder).toEqual([])
+    }
+    // The control: the search does find what is there.
+    expect(await filesWith(source, needles)).toHaveLength(1)
+    expect((await filesWith(publisher.dataDir, [readKey])).length).toBeGreaterThan(0)
     await net.stop()
   })
 })
+
+/** Files below a folder that hold any of the byte strings. */
+async function filesWith(folder: string, needles: readonly Buffer[]): Promise<readonly string[]> {
+  const found: string[] = []
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue
+    const path = join(entry.parentPath, entry.name)
+    const content = await readFile(path)
+    if (needles.some((needle) => content.includes(needle))) found.push(path)
+  }
+  return found
+}
