@@ -31,14 +31,17 @@ export function createProgress(io: CliIo, isQuiet: boolean): ProgressView {
   return io.stderr.isTTY === true ? barView(io) : lineView(io)
 }
 
-function amount(value: number, unit: string): string {
-  return unit === 'bytes' ? formatBytes(value) : `${value} ${unit}`
+/** `1.0 MiB of 5.0 MiB`, `3 of 7 blobs`, `3 blobs`. */
+function amount({ done, total, unit }: ProgressState): string {
+  if (unit === 'bytes')
+    return total === null ? formatBytes(done) : `${formatBytes(done)} of ${formatBytes(total)}`
+  return total === null ? `${done} ${unit}` : `${done} of ${total} ${unit}`
 }
 
-function describe({ phase, done, total, unit, note }: ProgressState): string {
-  const size = total === null ? amount(done, unit) : `${amount(done, unit)} of ${amount(total, unit)}`
+function describe(state: ProgressState): string {
+  const { phase, done, total, note = '' } = state
   const percent = total === null ? '' : ` (${formatPercent(done, total)})`
-  return `${phase} ${size}${percent}${note === undefined || note === '' ? '' : `, ${note}`}`
+  return `${phase} ${amount(state)}${percent}${note === '' ? '' : `, ${note}`}`
 }
 
 function lineView(io: CliIo): ProgressView {
@@ -56,7 +59,7 @@ function lineView(io: CliIo): ProgressView {
 function barView(io: CliIo): ProgressView {
   const bar = new SingleBar({
     stream: io.stderr,
-    format: '{phase} |{bar}| {percentage} % {size}{rate}{note}',
+    format: '{phase} |{bar}| {size}{rate}{note}',
     barCompleteChar: '#',
     barIncompleteChar: '-',
     barsize: 24,
@@ -72,12 +75,13 @@ function barView(io: CliIo): ProgressView {
   return {
     update(state) {
       const total = state.total ?? 0
+      const { note = '' } = state
       const speed = rate.measure(state)
       const payload = {
         phase: state.phase.padEnd(10),
-        size: state.total === null ? amount(state.done, state.unit) : amount(total, state.unit),
+        size: amount(state),
         rate: state.unit === 'bytes' && speed !== null ? `, ${formatRate(speed)}` : '',
-        note: state.note === undefined || state.note === '' ? '' : `, ${state.note}`,
+        note: note === '' ? '' : `, ${note}`,
       }
       if (!isStarted || phase !== state.phase) {
         if (isStarted) bar.stop()

@@ -141,6 +141,7 @@ async function runAborting<T>(
   try {
     // A turn later, so that the job is listed before its work begins.
     await Promise.resolve()
+    signal.throwIfAborted()
     return await work({ signal, onProgress })
   } catch (error) {
     throw signal.aborted ? signal.reason : error

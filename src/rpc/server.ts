@@ -99,8 +99,9 @@ export async function startRpcServer(
     await app.listen({ host: init.listen.host, port: init.listen.port })
   } catch (error) {
     await app.close()
-    const place = formatHostPort(init.listen)
-    const message = `cannot listen for RPC on ${place}: ${errorMessage(error)}; choose another --rpc`
+    const isTaken = (error as { readonly code?: unknown }).code === 'EADDRINUSE'
+    const reason = isTaken ? 'another program has that port' : errorMessage(error)
+    const message = `cannot listen for RPC on ${formatHostPort(init.listen)}: ${reason}; choose another --rpc`
     throw new MegatorrentError('ERR_LISTEN_FAILED', message, { cause: error })
   }
   const address = app.server.address()
