@@ -65,14 +65,17 @@ describe('a job', () => {
       new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('noise'))))
     const job = jobs.start('ingest', work)
     const caught = job.outcome.catch((error: unknown) => error)
-    await Promise.resolve()
+    await new Promise((resolve) => setImmediate(resolve))
     expect(await jobs.cancel(job.jobId)).toMatchObject({ state: 'cancelled', error: { code: -32014 } })
     expect(await caught).toMatchObject({ kind: 'aborted' })
   })
 
   it('that succeeds in spite of being cancelled is done', async () => {
     const { jobs } = makeJobs()
-    const job = jobs.start('ingest', async () => 'x')
+    const work = ({ signal }: CallOptions): Promise<string> =>
+      new Promise((resolve) => signal.addEventListener('abort', () => resolve('x')))
+    const job = jobs.start('ingest', work)
+    await new Promise((resolve) => setImmediate(resolve))
     expect(await jobs.cancel(job.jobId)).toMatchObject({ state: 'done', result: 'x' })
     expect(await job.outcome).toBe('x')
   })
