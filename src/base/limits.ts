@@ -227,17 +227,17 @@ export const SLOT_CHECK_MAX_MS = 5_400_000
 /** ms without a known refresh after which a held slot is put again: real nodes forget after 2 h. */
 export const SLOT_REFRESH_MS = 5_400_000
 /** ms, least random time between two looks at a slot of tomorrow while nobody reads it yet. */
-export const SLOT_AHEAD_MIN_MS = 10_800_000
+export const SLOT_AHEAD_MIN_MS = 14_400_000
 /** ms, longest random time between two looks at a slot of tomorrow while nobody reads it yet. */
-export const SLOT_AHEAD_MAX_MS = 18_000_000
+export const SLOT_AHEAD_MAX_MS = 21_600_000
 /** ms over which the slots of neighbouring days are spread after a release, so that nothing links them. */
 export const SLOT_SPREAD_MS = 21_600_000
 /** ms, least random time between two announcements of a topic. */
-export const TOPIC_ANNOUNCE_MIN_MS = 1_200_000
+export const TOPIC_ANNOUNCE_MIN_MS = 1_500_000
 /** ms, longest random time between two announcements of a topic. Nodes forget peers after 30 to 45 minutes. */
 export const TOPIC_ANNOUNCE_MAX_MS = 1_800_000
 /** Blobs announced per hour, whatever is held: the rotation takes turns. Each costs about 12 KB. */
-export const BLOB_ANNOUNCES_PER_HOUR = 40
+export const BLOB_ANNOUNCES_PER_HOUR = 30
 /** Bytes a day that 100 followed channels may cost in DHT traffic: checked by a model. */
 export const DHT_IDLE_BYTES_PER_DAY = 300_000_000
 
@@ -245,6 +245,8 @@ export const DHT_IDLE_BYTES_PER_DAY = 300_000_000
 
 /** Worker threads at most. More than four only wait for each other's memory, and each costs some 8 MiB. */
 export const MAX_WORKERS = 4
+/** ms without any work after which the worker threads end: idle ones hold some 50 MiB, and are back in 40 ms. */
+export const WORKER_IDLE_MS = 30_000
 /** Tasks given to one worker at a time: while one waits for the disk, the next is hashed and sealed. */
 export const TASKS_PER_WORKER = 4
 /** Tasks waiting for a worker before callers wait too. A task that carries a blob holds 1 MiB. */
@@ -316,6 +318,8 @@ export const MAX_REMEMBERED_EPHEMERALS_LOADED = 65_536
 
 /** Parts of a manifest fetched ahead of the one being judged: 1 MiB of memory each, and what a bad one makes us fetch in vain. */
 export const MANIFEST_PARTS_IN_FLIGHT = 8
+/** Bytes that one task writes into files: a manifest may say that one blob fills many, and others wait for the worker. */
+export const MAX_ASSEMBLE_TASK_BYTES = 67_108_864
 /** ms between two tries to put a head that nobody has confirmed. */
 export const PUT_RETRY_MS = 2_000
 /** ms that `publish` waits for the first confirmation unless told otherwise. */

@@ -9,10 +9,11 @@
  * @module channels/assemble
  */
 import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
+import { MAX_ASSEMBLE_TASK_BYTES } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import { Semaphore } from '../base/queue.ts'
 import type { Random } from '../base/random.ts'
-import type { BlobStore, Placement } from '../storage/blob-store.ts'
+import type { BlobStore, FilePiece, Placement } from '../storage/blob-store.ts'
 import { diskError } from '../storage/disk-error.ts'
 import type { Manifest } from '../wire/manifest.ts'
 import type { AssemblePlan, WantedFile } from './assemble-plan.ts'
@@ -228,12 +229,16 @@ export class Assembly {
     const placement = await this.placementOf(blob)
     if (placement === null) return
     try {
-      if (await store.openTo(manifest.blobId(blob), placement.key, placement.pieces)) this.markWritten(blob)
+      for (const pieces of cutTasks(placement.pieces)) {
+        if (this.#closed) return
+        if (!(await store.openTo(manifest.blobId(blob), placement.key, pieces))) return
+      }
     } catch (error) {
       if (!isMegatorrentError(error, 'ERR_BLOB_OPEN')) throw error
       const message = 'the publisher signed a release with a blob that does not open'
       throw new MegatorrentError('ERR_RELEASE_INVALID', message, { cause: error })
     }
+    this.markWritten(blob)
   }
 
   #create(number: number): Promise<void> {
@@ -264,4 +269,19 @@ export class Assembly {
     const { size, mtimeNs, inode } = node
     return { path: wanted.path, identity, size, mtimeNs, inode, stagedAt: staging.pathOf(number) }
   }
+}
+
+/** Runs of pieces that one task writes: a blob whose content is wanted once is one run. */
+function* cutTasks(pieces: readonly FilePiece[]): Generator<readonly FilePiece[]> {
+  let start = 0
+  let bytes = 0
+  for (const [index, { length }] of pieces.entries()) {
+    if (bytes + length > MAX_ASSEMBLE_TASK_BYTES) {
+      yield pieces.slice(start, index)
+      start = index
+      bytes = 0
+    }
+    bytes += length
+  }
+  yield pieces.slice(start)
 }

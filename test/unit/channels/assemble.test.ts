@@ -18,7 +18,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { seededRandom } from '../../../src/base/random.ts'
 import { systemFolderFs } from '../../../src/channels/folder-fs.ts'
 import { removeWritten } from '../../../src/channels/unassemble.ts'
+import type { BlobStore } from '../../../src/storage/blob-store.ts'
+import { blobReference } from '../../../src/wire/blob.ts'
 import { CHUNK_BYTES } from '../../../src/wire/constants.ts'
+import { encodeRoot } from '../../../src/wire/manifest-encode.ts'
 import { acceptAll, Bench, readTree } from './harness.ts'
 
 let bench: Bench
@@ -55,7 +58,7 @@ describe('assembly', () => {
     mkdirSync(join(bench.source, 'hollow/inner'), { recursive: true })
     for (let n = 0; n < 300; n++) bench.put(`many/${n}`, random.bytes(5000))
     const record = await bench.release()
-    const result = await bench.assemble(record)
+    const result = await bench.assemble(record, { fs: systemFolderFs })
     expectSame()
     expect(result).toEqual({ files: 309, bytes: record.bytes, written: 309, deleted: 0 })
   })
@@ -187,6 +190,31 @@ describe('assembly', () => {
     unlinkSync(target('a'))
     await bench.assemble(record)
     expectSame()
+  })
+
+  it('a small manifest that claims a huge file is refused at once, or written bit by bit if it fits', async () => {
+    const { id, key } = await bench.store.sealBytes(random.bytes(CHUNK_BYTES), new Uint8Array(32))
+    const claim = async (times: number): Promise<{ root: Uint8Array }> => {
+      const extents = Array.from({ length: times }, () => ({ blob: 0, offset: 0, length: CHUNK_BYTES }))
+      const bytes = times * CHUNK_BYTES
+      const entries = [{ path: 'bomb', size: bytes, start: null, extents }]
+      const root = encodeRoot({ title: '', time: 1, files: 1, bytes, blobs: blobReference(id, key), entries })
+      const sealed = await bench.store.sealBytes(root, new Uint8Array(32))
+      return { root: blobReference(sealed.id, sealed.key) }
+    }
+    const fs = { ...systemFolderFs, freeBytes: () => Promise.resolve(2 ** 34) }
+    const started = process.cpuUsage().user
+    await expect(bench.begin(await claim(50_000), { fs })).rejects.toMatchObject({ code: 'ERR_DISK_FULL' })
+    expect(process.cpuUsage().user - started).toBeLessThan(2_000_000)
+    const tasks: number[] = []
+    const openTo: BlobStore['openTo'] = (openId, openKey, pieces) => {
+      tasks.push(pieces.length)
+      return bench.store.openTo(openId, openKey, pieces)
+    }
+    const store = { has: (held: Uint8Array) => bench.store.has(held), openTo }
+    await bench.assemble(await claim(100), { store })
+    expect(tasks).toEqual([64, 36])
+    expect(statSync(target('bomb')).size).toBe(100 * CHUNK_BYTES)
   })
 
   it('a claim of more bytes than the disk has is refused before anything is written', async () => {

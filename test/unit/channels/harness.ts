@@ -15,6 +15,7 @@ import { sha256 } from '../../../src/crypto/hash.ts'
 import { MemoryBlobStore } from '../../../src/storage/memory-blob-store.ts'
 import { openState, type State } from '../../../src/storage/state.ts'
 import type { Manifest } from '../../../src/wire/manifest.ts'
+import { unsyncedFs } from './step-fs.ts'
 
 export const PUBLIC_KEY = new Uint8Array(32).fill(7)
 export const SECRET = new Uint8Array(32).fill(9)
@@ -81,6 +82,7 @@ export class Bench {
       minFreeBytes: 0,
       random: systemRandom,
       log: silentLog,
+      fs: unsyncedFs,
       ...change,
     })
   }

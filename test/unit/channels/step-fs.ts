@@ -29,8 +29,8 @@ export class Steps {
 
 const LOOKS: ReadonlySet<string> = new Set(['look', 'list', 'freeBytes'])
 
-/** Nothing here depends on what the disk has: syncs are written down and not waited for. */
-const UNSYNCED: FolderFs = {
+/** The real file system, but syncs are not waited for: power does not fail during these tests. */
+export const unsyncedFs: FolderFs = {
   ...systemFolderFs,
   syncFile: async (path) => (await systemFolderFs.look(path)) ?? { kind: 'other' },
   syncFolder: () => Promise.resolve(),
@@ -38,7 +38,7 @@ const UNSYNCED: FolderFs = {
 
 /** The real file system, step by step. Looking is no step, but does not go on after the crash either. */
 export function stepFs(steps: Steps): FolderFs {
-  return new Proxy(UNSYNCED, {
+  return new Proxy(unsyncedFs, {
     get(target, name: keyof FolderFs & string) {
       const work = target[name] as (...given: unknown[]) => Promise<unknown>
       return async (...given: unknown[]) => {
