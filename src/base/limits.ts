@@ -243,7 +243,7 @@ export const DHT_IDLE_BYTES_PER_DAY = 300_000_000
 
 // storage
 
-/** Worker threads at most. More than four only wait for each other's memory, and each costs some 8 MiB. */
+/** Worker threads at most. More than four only wait for each other's memory, and each costs some 13 MiB, 50 MiB when busy. */
 export const MAX_WORKERS = 4
 /** ms without any work after which the worker threads end: idle ones hold some 50 MiB, and are back in 40 ms. */
 export const WORKER_IDLE_MS = 30_000

@@ -1,7 +1,8 @@
 /**
  * A pool of worker threads for everything that hashes, seals or writes in bulk.
  *
- * Threads start when there is work for them and stay. Each is given a few tasks
+ * Threads start when there is work for them and end when there was none for a
+ * while. Each is given a few tasks
  * at a time, so that it computes while the disk syncs; what is beyond that waits
  * in a bounded queue, and who adds to a full queue waits as well. Memory is handed
  * over both ways, not copied. A thread that ends takes its tasks with it (they
@@ -14,6 +15,7 @@ import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { toHex } from '../base/bytes.ts'
+import { type Clock, systemClock, type Timer } from '../base/clock.ts'
 import { errorMessage, MegatorrentError } from '../base/errors.ts'
 import {
   MAX_QUEUED_TASKS,
@@ -21,6 +23,7 @@ import {
   MAX_WORKERS,
   TASKS_PER_WORKER,
   WORKER_HEAP_MIB,
+  WORKER_IDLE_MS,
 } from '../base/limits.ts'
 import { type Log, silentLog } from '../base/log.ts'
 import { Semaphore } from '../base/queue.ts'
@@ -34,6 +37,7 @@ export interface WorkerPoolOptions {
   /** Threads at most; default: one a core, 2 to MAX_WORKERS. */
   readonly workers?: number
   readonly log?: Log
+  readonly clock?: Clock
   /** Another entry than storage/worker: for tests of what a broken worker does. */
   readonly entry?: URL
 }
@@ -53,18 +57,21 @@ export class WorkerPool implements TaskRunner {
   readonly #maxThreads: number
   readonly #entry: URL
   readonly #log: Log
+  readonly #clock: Clock
   readonly #threads = new Set<Thread>()
   readonly #queue: Job[] = []
   readonly #places = new Semaphore(MAX_QUEUED_TASKS)
   readonly #exits = new Set<Promise<void>>()
   #lastId = 0
   #closed = false
-  #idle: (() => void) | null = null
+  #whenIdle: (() => void) | null = null
+  #retirement: Timer | null = null
 
   /** @throws MegatorrentError ERR_WORKER_MISSING when the worker's compiled file is not there. */
   constructor(options: WorkerPoolOptions = {}) {
     this.#maxThreads = options.workers ?? Math.min(MAX_WORKERS, Math.max(2, availableParallelism()))
     this.#log = options.log ?? silentLog
+    this.#clock = options.clock ?? systemClock
     this.#entry = options.entry ?? workerEntry(import.meta.url)
   }
 
@@ -94,12 +101,12 @@ export class WorkerPool implements TaskRunner {
   async close(): Promise<void> {
     this.#closed = true
     for (const job of this.#queue.splice(0)) job.reject(poolClosed())
-    if ([...this.#threads].some((thread) => thread.running.size > 0)) {
+    if (!this.#isIdle()) {
       await new Promise<void>((resolve) => {
-        this.#idle = resolve
+        this.#whenIdle = resolve
       })
     }
-    for (const thread of this.#threads) void thread.worker.terminate()
+    this.#endThreads()
     await Promise.all(this.#exits)
   }
 
@@ -121,7 +128,27 @@ export class WorkerPool implements TaskRunner {
       if (thread === null || job === undefined) return
       this.#start(thread, job)
     }
-    if (this.#idle !== null && [...this.#threads].every((thread) => thread.running.size === 0)) this.#idle()
+    if (this.#isIdle()) {
+      this.#whenIdle?.()
+      this.#retirement ??= this.#clock.setTimer(() => this.#retire(), WORKER_IDLE_MS)
+    }
+  }
+
+  #isIdle(): boolean {
+    for (const thread of this.#threads) if (thread.running.size > 0) return false
+    return true
+  }
+
+  #retire(): void {
+    this.#retirement = null
+    if (this.#isIdle()) this.#endThreads()
+  }
+
+  #endThreads(): void {
+    this.#retirement?.cancel()
+    this.#retirement = null
+    for (const thread of this.#threads) void thread.worker.terminate()
+    this.#threads.clear()
   }
 
   /** The least busy thread with a place, a new one if all are busy and more are allowed, or null. */
@@ -143,6 +170,8 @@ export class WorkerPool implements TaskRunner {
       job.reject(error instanceof Error ? error : new TypeError(errorMessage(error)))
       return
     }
+    this.#retirement?.cancel()
+    this.#retirement = null
     thread.running.set(job.request.id, job)
     thread.worker.ref()
   }
@@ -186,9 +215,7 @@ export class WorkerPool implements TaskRunner {
     if (!this.#threads.delete(thread)) return
     const lost = [...thread.running.values()]
     thread.running.clear()
-    if (!this.#closed || lost.length > 0) {
-      this.#log.error('a storage worker ended', { reason, lostTasks: lost.length })
-    }
+    this.#log.error('a storage worker ended', { reason, lostTasks: lost.length })
     for (const job of lost) {
       job.reject(new MegatorrentError('ERR_WORKER_CRASHED', `a storage worker ended: ${reason}`))
     }

@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
+import { ManualClock } from '../../../src/base/clock.ts'
+import { WORKER_IDLE_MS } from '../../../src/base/limits.ts'
 import { sha256 } from '../../../src/crypto/hash.ts'
 import { WorkerPool, type WorkerPoolOptions, workerEntry } from '../../../src/storage/worker-pool.ts'
 import { BLOB_BYTES } from '../../../src/wire/constants.ts'
@@ -54,6 +56,23 @@ describe('WorkerPool', () => {
     expect(pool.threads).toBe(1)
     await Promise.all(Array.from({ length: 50 }, () => hash(pool)))
     expect(pool.threads).toBe(2)
+  })
+
+  it('ends its threads when there was no work for a while, and starts them again', async () => {
+    const clock = new ManualClock()
+    const pool = makePool({ workers: 2, clock })
+    await Promise.all(Array.from({ length: 10 }, () => hash(pool)))
+    await clock.advance(WORKER_IDLE_MS - 1)
+    expect(pool.threads).toBe(2)
+    await hash(pool)
+    await clock.advance(WORKER_IDLE_MS - 1)
+    expect(pool.threads).toBe(2)
+    await clock.advance(1)
+    expect([pool.threads, clock.pendingTimers]).toEqual([0, 0])
+    expect(await hash(pool)).toHaveLength(0)
+    expect(pool.threads).toBe(1)
+    await pool.close()
+    expect(clock.pendingTimers).toBe(0)
   })
 
   it('works as many tasks as there are, far beyond its queue', async () => {
