@@ -52,7 +52,7 @@ function namedDocumentFaults(file: ProjectFile, exists: (path: string) => boolea
 
 // Spelled in pieces, so that this file does not find itself.
 const MACHINE_PATHS = new RegExp(
-  `(?<![\\w.~$}-])/(?:${['wo' + 'rk', 'ro' + 'ot', 'ho' + 'me/\\w+', 'Us' + 'ers/\\w+', 'tmp/br' + 'ief'].join('|')})(?=[/\\s'"\`)]|$)`,
+  `(?<![\\w.~$}-])/(?:${['wo' + 'rk', 'ro' + 'ot', 'ho' + 'me/\\w{3,}', 'Us' + 'ers/\\w+', 'tmp/br' + 'ief'].join('|')})(?=[/\\s'"\`)]|$)`,
   'm',
 )
 const WAYS_OF_WORKING = new RegExp(
