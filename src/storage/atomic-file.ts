@@ -22,7 +22,7 @@ import {
   statSync,
   writeSync,
 } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { toHex } from '../base/bytes.ts'
 import { MegatorrentError } from '../base/errors.ts'
 import { systemRandom } from '../base/random.ts'
@@ -182,8 +182,11 @@ export function fsyncFolder(path: string): void {
  */
 export function ensurePrivateFolder(path: string): void {
   withDiskErrors(`making the folder ${path}`, () => {
-    if (mkdirSync(path, { recursive: true, mode: PRIVATE_FOLDER_MODE }) !== undefined) {
-      fsyncFolder(dirname(path))
+    const absolute = resolve(path)
+    const first = mkdirSync(absolute, { recursive: true, mode: PRIVATE_FOLDER_MODE })
+    if (first !== undefined) {
+      // Each folder that was made is a name in its parent.
+      for (let made = absolute; made.length >= first.length; made = dirname(made)) fsyncFolder(dirname(made))
       return
     }
     const { mode } = statSync(path)

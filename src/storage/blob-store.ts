@@ -83,7 +83,8 @@ export interface BlobStore {
    * Keep a blob that came from a peer; resolves when it is durable.
    *
    * @param sealed - ownership passes: its memory may be handed to another thread at once.
-   * @param place - open it too and write its content; what is written is not synced.
+   * @param place - open it too and write its content; what is written is not synced, and after an error
+   *   nothing is known about it.
    * @throws MegatorrentError ERR_BLOB_SIZE, ERR_BLOB_ID (kind 'peer': it is not that blob; nothing is kept),
    *   ERR_BLOB_OPEN (kind 'integrity': with `place`, the publisher's fault; nothing is kept),
    *   ERR_STORE_FULL, ERR_DISK_FULL; with `place` also what `openTo` throws: the blob is kept then.

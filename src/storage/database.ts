@@ -17,11 +17,12 @@
  * @module storage/database
  */
 import { chmodSync, closeSync, constants, copyFileSync, existsSync, openSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import SqliteDatabase from 'libsql'
 import { assertBytes, toHex } from '../base/bytes.ts'
 import { MegatorrentError } from '../base/errors.ts'
 import { DATABASE_BUSY_MS, MAX_PREPARED_STATEMENTS } from '../base/limits.ts'
-import { PRIVATE_FILE_MODE, renameOverSecret, shredFile } from './atomic-file.ts'
+import { fsyncFolder, PRIVATE_FILE_MODE, renameOverSecret, shredFile } from './atomic-file.ts'
 import { databaseError, keyAdvice, sqliteCode, translate } from './database-error.ts'
 import { withDiskErrors } from './disk-error.ts'
 
@@ -262,6 +263,7 @@ function makePrivateFile(path: string): void {
       return
     }
     closeSync(openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, PRIVATE_FILE_MODE))
+    fsyncFolder(dirname(path))
   })
 }
 
