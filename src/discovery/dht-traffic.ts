@@ -13,8 +13,6 @@ import {
   DHT_REFRESH_MS,
   SLOT_AHEAD_MAX_MS,
   SLOT_AHEAD_MIN_MS,
-  SLOT_CHECK_MAX_MS,
-  SLOT_CHECK_MIN_MS,
   SLOT_REFRESH_MS,
   TOPIC_ANNOUNCE_MAX_MS,
   TOPIC_ANNOUNCE_MIN_MS,
@@ -64,22 +62,25 @@ export interface DailyTraffic {
 
 /** Sizes that other implementations send: 8 nodes an answer, long tokens, addresses, versions. */
 export const WORLD_SIZES: MessageSizes = {
-  walkQuery: 140,
-  nodesReply: 400,
-  slotReply: 1_080,
-  putQuery: 910,
-  announceQuery: 210,
-  shortReply: 100,
+  walkQuery: 135,
+  nodesReply: 380,
+  slotReply: 1_060,
+  putQuery: 890,
+  announceQuery: 200,
+  shortReply: 90,
 }
 
-/** A quarter of the nodes that one hears of are gone; with a table of our own age a new walk takes three steps. */
-export const WORLD_WALK: WalkShape = { knownQueries: 14, newQueries: 36, answered: 0.75 }
+/**
+ * A quarter of the nodes that one hears of are gone. A walk to a target of the hour before asks the
+ * nearest again and a few that are new; one to a new target takes three steps.
+ */
+export const WORLD_WALK: WalkShape = { knownQueries: 13, newQueries: 36, answered: 0.75 }
 
 /** Bytes a day, both directions. */
 export function dailyTraffic(load: DhtLoad, sizes: MessageSizes, walk: WalkShape): DailyTraffic {
   const { reading, ahead } = looksPerDay()
   const slotReads = load.channels * (reading + ahead) * slotWalk(sizes, walk)
-  const refreshes = (reading * MEAN_LOOK_MS) / (SLOT_REFRESH_MS + LOOK_AFTER_MS) + ahead
+  const refreshes = reading / LOOKS_PER_REFRESH + ahead
   const putsPerChannel = refreshes / load.holders + reading * load.putBackShare
   const slotPuts = load.channels * putsPerChannel * DHT_CLOSEST_NODES * (sizes.putQuery + sizes.shortReply)
   const announcing = DHT_CLOSEST_NODES * (sizes.announceQuery + sizes.shortReply)
@@ -98,17 +99,16 @@ export function dailyTraffic(load: DhtLoad, sizes: MessageSizes, walk: WalkShape
 /** Nodes in a table that has been up for long. */
 const TABLE_NODES = 200
 
-/** ms between two looks, and from the moment when a refresh is due to the next look (E[x^2] / 2E[x]). */
-const MEAN_LOOK_MS = meanMs(SLOT_CHECK_MIN_MS, SLOT_CHECK_MAX_MS)
-const LOOK_AFTER_MS =
-  (SLOT_CHECK_MAX_MS ** 3 - SLOT_CHECK_MIN_MS ** 3) /
-  (3 * (SLOT_CHECK_MAX_MS - SLOT_CHECK_MIN_MS)) /
-  (2 * MEAN_LOOK_MS)
+/** A slot is refreshed, or the lot is drawn for it, in the quarter of SLOT_REFRESH_MS that follows it (`nextLookMs`). */
+const REFRESH_CYCLE_MS = SLOT_REFRESH_MS * 1.125
+
+/** Looks in that time: one of them on the way. */
+const LOOKS_PER_REFRESH = 2
 
 /** Looks at all slots of one channel in a day: today's, the neighbours' while they are read, and tomorrow's ahead. */
 function looksPerDay(): { readonly reading: number; readonly ahead: number } {
   return {
-    reading: (SLOT_REPLICAS * (DAY_MS + 2 * DAY_OVERLAP_MS)) / MEAN_LOOK_MS,
+    reading: (LOOKS_PER_REFRESH * SLOT_REPLICAS * (DAY_MS + 2 * DAY_OVERLAP_MS)) / REFRESH_CYCLE_MS,
     ahead: (SLOT_REPLICAS * (DAY_MS - DAY_OVERLAP_MS)) / meanMs(SLOT_AHEAD_MIN_MS, SLOT_AHEAD_MAX_MS),
   }
 }

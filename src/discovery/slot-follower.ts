@@ -37,6 +37,7 @@ import {
   daysToFollow,
   needsPutBack,
   newerHead,
+  nextLookMs,
   OPEN_SLOT_DAY,
   placesOfDay,
   readingStartsMs,
@@ -63,6 +64,7 @@ interface Slot {
   key: Uint8Array | null
   phase: SlotPhase
   dueMs: number
+  /** When it was last refreshed, as far as we know: by us, or by the one of all who drew the lot. */
   refreshedMs: number
   isRunning: boolean
 }
@@ -105,7 +107,7 @@ export class SlotFollower {
     for (const slot of this.#slots.values()) {
       if (slot.place.day === today || slot.place.day === OPEN_SLOT_DAY) {
         slot.refreshedMs = nowMs
-        slot.dueMs = nowMs + this.#nextDelayMs(slot.phase)
+        slot.dueMs = this.#nextLookMs(slot)
       } else slot.dueMs = nowMs + this.#spreadMs(slot.place.day)
     }
     this.#schedule()
@@ -179,11 +181,13 @@ export class SlotFollower {
     return random.fraction() * (isUrgent ? Math.min(URGENT_MS, timing.checkMinMs) : timing.checkMinMs)
   }
 
-  #nextDelayMs(phase: SlotPhase): number {
-    const { random, timing } = this.#options
-    const [minMs, maxMs] =
-      phase === 'ahead' ? [timing.aheadMinMs, timing.aheadMaxMs] : [timing.checkMinMs, timing.checkMaxMs]
-    return minMs + random.fraction() * (maxMs - minMs)
+  #nextLookMs(slot: Slot): number {
+    const { clock, random, timing } = this.#options
+    const nowMs = clock.monotonicMs()
+    if (slot.phase !== 'ahead') {
+      return nextLookMs({ nowMs, refreshedMs: slot.refreshedMs }, timing, random.fraction())
+    }
+    return nowMs + timing.aheadMinMs + random.fraction() * (timing.aheadMaxMs - timing.aheadMinMs)
   }
 
   /** A time of its own for a slot of a neighbouring day; before readers come, if they are not there yet. */
@@ -212,8 +216,8 @@ export class SlotFollower {
         error: errorMessage(error),
       })
     }
-    const delayMs = this.#nextDelayMs(slot.phase)
-    slot.dueMs = clock.monotonicMs() + (isReached ? delayMs : Math.min(delayMs, DHT_RETRY_MS))
+    const nextMs = this.#nextLookMs(slot)
+    slot.dueMs = isReached ? nextMs : Math.min(nextMs, clock.monotonicMs() + DHT_RETRY_MS)
   }
 
   /** A subscriber that has seen tomorrow's newest slot has nothing to do with it before it is read. */
@@ -240,16 +244,20 @@ export class SlotFollower {
 
   #itemToPutBack(slot: Slot, read: DhtGetResult): MutableItem | null {
     const { clock, random, timing } = this.#options
-    if (read.replied === 0) return null
+    // Nobody reads tomorrow's slots yet; only who made them keeps them, so that others can see them.
+    if (read.replied === 0 || (slot.phase === 'ahead' && !this.#isOurs)) return null
     const item = this.#itemToKeep(slot)
     const highest = read.candidates[0]
     if (item === null || (highest !== undefined && highest.item.seq > item.seq)) return null
+    const nowMs = clock.monotonicMs()
     const state = {
       holders: read.candidates.find((candidate) => isSameItem(candidate.item, item))?.holders ?? 0,
       nearest: read.nearest,
-      sinceRefreshMs: clock.monotonicMs() - slot.refreshedMs,
+      sinceRefreshMs: nowMs - slot.refreshedMs,
       knownHolders: this.#channel.knownHolders(),
     }
+    // All who look after the slot draw once in this time, and one of them refreshes it.
+    if (state.sinceRefreshMs >= timing.refreshMs) slot.refreshedMs = nowMs
     return needsPutBack(state, timing.refreshMs, random.fraction()) ? item : null
   }
 

@@ -174,6 +174,27 @@ export function needsPutBack(state: SlotState, refreshMs: number, chance: number
 }
 
 /**
+ * When a slot is looked at next: at a random time, and where that can be had, when the
+ * refresh is due and before nodes forget. Nodes keep a value for a third longer than `refreshMs`.
+ *
+ * All times monotonic, ms. @param fraction - uniform in [0, 1).
+ */
+export function nextLookMs(
+  at: { readonly nowMs: number; readonly refreshedMs: number },
+  timing: { readonly checkMinMs: number; readonly checkMaxMs: number; readonly refreshMs: number },
+  fraction: number,
+): number {
+  const earliestMs = at.nowMs + timing.checkMinMs
+  const latestMs = at.nowMs + timing.checkMaxMs
+  const refreshFromMs = at.refreshedMs + timing.refreshMs
+  const refreshToMs = refreshFromMs + timing.refreshMs / 4
+  const isInReach = latestMs >= refreshFromMs + timing.refreshMs / 8 && at.nowMs < refreshFromMs
+  const fromMs = isInReach ? Math.min(Math.max(earliestMs, refreshFromMs), refreshToMs) : earliestMs
+  const toMs = isInReach ? Math.min(latestMs, refreshToMs) : latestMs
+  return fromMs + fraction * (toMs - fromMs)
+}
+
+/**
  * What a day's slots are at a moment: `reading` while any reader asks for them, `ahead`
  * from the day before until then.
  */

@@ -1,0 +1,382 @@
+/**
+ * Channels followed over simulated days: a DHT of nodes that forget after two hours and
+ * come and go, on a clock that the test moves.
+ */
+import { describe, expect, it } from 'vitest'
+import { ManualClock } from '../../../src/base/clock.ts'
+import { silentLog } from '../../../src/base/log.ts'
+import { seededRandom } from '../../../src/base/random.ts'
+import { channelKeys, dayOf, type PublisherKeys } from '../../../src/crypto/key-schedule.ts'
+import type { FollowedChannel } from '../../../src/discovery/slot-record.ts'
+import { SlotService } from '../../../src/discovery/slot-service.ts'
+import { readingStartsMs } from '../../../src/discovery/slots.ts'
+import type { Head } from '../../../src/wire/head.ts'
+import { buildSlot, openSlot, type SlotPlace, slotKey } from '../../../src/wire/slot.ts'
+import { newChannel, newHead } from './channel-fixture.ts'
+import { type MemoryDht, MemoryNetwork, MemorySlotStore } from './memory-dht.ts'
+
+const HOUR = 3_600_000
+const MINUTE = 60_000
+const TEN = Date.UTC(2026, 5, 1, 10)
+const TODAY = dayOf(TEN)
+
+interface Party {
+  readonly service: SlotService
+  readonly store: MemorySlotStore
+  readonly dht: MemoryDht
+  readonly seen: Head[]
+  readonly conflicts: Head[]
+  head: Head | null
+}
+
+class World {
+  readonly clock: ManualClock
+  readonly network: MemoryNetwork
+  #seed = 1
+
+  constructor(startMs = TEN) {
+    this.clock = new ManualClock(startMs)
+    this.network = new MemoryNetwork(this.clock)
+  }
+
+  party(store = new MemorySlotStore()): Party {
+    const dht = this.network.dht()
+    const service = new SlotService({
+      dht,
+      store,
+      clock: this.clock,
+      random: seededRandom(this.#seed++),
+      log: silentLog,
+    })
+    return { service, store, dht, seen: [], conflicts: [], head: null }
+  }
+
+  publish(party: Party, keys: PublisherKeys, head: Head): Promise<unknown> {
+    party.head = head
+    return party.service.publish(keys, head.bytes)
+  }
+
+  follow(party: Party, keys: PublisherKeys, options: Partial<FollowedChannel> = {}): () => void {
+    return party.service.follow({
+      keys: channelKeys(keys.publicKey, keys.readKey),
+      head: () => party.head,
+      knownHolders: () => 1,
+      onFound: ({ newest, conflicts }) => {
+        if (newest !== null) {
+          party.seen.push(newest.head)
+          party.head = newest.head
+        }
+        party.conflicts.push(...conflicts.map(({ head }) => head))
+      },
+      ...options,
+    })
+  }
+
+  /** A newcomer with nothing but the link: what does it resolve? */
+  async newcomer(keys: PublisherKeys): Promise<Head | null> {
+    const { newest } = await this.party().service.resolve(channelKeys(keys.publicKey, keys.readKey))
+    return newest?.head ?? null
+  }
+
+  /** When each slot of a day was put, as ms since the start. */
+  putTimes(keys: PublisherKeys, day: number): number[][] {
+    return [0, 1, 2].map((replica) => {
+      const key = slotKey(keys, { day, replica })
+      return this.network.puts
+        .filter(({ item }) => Buffer.compare(item.publicKey, key) === 0)
+        .map(({ atMs }) => atMs)
+    })
+  }
+}
+
+describe('a publisher that stays', () => {
+  it('keeps every day findable, and puts the slots of other days apart from each other', async () => {
+    const world = new World()
+    const keys = newChannel()
+    const publisher = world.party()
+    world.follow(publisher, keys, { publisher: keys })
+    await world.publish(publisher, keys, newHead(keys, 1))
+    let misses = 0
+    for (let hour = 0; hour < 36; hour += 2) {
+      await world.clock.advance(2 * HOUR)
+      if ((await world.newcomer(keys)) === null) misses++
+    }
+    expect(misses).toBe(0)
+    for (const day of [TODAY + 1, TODAY + 2]) {
+      const firsts = world.putTimes(keys, day).map((times) => times[0] as number)
+      // Before anyone reads them, and at no moment shared with each other.
+      for (const first of firsts) expect(first).toBeLessThanOrEqual(readingStartsMs(day))
+      for (const [i, first] of firsts.entries()) {
+        for (const other of firsts.slice(i + 1)) expect(Math.abs(first - other)).toBeGreaterThan(MINUTE)
+      }
+    }
+    await publisher.service.close()
+    expect(world.clock.pendingTimers).toBe(0)
+  })
+
+  it('goes on after a restart, with the store alone', async () => {
+    const world = new World()
+    const keys = newChannel()
+    const before = world.party()
+    const head = newHead(keys, 1)
+    await world.publish(before, keys, head)
+    await before.service.close() // crashed before tomorrow's slots were put
+    await world.clock.advance(6 * HOUR)
+    expect(await world.newcomer(keys)).toBeNull()
+    const after = world.party(before.store)
+    after.head = head
+    world.follow(after, keys, { publisher: keys })
+    await world.clock.advance(2 * MINUTE)
+    expect(await world.newcomer(keys)).toEqual(head)
+    await world.clock.advance(12 * HOUR)
+    expect(dayOf(world.clock.now())).toBe(TODAY + 1)
+    expect(await world.newcomer(keys)).toEqual(head)
+    await after.service.close()
+  })
+
+  it('brings a new release into the slots of tomorrow too', async () => {
+    const world = new World()
+    const keys = newChannel()
+    const publisher = world.party()
+    world.follow(publisher, keys, { publisher: keys })
+    await world.publish(publisher, keys, newHead(keys, 1))
+    await world.clock.advance(7 * HOUR)
+    await world.publish(publisher, keys, newHead(keys, 2))
+    await world.clock.advance(7 * HOUR + MINUTE)
+    const releases = [0, 1, 2].map((replica) => {
+      const place = { day: TODAY + 1, replica }
+      const item = world.network.read(slotKey(keys, place)).candidates[0]?.item
+      return item === undefined ? null : openSlot(keys, place, item).releaseNumber
+    })
+    expect(releases).toEqual([2, 2, 2])
+    await publisher.service.close()
+  })
+
+  it('keeps the item of an open channel', async () => {
+    const world = new World()
+    const keys = newChannel()
+    const publisher = world.party()
+    world.follow(publisher, keys, { publisher: keys, isOpen: true })
+    publisher.head = newHead(keys, 1)
+    await publisher.service.publish(keys, publisher.head.bytes, { isOpen: true })
+    for (let hour = 0; hour < 30; hour += 3) {
+      world.network.replaceAll()
+      await world.clock.advance(3 * HOUR)
+      expect(world.network.holders(keys.publicKey)).toBe(10)
+    }
+    await publisher.service.close()
+  })
+})
+
+describe('subscribers', () => {
+  /** A release, an hour in which all see it, and the publisher is gone. */
+  async function abandoned(subscribers: number) {
+    const world = new World()
+    const keys = newChannel()
+    const head = newHead(keys, 1)
+    const publisher = world.party()
+    world.follow(publisher, keys, { publisher: keys })
+    await world.publish(publisher, keys, head)
+    const parties = Array.from({ length: subscribers }, () => world.party())
+    for (const party of parties) {
+      party.head = (await party.service.resolve(keys)).newest?.head ?? null
+      world.follow(party, keys, { knownHolders: () => subscribers })
+    }
+    await world.clock.advance(11 * HOUR)
+    await publisher.service.close()
+    return { world, keys, head, parties }
+  }
+
+  it('keep a channel findable through today and tomorrow, while all nodes are replaced again and again', async () => {
+    const { world, keys, head, parties } = await abandoned(2)
+    let looks = 0
+    let misses = 0
+    // From 21 o'clock to the end of the next day, in which no publisher ever signs.
+    for (let round = 0; round < 12; round++) {
+      if (round % 3 === 2) world.network.replaceAll()
+      await world.clock.advance(2 * HOUR)
+      looks++
+      if ((await world.newcomer(keys)) === null) misses++
+    }
+    expect(dayOf(world.clock.now())).toBe(TODAY + 1)
+    expect([misses, looks]).toEqual([0, 12])
+    expect(await world.newcomer(keys)).toEqual(head)
+    // The day after that nobody can sign: then peers are found by topic, not here.
+    await world.clock.advance(9 * HOUR)
+    expect(dayOf(world.clock.now())).toBe(TODAY + 2)
+    expect(await world.newcomer(keys)).toBeNull()
+    await Promise.all(parties.map((party) => party.service.close()))
+    expect(world.clock.pendingTimers).toBe(0)
+  })
+
+  it('without whom the channel is lost within hours: the test before can fail', async () => {
+    const { world, keys, parties } = await abandoned(1)
+    await Promise.all(parties.map((party) => party.service.close()))
+    await world.clock.advance(3 * HOUR)
+    expect(await world.newcomer(keys)).toBeNull()
+  })
+
+  it('put back nothing that enough nodes hold and someone has just refreshed', async () => {
+    const world = new World()
+    const keys = newChannel()
+    const publisher = world.party()
+    await world.publish(publisher, keys, newHead(keys, 1))
+    const subscriber = world.party()
+    subscriber.head = (await subscriber.service.resolve(keys)).newest?.head ?? null
+    world.follow(subscriber, keys)
+    const puts = world.network.puts.length
+    await world.clock.advance(HOUR)
+    expect(world.network.reads).toBeGreaterThan(5) // they looked
+    expect(world.network.puts).toHaveLength(puts)
+    await subscriber.service.close()
+  })
+
+  it('share the refreshing: of ten that know each other, about one in a round', async () => {
+    const world = new World()
+    const keys = newChannel()
+    const publisher = world.party()
+    await world.publish(publisher, keys, newHead(keys, 1))
+    const parties = Array.from({ length: 10 }, () => world.party())
+    for (const party of parties) {
+      party.head = newHead(keys, 1)
+      world.follow(party, keys, { knownHolders: () => 10 })
+    }
+    const before = world.network.puts.length
+    await world.clock.advance(6 * HOUR)
+    const perReplica = (world.network.puts.length - before) / 3
+    // Alone, one would put three times; ten that do not share, thirty times.
+    expect(perReplica).toBeGreaterThan(1)
+    expect(perReplica).toBeLessThan(12)
+    await Promise.all(parties.map((party) => party.service.close()))
+  })
+
+  it('learn of a release by looking, and have saved it when they are told', async () => {
+    const world = new World()
+    const keys = newChannel()
+    const publisher = world.party()
+    await world.publish(publisher, keys, newHead(keys, 1))
+    const subscriber = world.party()
+    subscriber.head = newHead(keys, 1)
+    const savedWhenTold: boolean[] = []
+    world.follow(subscriber, keys, {
+      onFound: ({ newest }) => {
+        const saved = [...subscriber.store.records.values()].some(({ head }) => head === newest?.head.bytes)
+        savedWhenTold.push(saved)
+        subscriber.head = newest?.head ?? subscriber.head
+      },
+    })
+    await world.publish(publisher, keys, newHead(keys, 2))
+    await world.clock.advance(1.6 * HOUR)
+    expect(subscriber.head.releaseNumber).toBe(2)
+    expect(savedWhenTold).toEqual([true])
+    await subscriber.service.close()
+  })
+
+  it('are told of a head that contradicts theirs', async () => {
+    const world = new World()
+    const keys = newChannel()
+    const [theirs, other] = [newHead(keys, 1), newHead(keys, 1, { root: 60 })]
+    for (const replica of [0, 1, 2]) {
+      world.network.plant(buildSlot(keys, { day: TODAY, replica }, other.bytes))
+    }
+    const subscriber = world.party()
+    subscriber.head = theirs
+    world.follow(subscriber, keys)
+    await world.clock.advance(HOUR)
+    expect(subscriber.conflicts[0]).toEqual(other)
+    expect([subscriber.head, subscriber.seen, subscriber.store.records.size]).toEqual([theirs, [], 0])
+    await subscriber.service.close()
+  })
+
+  it('put nothing back below the newest head that they know', async () => {
+    const world = new World()
+    const keys = newChannel()
+    const publisher = world.party()
+    await world.publish(publisher, keys, newHead(keys, 1))
+    const subscriber = world.party()
+    subscriber.head = (await subscriber.service.resolve(keys)).newest?.head ?? null
+    // Release 2 comes by a peer, with no signature for any slot.
+    subscriber.head = newHead(keys, 2)
+    world.follow(subscriber, keys)
+    const puts = world.network.puts.length
+    world.network.replaceAll()
+    await world.clock.advance(6 * HOUR)
+    expect(world.network.puts).toHaveLength(puts)
+    await subscriber.service.close()
+  })
+
+  it('look at tomorrow until they have seen it, and then leave it alone until it is read', async () => {
+    const world = new World(Date.UTC(2026, 5, 1, 3))
+    const keys = newChannel()
+    const tomorrow: SlotPlace[] = [0, 1, 2].map((replica) => ({ day: TODAY + 1, replica }))
+    for (const place of tomorrow) world.network.plant(buildSlot(keys, place, newHead(keys, 1).bytes))
+    const subscriber = world.party()
+    subscriber.head = newHead(keys, 1)
+    // Only the slots of tomorrow exist: every read of one of them is counted.
+    const reads: string[] = []
+    const read = world.network.read.bind(world.network)
+    const keysOfTomorrow = tomorrow.map((place) => slotKey(keys, place))
+    world.network.read = (key) => {
+      if (keysOfTomorrow.some((other) => Buffer.compare(other, key) === 0))
+        reads.push(Buffer.from(key).toString('hex'))
+      return read(key)
+    }
+    world.follow(subscriber, keys)
+    // They are kept alive for the subscriber to find.
+    for (let hour = 0; hour < 17; hour++) {
+      for (const place of tomorrow) world.network.plant(buildSlot(keys, place, newHead(keys, 1).bytes))
+      await world.clock.advance(HOUR)
+    }
+    expect([...new Set(reads)]).toHaveLength(3)
+    expect(reads).toHaveLength(3)
+    world.network.replaceAll()
+    await world.clock.advance(4 * HOUR) // the reading of tomorrow begins at 21 o'clock
+    for (const key of keysOfTomorrow) expect(world.network.holders(key)).toBe(10)
+    await subscriber.service.close()
+  })
+
+  it('try again soon when no node was reached', async () => {
+    const world = new World()
+    const keys = newChannel()
+    const publisher = world.party()
+    await world.publish(publisher, keys, newHead(keys, 1))
+    const subscriber = world.party()
+    subscriber.dht.isReachable = false
+    world.follow(subscriber, keys)
+    await world.clock.advance(0.9 * HOUR)
+    expect(subscriber.head).toBeNull()
+    subscriber.dht.isReachable = true
+    await world.clock.advance(2 * MINUTE)
+    expect(subscriber.head).toMatchObject({ releaseNumber: 1 })
+    await subscriber.service.close()
+  })
+})
+
+describe('following', () => {
+  it('ends when it is stopped, and begins anew when it is asked for twice', async () => {
+    const world = new World()
+    const keys = newChannel()
+    const party = world.party()
+    world.follow(party, keys)
+    const stop = world.follow(party, keys)
+    expect(world.clock.pendingTimers).toBe(1)
+    stop()
+    expect(world.clock.pendingTimers).toBe(0)
+    await world.clock.advance(3 * HOUR)
+    expect(world.network.reads).toBe(0)
+    await party.service.close()
+  })
+
+  it('goes on when wall time jumps by days, with the slots of the new day', async () => {
+    const world = new World()
+    const keys = newChannel()
+    const publisher = world.party()
+    world.follow(publisher, keys, { publisher: keys })
+    await world.publish(publisher, keys, newHead(keys, 1))
+    await world.clock.advance(HOUR)
+    world.clock.jumpWall(5 * 24 * HOUR)
+    await world.clock.advance(15 * MINUTE)
+    expect(await world.newcomer(keys)).toMatchObject({ releaseNumber: 1 })
+    await publisher.service.close()
+  })
+})
