@@ -42,9 +42,13 @@ function namedFileFaults(file: ProjectFile, exists: (path: string) => boolean): 
     .map((path) => `${file.path} names ${path}, which is not there`)
 }
 
+// Names of documents, and of plans that have no place in the project.
+const PLANS_OR_DOCUMENTS =
+  /\b((?:docs\/)?[A-Z][A-Z_]+\.md|(?:DESIGN|THREATS|STYLE|RATIONALE|TESTBED|PACKAGES)\b)/g
+
 /** Documents that a source names, such as LIMITS.md, and that neither the root nor docs has. */
 function namedDocumentFaults(file: ProjectFile, exists: (path: string) => boolean): readonly string[] {
-  return [...scanText(file.text).commentsOnly.matchAll(/\b((?:docs\/)?[A-Z][A-Z_]+\.md)\b/g)]
+  return [...scanText(file.text).commentsOnly.matchAll(PLANS_OR_DOCUMENTS)]
     .map((match) => match[1] as string)
     .filter((path) => ![path, `docs/${path}`, `${dirname(file.path)}/${path}`].some(exists))
     .map((path) => `${file.path} names ${path}, which is not there`)
@@ -156,6 +160,7 @@ describe('planted faults', () => {
       namedDocumentFaults({ path: 'x.ts', text }, (path) => path === 'docs/LIMITS.md').length
     expect(cited('// see LIMITS.md and docs/LIMITS.md')).toBe(0)
     expect(cited('// see PLANS.md')).toBe(1)
+    expect(cited('// (THREATS: floods)')).toBe(1)
   })
 
   it('a machine path is seen, and one of an example is not', () => {
