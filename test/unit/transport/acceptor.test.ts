@@ -1,0 +1,280 @@
+import { describe, expect, it } from 'vitest'
+import { systemClock } from '../../../src/base/clock.ts'
+import {
+  HANDSHAKE_DEADLINE_MS,
+  HANDSHAKE_TRIALS_PER_SECOND,
+  MAX_HALF_OPEN,
+} from '../../../src/base/limits.ts'
+import { silentLog } from '../../../src/base/log.ts'
+import { TokenBucket } from '../../../src/base/token-bucket.ts'
+import { SigningKey } from '../../../src/crypto/ed25519.ts'
+import { channelKeys, NETWORK_HANDSHAKE_KEY } from '../../../src/crypto/key-schedule.ts'
+import { Acceptor } from '../../../src/transport/acceptor.ts'
+import { initiateHandshake, type Secured } from '../../../src/transport/handshake.ts'
+import { EphemeralMemory, HandshakeKeyring } from '../../../src/transport/handshake-keys.ts'
+import { TcpTransport } from '../../../src/transport/tcp.ts'
+import type { ByteStream, StreamHandlers } from '../../../src/transport/transport.ts'
+import { Recorder } from '../../compliance/transport.ts'
+import { turn } from './helpers.ts'
+import { firstMessage, MapStore, Rig, random } from './rig.ts'
+
+describe('an acceptor', () => {
+  it('holds a bounded number of half-open connections, and the oldest goes first', async () => {
+    const rig = new Rig()
+    const to = await rig.responder()
+    const recorders: Recorder[] = []
+    for (let i = 0; i < MAX_HALF_OPEN + 10; i++) recorders.push(new Recorder(await rig.dial(to)))
+    await rig.clock.advance(1)
+    expect(to.acceptor.halfOpen).toBe(MAX_HALF_OPEN)
+    expect(recorders.findIndex(({ closes }) => closes === 0)).toBe(10)
+    expect(recorders.slice(10).every(({ closes }) => closes === 0)).toBe(true)
+    await rig.clock.advance(HANDSHAKE_DEADLINE_MS)
+    expect(to.acceptor.halfOpen).toBe(0)
+    expect(rig.clock.pendingTimers).toBe(0)
+  })
+
+  it('makes room at the cost of the host that holds most of it', async () => {
+    const rig = new Rig({ latencyMs: 50 })
+    const to = await rig.responder()
+    const slow = new Recorder(await rig.dial(to, '10.0.9.9'))
+    const flood: Recorder[] = []
+    for (let i = 0; i < MAX_HALF_OPEN + 100; i++) {
+      const dialling = rig.network
+        .transport('10.0.8.8')
+        .dial({ host: to.host, port: 7000 }, { timeoutMs: 5000 })
+      if (i % 100 === 0) await rig.clock.advance(1)
+      void dialling.then((stream) => flood.push(new Recorder(stream)))
+    }
+    await rig.clock.advance(200)
+    expect(flood.filter(({ closes }) => closes > 0).length).toBe(101)
+    // Three round trips of 100 ms later than the flood, and still let in.
+    expect(slow.closes).toBe(0)
+    await rig.secure(to)
+    expect(to.secured.length).toBe(1)
+    expect(slow.closes).toBe(0)
+  })
+
+  it('frees a place as soon as a connection breaks or comes through', async () => {
+    const rig = new Rig()
+    const to = await rig.responder()
+    const stream = await rig.dial(to)
+    expect(to.acceptor.halfOpen).toBe(1)
+    stream.destroy()
+    await rig.clock.advance(1)
+    expect(to.acceptor.halfOpen).toBe(0)
+    await rig.secure(to)
+    expect([to.acceptor.halfOpen, to.secured.length, rig.clock.pendingTimers]).toEqual([0, 1, 0])
+  })
+
+  it('closes all that is under way when it is closed, and takes no more', async () => {
+    const rig = new Rig()
+    const to = await rig.responder()
+    const first = new Recorder(await rig.dial(to))
+    to.acceptor.close()
+    const second = new Recorder(await rig.dial(to))
+    await rig.clock.advance(5)
+    expect([first.closes, second.closes, to.acceptor.halfOpen]).toEqual([1, 1, 0])
+    expect(rig.clock.pendingTimers).toBe(0)
+  })
+
+  it('closes a connection whose owner fails to take it', async () => {
+    const rig = new Rig()
+    const to = await rig.responder()
+    to.secured.push = () => {
+      throw new RangeError('no room')
+    }
+    const stream = await rig.dial(to)
+    const handshake = initiateHandshake(stream, rig.initiateOptions(to))
+    await rig.clock.advance(10)
+    const recorder = new Recorder((await handshake).channel.stream)
+    await rig.clock.advance(10)
+    expect([recorder.closes, to.errors]).toEqual([1, ['no room']])
+  })
+
+  it('lets an honest peer in while another host floods it with first messages', async () => {
+    const rig = new Rig({ latencyMs: 10 })
+    const to = await rig.responder({ trialsPerSecond: 100 })
+    for (let i = 0; i < 200; i++) {
+      const dialling = rig.network
+        .transport('10.0.8.8')
+        .dial({ host: to.host, port: 7000 }, { timeoutMs: 5000 })
+      void dialling.then((stream) => {
+        new Recorder(stream)
+        stream.write(random.bytes(112))
+      })
+    }
+    await rig.clock.advance(100)
+    const handshake = initiateHandshake(await rig.dial(to), rig.initiateOptions(to))
+    let isDone = false
+    void handshake.then(() => {
+      isDone = true
+    })
+    // At 100 trials a second the flood of 200 times 5 keys has some ten seconds of work waiting.
+    await rig.clock.advance(1500)
+    expect(isDone).toBe(true)
+    await handshake
+  })
+
+  it('keeps the event loop going under thousands of first messages at once', async () => {
+    const messages: Uint8Array[] = []
+    const rig = new Rig()
+    rig.clock.jumpWall(Date.now() - rig.clock.now())
+    for (let i = 0; i < 2000; i++) {
+      // A fifth are right under the key that everybody knows: those cost public-key work.
+      const isRight = i % 5 === 0
+      messages.push(
+        isRight ? firstMessage(rig.clock, { psk: NETWORK_HANDSHAKE_KEY }).bytes : random.bytes(112),
+      )
+    }
+    const nodeKey = new SigningKey(random.bytes(32))
+    const keyring = new HandshakeKeyring(nodeKey.publicKey)
+    for (let i = 0; i < 10; i++) keyring.addChannel(channelKeys(new SigningKey(random.bytes(32)).publicKey))
+    for (const _key of keyring.candidates(Date.now())); // made before the clock runs
+    let answers = 0
+    const acceptor = new Acceptor({
+      candidates: (nowMs) => keyring.candidates(nowMs),
+      ephemerals: new EphemeralMemory(new MapStore()),
+      isOwnAddress: () => true,
+      nodeKey,
+      trials: new TokenBucket(systemClock, HANDSHAKE_TRIALS_PER_SECOND, HANDSHAKE_TRIALS_PER_SECOND),
+      clock: systemClock,
+      random,
+      log: silentLog,
+      onSecured: () => {},
+    })
+    const longest = longestTurnMs()
+    for (const message of messages) {
+      acceptor.accept(
+        new OpeningStream(message, () => {
+          answers++
+        }),
+      )
+    }
+    // The burst that the bucket allows is used up when 500 answers and 10,000 trials are done, or time is.
+    const startMs = performance.now()
+    while (answers < 100 && performance.now() - startMs < 1500) await turn()
+    acceptor.close()
+    expect(answers).toBeGreaterThan(20)
+    expect(longest()).toBeLessThan(200)
+  })
+})
+
+describe('over TCP', () => {
+  it('gives an early HELLO in one segment with message 3 to the connection', async () => {
+    const rig = new Rig()
+    const transport = new TcpTransport()
+    const secured: Secured[] = []
+    const nodeKey = new SigningKey(random.bytes(32))
+    const keyring = new HandshakeKeyring(nodeKey.publicKey)
+    const acceptor = new Acceptor({
+      candidates: (nowMs) => keyring.candidates(nowMs),
+      ephemerals: new EphemeralMemory(new MapStore()),
+      isOwnAddress: () => false,
+      nodeKey,
+      trials: new TokenBucket(systemClock, 1000, 1000),
+      clock: systemClock,
+      random,
+      log: silentLog,
+      onSecured: (one) => secured.push(one),
+    })
+    const listener = await transport.listen({ host: '127.0.0.1', port: 0 }, (stream) =>
+      acceptor.accept(stream),
+    )
+    const stream = corked(await transport.dial(listener.endpoint, { timeoutMs: 5000 }))
+    const ours = await initiateHandshake(stream, {
+      ...rig.initiateOptions({ address: null } as never),
+      psk: NETWORK_HANDSHAKE_KEY,
+      purpose: { kind: 'network' },
+      dialled: null,
+      clock: systemClock,
+    })
+    const plaintexts = Array.from({ length: 40 }, (_, i) => new Uint8Array(1008).fill(i))
+    for (const plaintext of plaintexts) ours.channel.sendSmall(plaintext)
+    stream.uncork() // message 3 and 40 frames, as one write
+    while (secured.length === 0) await turn()
+    const theirs = secured[0] as Secured
+    expect(theirs.early.length).toBeGreaterThan(0)
+    const received: number[] = []
+    theirs.channel.start(
+      {
+        onSmallFrame: (plaintext) => {
+          received.push(plaintext[0] ?? -1)
+          return 'small'
+        },
+        onBlobFrame: () => {},
+        onDrain: () => {},
+        onClose: () => {},
+      },
+      theirs.early,
+    )
+    while (received.length < 40) await turn()
+    expect(received).toEqual(plaintexts.map((_, i) => i))
+    ours.channel.destroy()
+    theirs.channel.destroy()
+    acceptor.close()
+    await listener.close()
+  })
+})
+
+/** A stream that holds back all but the first write, until it is told to send. */
+function corked(stream: ByteStream): ByteStream & { uncork(): void } {
+  const write = stream.write.bind(stream)
+  const held: Uint8Array[] = []
+  let writes = 0
+  const overlay = {
+    write: (bytes: Uint8Array) => (writes++ === 0 ? write(bytes) : held.push(bytes) > 0),
+    uncork: () => void write(Buffer.concat(held)),
+  }
+  return Object.assign(stream, overlay)
+}
+
+/** An accepted stream on which a message has come in. */
+class OpeningStream implements ByteStream {
+  readonly local = { host: '10.0.0.2', port: 1 }
+  readonly remote = { host: '10.0.0.1', port: 2 }
+  readonly queuedBytes = 0
+  readonly #message: Uint8Array
+  readonly #onWrite: () => void
+  #handlers: StreamHandlers | null = null
+
+  constructor(message: Uint8Array, onWrite: () => void) {
+    this.#message = message
+    this.#onWrite = onWrite
+  }
+
+  start(handlers: StreamHandlers): void {
+    this.#handlers = handlers
+    queueMicrotask(() => handlers.onData(this.#message))
+  }
+
+  write(): boolean {
+    this.#onWrite()
+    return true
+  }
+
+  pause(): void {}
+  resume(): void {}
+  end(): void {}
+
+  destroy(): void {
+    queueMicrotask(() => this.#handlers?.onClose())
+  }
+}
+
+/** Processor time, ms, of the longest turn of the event loop from now on: wall time would count other processes. */
+function longestTurnMs(): () => number {
+  let longest = 0
+  let isOn = true
+  let before = process.cpuUsage()
+  const look = (): void => {
+    const { user, system } = process.cpuUsage(before)
+    before = process.cpuUsage()
+    longest = Math.max(longest, (user + system) / 1000)
+    if (isOn) setImmediate(look)
+  }
+  setImmediate(look)
+  return () => {
+    isOn = false
+    return longest
+  }
+}
