@@ -104,9 +104,10 @@ export class Walk {
       return
     }
     if (this.#entries.length >= this.#limits.maxNodes) {
-      const last = this.#entries.at(-1)
-      if (last === undefined || last.state !== 'known' || compareBytes(distance, last.distance) >= 0) return
-      this.#entries.pop()
+      const farthest = this.#entries.findLastIndex(({ state }) => state !== 'asked')
+      const last = this.#entries[farthest]
+      if (last === undefined || compareBytes(distance, last.distance) >= 0) return
+      this.#entries.splice(farthest, 1)
     }
     const entry: Entry = { node, distance, state: 'known' }
     this.#byAddress.set(key, entry)
