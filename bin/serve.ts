@@ -11,6 +11,7 @@ import { readDaemonFile } from '../src/cli/client.ts'
 import { configError, readConfig } from '../src/cli/commands/config.ts'
 import type { Environment, Flags } from '../src/config/load.ts'
 import type { Config } from '../src/config/schema.ts'
+import { isLoopback } from '../src/config/values.ts'
 import type { RunningNode } from '../src/node/api.ts'
 import { createLog } from '../src/node/log.ts'
 import { startNode } from '../src/node/node.ts'
@@ -51,6 +52,8 @@ export async function serve(flags: Flags, self: ServeProcess): Promise<number> {
   const log = createLog({ level: config.logLevel, format: config.logFormat }, self.writeLog)
   self.onLog(log)
   if (self.isRoot) log.warn('running as root: a user of its own would be safer')
+  if (!isLoopback(config.rpc.host))
+    log.warn('RPC can be reached from other machines, and its token travels in clear')
   const node = await startNode(config, { log, clock: systemClock, random: systemRandom })
   const stopping = new AbortController()
   const stop = (): void => stopping.abort()

@@ -91,9 +91,9 @@ export class RpcClient {
     const endMs = timeoutMs === null ? Number.POSITIVE_INFINITY : this.#clock.monotonicMs() + timeoutMs
     try {
       for (let pollMs = FIRST_POLL_MS; ; pollMs = Math.min(pollMs * 2, LAST_POLL_MS)) {
-        const [job] = (await this.call('getJobs', { jobId })).jobs
-        if (job !== undefined && job.state !== 'running') return readJob(method, job)
-        if (job?.progress) onProgress(job.progress)
+        const job = await this.#job(jobId)
+        if (job.state !== 'running') return readJob(method, job)
+        if (job.progress !== null) onProgress(job.progress)
         if (this.#clock.monotonicMs() >= endMs) {
           throw new CliError({ code: 'ERR_TIMEOUT', kind: 'timeout', message: 'not done in the time given' })
         }
@@ -110,6 +110,18 @@ export class RpcClient {
   /** Null when no daemon is known, or when it was told by its URL. */
   async readDaemonFile(): Promise<DaemonInfo | null> {
     return 'dataDir' in this.#place ? readDaemonFile(this.#place.dataDir) : null
+  }
+
+  async #job(jobId: string): Promise<Job> {
+    try {
+      const [job] = (await this.call('getJobs', { jobId })).jobs
+      if (job !== undefined) return job
+    } catch (error) {
+      if (!(error instanceof CliError) || error.details.kind !== 'not-found') throw error
+    }
+    // Jobs end with their daemon, so this is another one.
+    const message = 'the daemon was restarted meanwhile: what it had done is kept, so run this again'
+    throw new CliError({ code: 'ERR_RPC_ANSWER', kind: 'network', message })
   }
 
   async #cancel(jobId: string): Promise<void> {

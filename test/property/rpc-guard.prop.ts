@@ -93,6 +93,15 @@ describe('the guard', () => {
     )
   })
 
+  it('lets in no length over the bound', () => {
+    fc.assert(
+      fc.property(fc.nat({ max: 2_000_000 }), (length) => {
+        const status = statusOf(head({ ...RIGHT, 'content-length': String(length) }))
+        expect(status).toBe(length > 1_048_576 ? 413 : null)
+      }),
+    )
+  })
+
   it('counts a header that comes twice as wrong, whatever both say', () => {
     const expected = { host: 403, origin: 403, authorization: 401, 'content-type': 415 } as const
     const right = { ...RIGHT, origin: 'http://127.0.0.1:7118' }

@@ -254,6 +254,16 @@ describe('exit codes', () => {
     await unlink(file)
   })
 
+  it('of a job that the daemon has forgotten is 6: it was restarted', async () => {
+    const work = endlessWork()
+    const own = await startDaemon({ ingest: work.run })
+    const running = own.run(['ingest', './x'])
+    await work.begun
+    await own.restart()
+    expect(await running).toMatchObject({ exitCode: 6, stderr: expect.stringContaining('restarted') })
+    await own.close()
+  })
+
   it('of Ctrl-C is 130, and the job is cancelled', async () => {
     const work = endlessWork()
     const own = await startDaemon({ ingest: work.run })

@@ -77,7 +77,19 @@ export interface Daemon {
   readonly node: ReturnType<typeof fakeNode>
   /** Run with --data-dir in front. */
   run(args: readonly string[], options?: RunOptions): Promise<RunResult>
+  /** Another process on the same folder: it knows nothing of the jobs of the one before. */
+  restart(): Promise<void>
   close(): Promise<void>
+}
+
+const DAEMON = {
+  pid: 1,
+  peerAddress: null,
+  dhtPort: null,
+  nodeKey: null,
+  onionAddress: null,
+  mode: 'direct',
+  version: '0.1.0',
 }
 
 /** A data folder with the files of a daemon, and an RPC server over a fake node behind them. */
@@ -88,24 +100,22 @@ export async function startDaemon(changes: Partial<NodeApi> = {}): Promise<Daemo
   const data = join(folder, 'data')
   await mkdir(data)
   await writeFile(join(data, 'rpc.cookie'), TOKEN)
-  const daemon = {
-    pid: 1,
-    rpcUrl: server.url,
-    peerAddress: null,
-    dhtPort: null,
-    nodeKey: null,
-    onionAddress: null,
-    mode: 'direct',
-    version: '0.1.0',
-  }
-  await writeFile(join(data, 'daemon.json'), JSON.stringify(daemon))
+  const announce = (url: string): Promise<void> =>
+    writeFile(join(data, 'daemon.json'), JSON.stringify({ ...DAEMON, rpcUrl: url }))
+  await announce(server.url)
+  const servers = [server]
   return {
     folder: data,
     server,
     node,
     run: (args, options) => run(['--data-dir', data, ...args], { callerFolder: folder, ...options }),
+    restart: async () => {
+      const next = await startTestServer(node.api)
+      servers.push(next)
+      await announce(next.url)
+    },
     close: async () => {
-      await server.close()
+      for (const each of servers) await each.close()
       await rm(folder, { recursive: true })
     },
   }
