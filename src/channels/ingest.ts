@@ -35,7 +35,7 @@ import { nextTurn, Pacer } from './turns.ts'
 import { type SourceTree, walkSource } from './walk.ts'
 
 /** Packs being read and sealed at a time; a job holds the paths of its pieces here, no content. */
-const PACKS_IN_FLIGHT = 16
+const PACKS_IN_FLIGHT = 32
 /** The first try and one more. */
 const ATTEMPTS = 2
 const INGEST_ID_BYTES = 16
@@ -65,6 +65,8 @@ export interface IngestRequest {
   readonly title: string
   /** The ingest that the channel's newest release was made of: what it holds keeps its place. */
   readonly publishedIngest: string | null
+  /** Folders that nothing may be published of, the data folder above all. */
+  readonly privateFolders?: readonly string[]
   /** Told some hundred times a second at the most. */
   readonly onProgress?: (progress: IngestProgress) => void
   readonly signal?: AbortSignal
@@ -125,8 +127,8 @@ class IngestRun {
 
   async attempt(): Promise<IngestRecord> {
     const { clock } = this.#deps
-    const { source, signal } = this.#request
-    const tree = await settleTree(await walkSource(source, signal), clock, signal)
+    const { source, signal, privateFolders = [] } = this.#request
+    const tree = await settleTree(await walkSource(source, { privateFolders, signal }), clock, signal)
     const contents = await this.#readFiles(tree)
     const pieces = await this.#collectPieces(contents)
     const places = await this.#placePieces(tree, [...pieces.values()])

@@ -14,13 +14,13 @@
 import { Buffer } from 'node:buffer'
 import type { Stats } from 'node:fs'
 import { lstat, readdir, realpath } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
+import { basename, join, resolve, sep } from 'node:path'
 import { compareBytes, EMPTY_BYTES } from '../base/bytes.ts'
 import { MegatorrentError } from '../base/errors.ts'
 import { errnoOf } from '../storage/disk-error.ts'
 import { PathGate } from './path-gate.ts'
 import { comparePaths } from './release-entry.ts'
-import { type FileStamp, stampOf, statAll } from './stat-all.ts'
+import { type FileStamp, isMissing, stampOf, statAll } from './stat-all.ts'
 
 const SLASH = Buffer.from('/')
 
@@ -44,19 +44,28 @@ export interface SourceTree {
   sourceOf(path: string): string
 }
 
+/** Where `walkSource` looks, and where it must not. */
+export interface WalkOptions {
+  /** Folders that nothing may be published of: the keys are in the data folder. Missing ones are fine. */
+  readonly privateFolders?: readonly string[]
+  readonly signal?: AbortSignal | undefined
+}
+
 /**
  * Look at everything below `source`, or at the one file that it is.
  *
  * A symlink given as `source` itself is followed: the user named it. A single file
  * is published under its own name. What vanishes during the walk is left out.
  *
- * @throws MegatorrentError ERR_INGEST_SOURCE (missing, unreadable, or neither file nor
- *   folder), ERR_INGEST_PATHS (names that the path rules refuse; the first 20 are listed).
+ * @throws MegatorrentError ERR_INGEST_SOURCE (missing, unreadable, neither file nor
+ *   folder, or a private folder is in it or around it), ERR_INGEST_PATHS (names that the path rules refuse; the first 20 are listed).
  * Memory: some 200 bytes an entry.
  */
-export async function walkSource(source: string, signal?: AbortSignal): Promise<SourceTree> {
+export async function walkSource(source: string, options: WalkOptions = {}): Promise<SourceTree> {
+  const { privateFolders = [], signal } = options
   try {
     const root = await realpath(source)
+    await assertNotPrivate(root, privateFolders)
     const stat = await lstat(root)
     if (stat.isFile()) return singleFile(basename(resolve(source)), root, stat)
     if (!stat.isDirectory()) {
@@ -70,6 +79,25 @@ export async function walkSource(source: string, signal?: AbortSignal): Promise<
     const remedy = 'check that it exists and that this user may read it'
     throw new MegatorrentError('ERR_INGEST_SOURCE', `cannot read ${source}: ${remedy}`, { cause: error })
   }
+}
+
+async function assertNotPrivate(root: string, privateFolders: readonly string[]): Promise<void> {
+  for (const folder of privateFolders) {
+    const real = await realpath(folder).catch((error: unknown) => {
+      if (isMissing(error)) return null
+      throw error
+    })
+    if (real === null || !(isWithin(root, real) || isWithin(real, root))) continue
+    throw new MegatorrentError(
+      'ERR_INGEST_SOURCE',
+      `${root} holds, or lies in, the private folder ${real}: publish another folder`,
+    )
+  }
+}
+
+/** Is `inner` the same path as `outer` or below it? */
+function isWithin(inner: string, outer: string): boolean {
+  return inner === outer || inner.startsWith(outer.endsWith(sep) ? outer : outer + sep)
 }
 
 function singleFile(name: string, real: string, stat: Stats): SourceTree {

@@ -1,5 +1,14 @@
 /** A publisher and a subscriber in one process: temp folders, a store in memory, a real database. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { toHex } from '../../../src/base/bytes.ts'
@@ -20,8 +29,11 @@ import { unsyncedFs } from './step-fs.ts'
 export const PUBLIC_KEY = new Uint8Array(32).fill(7)
 export const SECRET = new Uint8Array(32).fill(9)
 
+/** In memory where there is such a disk: thousands of small files are written here. */
+const TEMP_ROOT = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
+
 export class Bench {
-  readonly folder = mkdtempSync(join(tmpdir(), 'megatorrent-channels-'))
+  readonly folder = mkdtempSync(join(TEMP_ROOT, 'megatorrent-channels-'))
   readonly source = join(this.folder, 'source')
   readonly directory = join(this.folder, 'target')
   readonly store = new MemoryBlobStore()

@@ -135,6 +135,23 @@ describe('walk', () => {
     await expect(walkSource(join(folder, 'fifo'))).rejects.toMatchObject({ code: 'ERR_INGEST_SOURCE' })
   })
 
+  it('the folder with the keys is not published, nor what holds it or lies in it', async () => {
+    put('home/docs/a')
+    put('home/.data/keys/b')
+    put('home/.data-2/c')
+    symlinkSync('home/.data', join(folder, 'alias'))
+    const privateFolders = [join(folder, 'missing'), join(folder, 'alias')]
+    for (const source of ['', 'home', 'home/.data', 'home/.data/keys', 'home/.data/keys/b', 'alias']) {
+      await expect(walkSource(join(folder, source), { privateFolders })).rejects.toMatchObject({
+        code: 'ERR_INGEST_SOURCE',
+        message: expect.stringContaining('private'),
+      })
+    }
+    for (const source of ['home/docs', 'home/.data-2']) {
+      expect((await walkSource(join(folder, source), { privateFolders })).files).toBe(1)
+    }
+  })
+
   it('names of 255 bytes and paths of 300 characters are fine', async () => {
     const long = 'n'.repeat(255)
     const deep = `${'d'.repeat(98)}/${'e'.repeat(100)}/${'f'.repeat(100)}`
@@ -147,6 +164,6 @@ describe('walk', () => {
     put('a')
     const abort = new AbortController()
     abort.abort(new Error('enough'))
-    await expect(walkSource(folder, abort.signal)).rejects.toThrow('enough')
+    await expect(walkSource(folder, { signal: abort.signal })).rejects.toThrow('enough')
   })
 })
