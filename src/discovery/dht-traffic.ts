@@ -62,7 +62,7 @@ export interface DailyTraffic {
 
 /** Sizes that other implementations send: 8 nodes an answer, long tokens, addresses, versions. */
 export const WORLD_SIZES: MessageSizes = {
-  walkQuery: 135,
+  walkQuery: 136,
   nodesReply: 380,
   slotReply: 1_060,
   putQuery: 890,
