@@ -129,7 +129,7 @@ async function play(
   const second = await publish()
   const secondSeconds = since()
   tell(
-    `   release ${second.sequence}: ${second.newBlobs} of ${second.blobs} blobs are new, in ${secondSeconds}`,
+    `   release ${second.sequence}: ${plural(second.newBlobs, 'new blob')} among ${second.blobs}, in ${secondSeconds}`,
   )
 
   tell('5. The subscribers follow by themselves')

@@ -109,8 +109,8 @@ function createProgram(io: CliIo, outcome: Outcome): Command {
         context.progress.end()
       }
     })
-  const waiting = (command: Command): Command =>
-    command.option('--timeout <seconds>', 'give up after so long (default: never)')
+  const waiting = (command: Command, usual = 'never'): Command =>
+    command.option('--timeout <seconds>', `give up after so long (default: ${usual})`)
 
   addServe(program, io, outcome)
   addChannels(program, client)
@@ -123,7 +123,7 @@ function createProgram(io: CliIo, outcome: Outcome): Command {
     ingest,
   )
   client(
-    waiting(program.command('publish'))
+    waiting(program.command('publish'), '60, for the confirmation')
       .description('publish a file, a folder or an earlier ingest as the next release of a channel')
       .argument('<path-or-ingest-id>')
       .option('--channel <name>', 'channel to publish on (not needed when there is exactly one)')
@@ -173,8 +173,8 @@ function createProgram(io: CliIo, outcome: Outcome): Command {
     waiting(program.command('verify')).description('hash all held blobs, fetch bad ones again'),
     node.verify,
   )
-  client(waiting(program.command('health')).description('does the daemon answer?'), node.health)
-  client(waiting(program.command('stop')).description('stop the daemon'), node.stop)
+  client(waiting(program.command('health'), '5').description('does the daemon answer?'), node.health)
+  client(waiting(program.command('stop'), '15').description('stop the daemon'), node.stop)
 
   program
     .command('demo')
