@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { rawRequest, request, startTestServer, type TestServer } from './test-server.ts'
+import { fakeNode } from './fake-node.ts'
+import { call, rawRequest, request, startTestServer, type TestServer } from './test-server.ts'
 
 const open: Socket[] = []
 const servers: TestServer[] = []
@@ -46,6 +47,28 @@ describe('a connection that is too slow is closed', () => {
     const server = await start()
     const [head] = rawRequest(server.port, { headers: { 'content-length': '100' } })
     expect(await (await hold(server.port, `${head}{`)).closed).toMatch(/^(?:HTTP\/1.1 408 |$)/)
+  })
+})
+
+describe('a call that takes longer than a request may take to arrive', () => {
+  it('is answered when its work is done', async () => {
+    let finish = (): void => {}
+    const { api } = fakeNode({
+      verify: async () => {
+        await new Promise<void>((resolve) => {
+          finish = resolve
+        })
+        return { checked: 1, bad: 0, repaired: 0 }
+      },
+    })
+    const server = await startTestServer(api, { deadlines: { headersMs: 50, requestMs: 100 } })
+    servers.push(server)
+    const answered = call(server.port, 'verify')
+    // Slower ones that began later are closed by then: the deadline has been looked at.
+    await (await hold(server.port, 'POST')).closed
+    await (await hold(server.port, 'POST')).closed
+    finish()
+    expect((await answered).result).toEqual({ checked: 1, bad: 0, repaired: 0 })
   })
 })
 
