@@ -51,10 +51,8 @@ const CODES = {
   ERR_NAME_NOT_RESOLVED: 'network',
 
   // node
-  ERR_CHANNEL_NAME_TAKEN: 'usage',
   ERR_KEY_MISSING: 'config',
   ERR_NO_CARRIER: 'network',
-  ERR_KEYS_LOCKED: 'config',
   ERR_PASSPHRASE_FILE: 'config',
   ERR_RELEASE_NOT_FOUND: 'not-found',
   ERR_UNFINISHED: 'unfinished',

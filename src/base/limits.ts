@@ -136,8 +136,8 @@ export const KRPC_MAX_ITEMS = 320
 export const KRPC_MAX_TRANSACTION_BYTES = 20
 /** Bytes of a write token that we give back to the node that it came from. In the wild: 4 to 20. */
 export const KRPC_MAX_TOKEN_BYTES = 64
-/** Nodes in one answer: bittorrent-dht sends 20, others 8. More would steer a walk. */
-export const KRPC_MAX_NODES = 32
+/** Nodes in one answer that we read: most send 8, bittorrent-dht all that it knows. */
+export const KRPC_MAX_NODES = 64
 /** Bytes of the message of an error, kept for a log line at most. */
 export const KRPC_MAX_ERROR_TEXT_BYTES = 256
 /** BEP 44: bytes of a value in its bencoded form. */
@@ -187,7 +187,7 @@ export const DHT_QUERY_TIMEOUT_MS = 1_500
 export const DHT_MAX_PEERS_PER_LOOKUP = 200
 /** Targets whose nearest nodes are remembered, to begin the next walk there. 1 KiB each. */
 export const DHT_MAX_REMEMBERED_TARGETS = 1_024
-/** ms between two tries to find nodes while the table holds few. */
+/** ms between two tries to find nodes while the table holds few; the first tries come sooner. */
 export const DHT_BOOTSTRAP_RETRY_MS = 30_000
 /** Addresses that one bootstrap name may resolve to and that are asked. */
 export const DHT_MAX_ADDRESSES_PER_NAME = 8
@@ -201,6 +201,8 @@ export const DHT_MAX_STORED_VALUES = 1_000
 export const DHT_VALUE_LIFETIME_MS = 7_200_000
 /** Peers stored for others by a serving node: 100 bytes each. */
 export const DHT_MAX_STORED_PEERS = 10_000
+/** Nodes in one answer of a serving node: 416 bytes. */
+export const DHT_MAX_NODES_PER_ANSWER = 16
 /** Peers in one answer of a serving node: 800 bytes. */
 export const DHT_MAX_PEERS_PER_ANSWER = 100
 /** ms after which a peer stored for others is forgotten. Announcements come every 15 to 30 minutes. */

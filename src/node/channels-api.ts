@@ -98,7 +98,7 @@ export class ChannelsApi {
       throw new MegatorrentError('ERR_USAGE', 'a channel is private or open, not both: leave one out')
     }
     if (state.channels.byName(params.name) !== null) {
-      throw new MegatorrentError('ERR_CHANNEL_NAME_TAKEN', 'there is a channel of that name: choose another')
+      throw new MegatorrentError('ERR_NAME_TAKEN', 'there is a channel of that name: choose another')
     }
     const { publicKey } = keystore.create(params)
     const row: ChannelRow = { ...NEW_CHANNEL, ...params, publicKey, createdAt: clock.now() }
@@ -128,7 +128,7 @@ export class ChannelsApi {
     if (known !== null) return this.#info(known)
     if (state.channels.byName(key.name) !== null) {
       keystore.remove(key.publicKey)
-      throw new MegatorrentError('ERR_CHANNEL_NAME_TAKEN', 'there is a channel of that name: choose another')
+      throw new MegatorrentError('ERR_NAME_TAKEN', 'there is a channel of that name: choose another')
     }
     const row: ChannelRow = {
       ...NEW_CHANNEL,

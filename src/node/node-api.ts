@@ -6,6 +6,7 @@
 import { fromHex, toHex } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { MegatorrentError } from '../base/errors.ts'
+import { VERSION } from '../base/version.ts'
 import type { ChannelSessions } from '../channels/session.ts'
 import type { Config } from '../config/schema.ts'
 import type { SigningKey } from '../crypto/ed25519.ts'
@@ -19,7 +20,6 @@ import type { Network } from './network.ts'
 import { addressOf, reachableHere } from './own-addresses.ts'
 import type { SubscriptionsApi } from './subscriptions-api.ts'
 import { verifyStore } from './verify.ts'
-import { VERSION } from './version.ts'
 
 export interface NodeParts {
   readonly config: Config

@@ -151,7 +151,7 @@ function running(parts: Parameters<typeof createNodeApi>[0], close: () => Promis
 async function unlock(keystore: Keystore, config: Config): Promise<void> {
   if (config.passphraseFile === null) {
     if (!keystore.locked) return
-    throw new MegatorrentError('ERR_KEYS_LOCKED', 'the keys are encrypted: give --passphrase-file')
+    throw new MegatorrentError('ERR_KEYSTORE_LOCKED', 'the keys are encrypted: give --passphrase-file')
   }
   const bytes = readFileIfExists(config.passphraseFile, MAX_PASSPHRASE_FILE_BYTES)
   const text = bytes === null ? null : utf8Text(bytes)
