@@ -1,0 +1,49 @@
+/** One large file from one daemon to another over loopback: verified, kept and assembled. */
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { TestNode } from '../test/swarm/harness/test-node.ts'
+import { compareTrees, writeSeededFile } from '../test/swarm/harness/tree.ts'
+import { type Bench, Cost, figure, MAX_RSS_MIB, MIB } from './figure.ts'
+import { blobFloor, mean, megabytesPerSecond } from './floors.ts'
+import { ALONE } from './ingest.ts'
+import { transferFloor } from './tcp-floor.ts'
+
+const LONG_MS = 600_000
+const TRANSFER_RATIO = 0.3
+
+export async function transfer(bench: Bench): Promise<void> {
+  const blobs = bench.bytes / MIB
+  const source = join(bench.folder, 'transfer')
+  await writeSeededFile(join(source, 'large.bin'), bench.bytes, 3)
+  const before = await transferFloor(bench.folder, blobs, 'kept')
+  const publisher = await TestNode.start({ name: 'publisher', args: ALONE })
+  const args = [...ALONE, '--peer', publisher.peerAddress]
+  const subscriber = await TestNode.start({ name: 'subscriber', args })
+  try {
+    const { uri } = await publisher.rpc<{ uri: string }>('createChannel', { name: 'bench' })
+    await publisher.rpc('publish', { path: source, channel: 'bench' }, LONG_MS)
+    const target = subscriber.path('target')
+    const cost = await Cost.since([publisher, subscriber])
+    await subscriber.rpc('addSubscription', { uri, dir: target, wait: true }, LONG_MS)
+    const { seconds, note, ...spent } = await cost.spent()
+    const differences = await compareTrees(source, target)
+    if (differences.length > 0) throw new Error(`the transfer is not complete: ${differences.join(', ')}`)
+    const floor = mean(before, await transferFloor(bench.folder, blobs, 'kept'))
+    const wire = await transferFloor(bench.folder, blobs, 'wire')
+    const assembled = await transferFloor(bench.folder, blobs, 'assembled')
+    const disk = blobFloor(join(source, 'large.bin'), bench.folder, { convergence: false, durable: false })
+    const value = megabytesPerSecond(bench.bytes, seconds * 1000)
+    const others = `floors: wire alone ${wire.toFixed(0)}, with assembly ${assembled.toFixed(0)}, disk alone ${disk.toFixed(0)}`
+    bench.report(
+      figure({
+        ...{ name: 'transfer', value, unit: 'MB/s', floor, ratio: value / floor, ...spent },
+        pass: value / floor >= TRANSFER_RATIO && spent.peakRssMiB < MAX_RSS_MIB,
+        note: `${seconds.toFixed(2)} s; ${others}; ${note}`,
+      }),
+    )
+  } finally {
+    await subscriber.dispose()
+    await publisher.dispose()
+    await rm(source, { recursive: true })
+  }
+}
