@@ -3,7 +3,7 @@
  * knows a channel, whoever dials it, and first messages made to order.
  */
 
-import { equalBytes } from '../../../src/base/bytes.ts'
+import { concatBytes, EMPTY_BYTES, equalBytes } from '../../../src/base/bytes.ts'
 import { ManualClock } from '../../../src/base/clock.ts'
 import { silentLog } from '../../../src/base/log.ts'
 import { seededRandom } from '../../../src/base/random.ts'
@@ -29,8 +29,12 @@ import {
 } from '../../../src/transport/handshake-keys.ts'
 import { encodeFirstPayload } from '../../../src/transport/handshake-payload.ts'
 import { MemoryNetwork, type MemoryNetworkOptions } from '../../../src/transport/memory.ts'
+import type { SecureChannel } from '../../../src/transport/secure-channel.ts'
 import type { ByteStream, Listener } from '../../../src/transport/transport.ts'
 import { encodeAddress } from '../../../src/wire/address.ts'
+import { BLOB_BYTES, BLOB_ID_BYTES } from '../../../src/wire/constants.ts'
+import { encodeFrame } from '../../../src/wire/frame.ts'
+import { type Message, MessageAssembler, REQUEST_KINDS, splitMessage } from '../../../src/wire/message.ts'
 
 export const random = seededRandom(20_26)
 export const CHANNEL: ChannelKeys = channelKeys(new SigningKey(random.bytes(32)).publicKey)
@@ -156,6 +160,15 @@ export class Rig {
     return [ours, to.secured[before] as Secured]
   }
 
+  /** A connection, and what is at the other end of it: by default the connection is the responder's. */
+  async meet(to: Responder, dials: 'raw' | 'peer' = 'raw'): Promise<{ peer: Peer; raw: RawPeer }> {
+    const [ours, theirs] = await this.secure(to)
+    const peer = new Peer(dials === 'raw' ? theirs : ours, this.clock)
+    const raw = new RawPeer(dials === 'raw' ? ours : theirs)
+    await this.clock.advance(0)
+    return { peer, raw }
+  }
+
   /** Two connections that talk, the dialler's first, with what their owners hear. */
   async connect(to: Responder): Promise<[Peer, Peer]> {
     const [ours, theirs] = await this.secure(to)
@@ -193,6 +206,103 @@ export class Peer {
       secured.early,
     )
   }
+}
+
+/** The other end of a connection, which says what a test wants it to say and answers nothing by itself. */
+export class RawPeer {
+  readonly channel: SecureChannel
+  /** Messages as they came; a blob that came with a DATA is named in its place. */
+  readonly got: (Message | { type: 'blob'; bytes: Uint8Array })[] = []
+  closes = 0
+
+  constructor({ channel, early }: Secured) {
+    this.channel = channel
+    const assembler = new MessageAssembler()
+    channel.start(
+      {
+        onSmallFrame: (plaintext) => {
+          const message = assembler.push(plaintext)
+          if (message === null) return 'small'
+          this.got.push(message)
+          return message.type === 'data' && message.kind === REQUEST_KINDS.blob ? 'blob' : 'small'
+        },
+        onBlobFrame: (bytes) => {
+          if (bytes !== null) this.got.push({ type: 'blob', bytes })
+        },
+        onDrain: () => {},
+        onClose: () => {
+          this.closes++
+        },
+      },
+      early,
+    )
+  }
+
+  /** Messages of one type, in order. */
+  ofType<T extends Message['type']>(type: T): Extract<Message, { type: T }>[] {
+    return this.got.filter((message): message is Extract<Message, { type: T }> => message.type === type)
+  }
+
+  send(...messages: readonly Message[]): void {
+    for (const message of messages) for (const frame of splitMessage(message)) this.channel.sendSmall(frame)
+  }
+
+  /** As `send`, in pieces as large as TCP delivers them. */
+  sendMany(messages: readonly Message[]): void {
+    this.sendFrames(messages.flatMap(splitMessage))
+  }
+
+  /** Plaintexts of small frames, in pieces as large as TCP delivers them. */
+  sendFrames(plaintexts: readonly Uint8Array[]): void {
+    const { stream } = this.channel
+    const write = stream.write.bind(stream)
+    let held: Uint8Array[] = []
+    stream.write = (bytes) => held.push(bytes) > 0
+    for (const plaintext of plaintexts) {
+      this.channel.sendSmall(plaintext)
+      if (held.length < FRAMES_PER_WRITE) continue
+      write(concatBytes(...held))
+      held = []
+    }
+    write(concatBytes(...held))
+    stream.write = write
+  }
+
+  /** A frame of any type, body and request id. */
+  sendFrame(type: number, requestId: number, body: Uint8Array = EMPTY_BYTES, more = false): void {
+    this.channel.sendSmall(encodeFrame({ type, requestId, body, more }))
+  }
+
+  requestBlob(requestId: number, first: number): void {
+    this.send(blobRequest(requestId, first))
+  }
+
+  sendBlob(requestId: number, blob: Uint8Array): void {
+    this.send({ type: 'data', requestId, kind: REQUEST_KINDS.blob })
+    this.channel.sendBlob(blob)
+  }
+}
+
+/** Small frames in 64 KiB. */
+const FRAMES_PER_WRITE = 64
+
+export function blobRequest(requestId: number, first: number): Message {
+  return { type: 'request', requestId, kind: REQUEST_KINDS.blob, blobId: idOf(first) }
+}
+
+/** A blob id that begins with that byte. */
+export function idOf(first: number): Uint8Array {
+  const id = new Uint8Array(BLOB_ID_BYTES)
+  id[0] = first
+  return id
+}
+
+/** A blob that is not another's. */
+export function blobOf(first: number): Uint8Array {
+  const blob = new Uint8Array(BLOB_BYTES)
+  blob[0] = first
+  blob[BLOB_BYTES - 1] = first
+  return blob
 }
 
 export interface FirstMessageOptions {
