@@ -43,7 +43,7 @@ export interface AssembleSnapshot {
   readonly files: readonly WantedFile[]
   /** Empty folders of the release that the selection asks for. */
   readonly emptyFolders: readonly string[]
-  /** What a file of the release is: asked for those that have a record. */
+  /** What a file of the release is: asked for those that have a record of that size. */
   readonly identityOf: (file: WantedFile) => string
   /** Does the release have a file of this path, selected or not? */
   readonly isInRelease: (path: string) => boolean
@@ -183,7 +183,9 @@ class Planner {
     if (node === null) {
       this.#write.push(file)
     } else if (record !== undefined && isUntouched(record, node)) {
-      if (record.identity === this.#in.identityOf(file)) this.#keep.push(file)
+      // The size first: it is what the disk has, so the cost of the identity is bounded by the disk.
+      const isSame = record.size === file.size && record.identity === this.#in.identityOf(file)
+      if (isSame) this.#keep.push(file)
       else this.#write.push(file)
     } else if (node.kind === 'folder' && this.#clearFolder(file.path)) {
       this.#write.push(file)

@@ -45,7 +45,6 @@ export async function startAssembly(options: {
   await recoverLedger(fs, directory, ledger, content)
   const selection = await selectEntries(manifest, options.onlyGlobs)
   await removeStaleStaging(fs, directory, (name) => isTaken(name, selection, content))
-  await assertFits(fs, directory, selection, content)
   const plan = await decide(fs, directory, manifest, selection, content)
   if (plan.foreign.length > 0) throw inTheWay(...plan.foreign)
   await assertRoom(fs, directory, plan, options.minFreeBytes)
@@ -80,21 +79,7 @@ function isTaken(name: string, selection: Selection, content: LedgerContent): bo
   )
 }
 
-/**
- * A release that cannot fit, whatever is replaced by it, is refused before anything is
- * done for each of its bytes: its sizes are only claims.
- */
-async function assertFits(
-  fs: FolderFs,
-  directory: string,
-  selection: Selection,
-  content: LedgerContent,
-): Promise<void> {
-  let ownBytes = 0
-  for (const file of content.files.values()) ownBytes += file.size
-  if (selection.bytes > (await fs.freeBytes(directory)) + ownBytes) throw diskFull(selection.bytes)
-}
-
+/** The sizes of a release are only claims: they are held against the disk before anything is done for each byte. */
 async function assertRoom(
   fs: FolderFs,
   directory: string,

@@ -247,7 +247,7 @@ describe('assembly', () => {
     bench.put('.megatorrent-0123456789abcdef/1z', 'content')
     const record = await bench.release()
     await bench.assemble(record)
-    await bench.assemble(record)
+    expect((await bench.assemble(record)).written).toBe(0)
     expectSame()
   })
 
@@ -302,6 +302,36 @@ describe('what is not ours', () => {
     expect(readdirSync(join(bench.folder, 'outside'))).toEqual([])
   })
 
+  it('nor one that has taken the place of a folder that was there', async () => {
+    bench.put('folder/a', 'x')
+    await bench.assemble(await bench.release())
+    bench.put('folder/b', 'y')
+    rmSync(join(bench.source, 'folder/a'))
+    const assembly = await bench.begin(await bench.release())
+    acceptAll(assembly)
+    renameSync(target('folder'), join(bench.folder, 'outside'))
+    symlinkSync('../outside', target('folder'))
+    await expect(assembly.finish()).rejects.toMatchObject({ code: 'ERR_FOREIGN_FILE' })
+    expect(readdirSync(join(bench.folder, 'outside'))).toEqual(['a'])
+  })
+
+  it('a file that was edited between plan and commit is neither replaced nor deleted', async () => {
+    bench.put('dropped', 'one')
+    bench.put('replaced', 'one')
+    await bench.assemble(await bench.release())
+    rmSync(join(bench.source, 'dropped'))
+    const dropping = await bench.begin(await bench.release())
+    writeFileSync(target('dropped'), 'edited')
+    await dropping.finish()
+    expect(readFileSync(target('dropped'), 'utf8')).toBe('edited')
+    bench.put('replaced', 'two')
+    const replacing = await bench.begin(await bench.release())
+    acceptAll(replacing)
+    writeFileSync(target('replaced'), 'edited')
+    await expect(replacing.finish()).rejects.toMatchObject({ code: 'ERR_FOREIGN_FILE' })
+    expect(readFileSync(target('replaced'), 'utf8')).toBe('edited')
+  })
+
   it('a file that appears between plan and commit is not written over', async () => {
     bench.put('a', 'x')
     bench.put('b', 'y')
@@ -316,6 +346,20 @@ describe('what is not ours', () => {
     expectSame()
   })
 
+  it('a file that appears in the very moment of the move is not written over either', async () => {
+    bench.put('a', 'x')
+    const record = await bench.release()
+    const look = async (path: string): ReturnType<typeof systemFolderFs.look> => {
+      const node = await systemFolderFs.look(path)
+      const isLastLook = path === target('a') && readdirSync(bench.directory).length > 0
+      if (isLastLook) writeFileSync(path, 'mine')
+      return node
+    }
+    const assembling = bench.assemble(record, { fs: { ...systemFolderFs, look } })
+    await expect(assembling).rejects.toMatchObject({ code: 'ERR_FOREIGN_FILE' })
+    expect(readFileSync(target('a'), 'utf8')).toBe('mine')
+  })
+
   it('a file of ours that the user changed is not written over, and not deleted when it is dropped', async () => {
     bench.put('a', 'one')
     bench.put('b', 'stays')
@@ -327,6 +371,15 @@ describe('what is not ours', () => {
     rmSync(join(bench.source, 'a'))
     await bench.assemble(await bench.release())
     expect(readFileSync(target('a'), 'utf8')).toBe('edited by hand')
+  })
+
+  it('an edit in place that kept the size is seen by its time', async () => {
+    bench.put('a', 'one')
+    const record = await bench.release()
+    await bench.assemble(record)
+    writeFileSync(target('a'), 'ONE')
+    utimesSync(target('a'), 1_000, 1_000)
+    await expect(bench.assemble(record)).rejects.toMatchObject({ code: 'ERR_FOREIGN_FILE' })
   })
 
   it('a change that kept the size and set the time back is still seen', async () => {

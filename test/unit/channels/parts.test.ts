@@ -52,6 +52,19 @@ describe('packing', () => {
     expect(planPacks(pieces).packs).toEqual([])
   })
 
+  it('nothing is laid anew when that would make no blob less', () => {
+    const half = Array.from({ length: 100 }, (_, blob) => known(blob, CHUNK_BYTES * 0.6))
+    expect(planPacks([...half, known(100, 10 * KIB)]).packs).toEqual([])
+  })
+
+  it('packs that are less than half alive are laid anew until the waste is within the bound', () => {
+    const length = Math.floor(CHUNK_BYTES * 0.4)
+    const plan = planPacks(Array.from({ length: 100 }, (_, blob) => known(blob, length)))
+    const allowed = allowedWasteBytes(100 * length, 1)
+    expect(plan.wasteBytes).toBeLessThanOrEqual(allowed)
+    expect(plan.wasteBytes).toBeGreaterThan(allowed - 2 * CHUNK_BYTES)
+  })
+
   it('what is laid anew comes from parts that change anyway, if that is enough', () => {
     const old = Array.from({ length: 14 }, (_, blob) => known(blob, 10 * KIB, blob % 4))
     const plan = planPacks([...old, { length: 1, known: null, region: 2 }])
@@ -95,6 +108,19 @@ describe('a part of a manifest', () => {
       0, 0, 0, 1, 1, 2, 2,
     ])
     expect(partOfPath('x', [])).toBe(0)
+  })
+
+  it('neighbours become one part below half a chunk together, and not above', () => {
+    const entries = Array.from({ length: 200 }, (_, n) => {
+      const path = `${String(n).padStart(3, '0')}${'x'.repeat(2_990)}`
+      return { path, size: 0, extents: [] }
+    })
+    const partsAfter = (first: number, second: number): number => {
+      const cut = { path: entries[first]!.path, start: 0 }
+      return [...layoutParts(entries.slice(0, first + second), [{ path: '', start: 0 }, cut])].length
+    }
+    expect(partsAfter(85, 85)).toBe(1)
+    expect(partsAfter(95, 95)).toBe(2)
   })
 
   it('no entries make no part, and a part begins where its first entry does', () => {
