@@ -25,14 +25,21 @@ export interface BlobWork {
   readonly durable: boolean
 }
 
-/** Read a file, seal, hash and write it in blobs of 1 MiB. @returns MB/s. */
-export function blobFloor(source: string, folder: string, work: BlobWork): number {
+/** A floor: its speed, and the processor time that it took, which a busy machine changes less. */
+export interface Floor {
+  readonly speed: number
+  readonly cpuSeconds: number
+}
+
+/** Read a file, seal, hash and write it in blobs of 1 MiB. The speed is in MB/s. */
+export function blobFloor(source: string, folder: string, work: BlobWork): Floor {
   const target = join(folder, 'floor')
   mkdirSync(target)
   const chunk = Buffer.alloc(MIB)
   const sealed = Buffer.alloc(MIB + 16)
   const from = openSync(source, 'r')
   const startMs = performance.now()
+  const cpu = process.cpuUsage()
   let bytes = 0
   try {
     for (;;) {
@@ -47,7 +54,9 @@ export function blobFloor(source: string, folder: string, work: BlobWork): numbe
       if (work.durable) fdatasyncSync(to)
       closeSync(to)
     }
-    return megabytesPerSecond(bytes, performance.now() - startMs)
+    const speed = megabytesPerSecond(bytes, performance.now() - startMs)
+    const { user, system } = process.cpuUsage(cpu)
+    return { speed, cpuSeconds: (user + system) / 1e6 }
   } finally {
     closeSync(from)
     rmSync(target, { recursive: true })

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Testnet } from '../test/swarm/harness/testnet.ts'
 import { makeTree } from '../test/swarm/harness/tree.ts'
 import { type Bench, Cost, figure } from './figure.ts'
+import { QUIET } from './ingest.ts'
 
 const RELEASES = 10
 const LIMIT_MS = 30_000
@@ -17,7 +18,7 @@ interface Subscription {
 
 export async function latency(bench: Bench): Promise<void> {
   const names = ['publisher', 'subscriber']
-  const net = await Testnet.start({ dhtNodes: 4, nodes: names, args: ['--log-level', 'warn'] })
+  const net = await Testnet.start({ dhtNodes: 4, nodes: names, args: QUIET })
   try {
     const [publisher, subscriber] = [net.node('publisher'), net.node('subscriber')]
     const source = publisher.path('source')

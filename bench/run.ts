@@ -42,14 +42,12 @@ try {
   for (const name of names) {
     const run = BENCHES[name]
     if (run === undefined) throw new Error(`no bench is called ${name}: ${Object.keys(BENCHES).join(', ')}`)
-    await run({
-      bytes: values.quick ? QUICK_BYTES : FULL_BYTES,
-      folder,
-      report(figure) {
-        figures.push(figure)
-        process.stdout.write(`${JSON.stringify({ ...figure, commit })}\n`)
-      },
-    })
+    try {
+      await run({ bytes: values.quick ? QUICK_BYTES : FULL_BYTES, folder, report })
+    } catch (error) {
+      process.stderr.write(`${name} broke: ${error instanceof Error ? error.stack : String(error)}\n`)
+      process.exitCode = 1 // the others still have something to say
+    }
   }
 } finally {
   await rm(folder, { recursive: true, force: true })
@@ -60,6 +58,11 @@ process.stdout.write(
   `\n${cpus().length} x ${cpu?.model}, Node ${process.version}, commit ${commit}, ${size}\n\n`,
 )
 process.stdout.write(`${table(figures)}\n`)
+
+function report(figure: Figure): void {
+  figures.push(figure)
+  process.stdout.write(`${JSON.stringify({ ...figure, commit })}\n`)
+}
 
 /** null outside of a checkout. */
 function commitOf(): string | null {

@@ -4,13 +4,14 @@ import { once } from 'node:events'
 import { cpuSeconds, peakRssBytes, rssBytes } from '../test/swarm/harness/memory.ts'
 import { TestNode } from '../test/swarm/harness/test-node.ts'
 import { type Bench, figure, MIB } from './figure.ts'
+import { QUIET } from './ingest.ts'
 import { percentile } from './latency.ts'
 
 const STARTS = 5
 const IDLE_MS = 3000
 
 export async function startup(bench: Bench): Promise<void> {
-  const node = await TestNode.start({ name: 'daemon', args: ['--bootstrap', 'none', '--log-level', 'warn'] })
+  const node = await TestNode.start({ name: 'daemon', args: ['--bootstrap', 'none', ...QUIET] })
   try {
     const times: number[] = []
     for (let start = 0; start < STARTS; start++) {

@@ -1,11 +1,11 @@
 /** One large file from one daemon to another over loopback: verified, kept and assembled. */
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { TestNode } from '../test/swarm/harness/test-node.ts'
+import { Testnet } from '../test/swarm/harness/testnet.ts'
 import { compareTrees, writeSeededFile } from '../test/swarm/harness/tree.ts'
 import { type Bench, Cost, figure, MAX_RSS_MIB, MIB } from './figure.ts'
 import { blobFloor, mean, megabytesPerSecond } from './floors.ts'
-import { ALONE } from './ingest.ts'
+import { QUIET } from './ingest.ts'
 import { transferFloor } from './tcp-floor.ts'
 
 const LONG_MS = 600_000
@@ -16,10 +16,10 @@ export async function transfer(bench: Bench): Promise<void> {
   const source = join(bench.folder, 'transfer')
   await writeSeededFile(join(source, 'large.bin'), bench.bytes, 3)
   const before = await transferFloor(bench.folder, blobs, 'kept')
-  const publisher = await TestNode.start({ name: 'publisher', args: ALONE })
-  const args = [...ALONE, '--peer', publisher.peerAddress]
-  const subscriber = await TestNode.start({ name: 'subscriber', args })
+  const net = await Testnet.start({ dhtNodes: 2, nodes: ['publisher'], args: QUIET })
   try {
+    const publisher = net.node('publisher')
+    const subscriber = await net.add({ name: 'subscriber', args: ['--peer', publisher.peerAddress] })
     const { uri } = await publisher.rpc<{ uri: string }>('createChannel', { name: 'bench' })
     await publisher.rpc('publish', { path: source, channel: 'bench' }, LONG_MS)
     const target = subscriber.path('target')
@@ -33,7 +33,7 @@ export async function transfer(bench: Bench): Promise<void> {
     const assembled = await transferFloor(bench.folder, blobs, 'assembled')
     const disk = blobFloor(join(source, 'large.bin'), bench.folder, { convergence: false, durable: false })
     const value = megabytesPerSecond(bench.bytes, seconds * 1000)
-    const others = `floors: wire alone ${wire.toFixed(0)}, with assembly ${assembled.toFixed(0)}, disk alone ${disk.toFixed(0)}`
+    const others = `floors: wire alone ${wire.toFixed(0)}, with assembly ${assembled.toFixed(0)}, disk alone ${disk.speed.toFixed(0)}`
     bench.report(
       figure({
         ...{ name: 'transfer', value, unit: 'MB/s', floor, ratio: value / floor, ...spent },
@@ -42,8 +42,7 @@ export async function transfer(bench: Bench): Promise<void> {
       }),
     )
   } finally {
-    await subscriber.dispose()
-    await publisher.dispose()
+    await net.dispose()
     await rm(source, { recursive: true })
   }
 }
