@@ -66,44 +66,92 @@ export const IDLE_CLOSE_MS = 780_000
 
 // swarm
 
-/** Blobs of one release: 4 TiB. A set of them is a bit each, so a peer's claims cost at most 512 KiB. */
-export const MAX_BLOBS_PER_RELEASE = 4_194_304
+/** Bytes of what one peer told of the blobs it holds: one set of the largest release. 200 peers make 50 MiB. */
+export const MAX_HOLDINGS_BYTES_PER_PEER = 262_144
+/** Releases of one channel of which a peer's holdings are remembered. */
+export const MAX_RELEASES_PER_PEER = 3
 /** Open blobs looked at for the rarest one: enough to find rare ones, and a pick stays quick. */
 export const PICK_SAMPLE = 32
 /** ms that a peer has a blob to itself before an idle one is asked for it too. */
 export const SECOND_SOURCE_MS = 4_000
+/** Peers asked for one blob at a time: what more of them send would be thrown away. */
+export const MAX_SOURCES_PER_BLOB = 3
+/** Requests in flight to one peer that has earned them. */
+export const MAX_WINDOW = 8
+/** ms of work that a peer is given ahead: one that takes longer for a blob gets one at a time. */
+export const WINDOW_AHEAD_MS = 2_000
+/** Requests in flight to peers that gave nothing yet, of MAX_BLOBS_IN_FLIGHT: identities are free. */
+export const MAX_TRIAL_REQUESTS = 24
+/** ms after which a request may be given up when others wait for its place. */
+export const LATE_BLOB_MIN_MS = 20_000
+/** Factor by which it must be later than usual besides: on a slow line all are late. */
+export const LATE_BLOB_FACTOR = 4
+/** Blobs that a peer may have told of and not give, beyond those that it gave. */
+export const MAX_MISSES = 16
+/** ms in which a peer that said busy is not asked; doubles until it gives something. */
+export const BUSY_PAUSE_MS = 1_000
+/** ms at most that a busy peer is left alone. */
+export const MAX_BUSY_PAUSE_MS = 32_000
+/** Blobs of 1 MiB being read for peers at a time over all connections. */
+export const MAX_UPLOADS = 6
 /** Addresses kept for one channel; the worst one makes room. */
 export const MAX_ADDRESSES_PER_CHANNEL = 256
+/** Lowest port of an address that peers and slots tell of: below listen the services of others. */
+export const MIN_HINTED_PORT = 1_024
 /** ms before an address that failed once is dialled again; doubles with each failure. */
 export const DIAL_BACKOFF_FIRST_MS = 2_000
 /** ms at most between two tries of an address. */
 export const DIAL_BACKOFF_MAX_MS = 600_000
+/** ms at most between two tries of an address that a user gave, by hand or in a link. */
+export const DIAL_BACKOFF_TRUSTED_MS = 60_000
 /** Failures in a row after which an address that no user gave is forgotten. */
 export const MAX_DIAL_FAILURES = 6
 /** Connections being made at a time: each holds a socket and a timer. */
 export const MAX_DIALS = 16
+/** Connections being made at a time for one channel: dead addresses of one do not keep the others waiting. */
+export const MAX_DIALS_PER_CHANNEL = 4
+/** Connections being made at a time to addresses that the user gave. */
+export const MAX_USER_DIALS = 8
 /** Connections that a channel wants; more may come in. */
 export const TARGET_PEERS_PER_CHANNEL = 8
-/** Requests in flight to one peer that has earned them. */
-export const MAX_WINDOW = 8
-/** Blobs of 1 MiB being sealed and sent at a time over all connections. */
-export const MAX_UPLOADS = 6
+/** ms after which a peer that we dialled and that gave nothing makes room for another. */
+export const PEER_TRIAL_MS = 60_000
+/** ms that a connection must have lasted for its address to count as good. */
+export const GOOD_CONNECTION_MS = 30_000
+/** Share of all places that peers may take who come in: nobody can keep us from dialling. */
+export const INBOUND_SHARE = 0.75
+/** ms that a peer has to show a channel before it makes room for others. */
+export const ADMISSION_GRACE_MS = 10_000
+/** Connections without a place that are told so at a time; more are closed without a word. */
+export const MAX_REFUSALS = 32
+/** ms for the first HELLO after the handshake. */
+export const HELLO_DEADLINE_MS = 20_000
 /** ms at least between two HELLOs on a connection that tell of news. */
 export const MIN_HELLO_INTERVAL_MS = 100
+/** HELLOs per second on a connection, in the long run. Looking through one costs an HMAC a channel. */
+export const HELLOS_PER_SECOND = 1
+/** HELLOs at once: 448 channels. */
+export const HELLO_BURST = 8
+/** Factor by which a peer may send more at once than we would, since the network gathers what is sent. */
+export const HELLO_TOLERANCE = 2
+/** HELLOs kept of a connection, 1 KiB each: a channel that we join later is looked for in them. */
+export const MAX_KEPT_HELLOS = 4
+/** Peers asked at a time for the head of one channel: most would send the same. */
+export const MAX_HEADS_ASKED = 3
+/** ms that a peer may take for a head before another is asked. */
+export const HEAD_PATIENCE_MS = 2_000
 /** ms in which blobs that arrived are gathered into one HAVE. */
 export const HAVE_INTERVAL_MS = 250
-/** Releases of one channel of which a peer's holdings are remembered. */
-export const MAX_RELEASES_PER_PEER = 3
-/** ms that a peer which sent a false blob stays banned. */
+/** HAVE messages to one peer in that time: 33 KiB each at most. */
+export const HAVES_PER_TURN = 4
+/** ms that a peer which sent false data stays banned. */
 export const BAN_MS = 3_600_000
-/** Bans kept; the oldest goes first. A row of 100 bytes each. */
+/** ms that an inbound address stays banned, since others may share it. */
+export const INBOUND_BAN_MS = 300_000
+/** Bans kept; the one that ends first goes first. A row of 100 bytes each. */
 export const MAX_BANS = 4_096
 /** ms between two looks at what could be dialled or asked next. */
 export const SWARM_TICK_MS = 1_000
-/** ms in which a peer that said busy is not asked. */
-export const BUSY_PAUSE_MS = 1_000
-/** ms that an inbound address stays banned, since others may share it. */
-export const INBOUND_BAN_MS = 300_000
 
 // wire
 
@@ -183,6 +231,12 @@ export const DHT_MAX_WAITING_OPERATIONS = 4_096
 export const DHT_OPERATION_TIMEOUT_MS = 20_000
 /** ms for one query of ours. Most nodes answer in 300 ms, and each dead one costs this. */
 export const DHT_QUERY_TIMEOUT_MS = 1_500
+/** ms after which a query no longer counts among DHT_WALK_PARALLEL_QUERIES: its node is likely gone. */
+export const DHT_STALL_MS = 500
+/** ms for which a node that was silent is not asked again on the word of others. */
+export const DHT_SILENCE_MS = 300_000
+/** Nodes remembered as silent, the longest known forgotten first; 100 bytes each. */
+export const DHT_MAX_SILENT_NODES = 2_048
 /** Peers that one lookup gives out; forged nodes can name any number. */
 export const DHT_MAX_PEERS_PER_LOOKUP = 200
 /** Targets whose nearest nodes are remembered, to begin the next walk there. 1 KiB each. */

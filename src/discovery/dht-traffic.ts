@@ -65,9 +65,9 @@ export const WORLD_SIZES: MessageSizes = {
   walkQuery: 136,
   nodesReply: 380,
   slotReply: 1_060,
-  putQuery: 890,
-  announceQuery: 200,
-  shortReply: 90,
+  putQuery: 894,
+  announceQuery: 204,
+  shortReply: 96,
 }
 
 /**

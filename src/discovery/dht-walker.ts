@@ -9,7 +9,7 @@
  * @module discovery/dht-walker
  */
 import { toHex } from '../base/bytes.ts'
-import type { Clock } from '../base/clock.ts'
+import type { Clock, Timer } from '../base/clock.ts'
 import { MegatorrentError } from '../base/errors.ts'
 import {
   DHT_CLOSEST_NODES,
@@ -20,6 +20,7 @@ import {
   DHT_NODES_PER_ANSWER,
   DHT_OPERATION_TIMEOUT_MS,
   DHT_PARALLEL_WALKS,
+  DHT_STALL_MS,
   DHT_WALK_PARALLEL_QUERIES,
 } from '../base/limits.ts'
 import { Semaphore } from '../base/queue.ts'
@@ -45,6 +46,8 @@ export interface DhtNetwork {
   tableNodes(target: Uint8Array, count: number): readonly WalkNode[]
   /** May a node that others name be asked at this address? */
   isAcceptable(host: string): boolean
+  /** Was it silent a short while ago? */
+  wasSilent(node: DhtAddress): boolean
   /** May several nodes share this address? */
   sharesHost(host: string): boolean
 }
@@ -123,11 +126,16 @@ export class DhtWalker {
     const replies = new Map<string, WalkAnswer>()
     return new Promise((resolve, reject) => {
       let isOver = false
-      const finish = (): void => {
-        if (isOver) return
+      const stalls: Timer[] = []
+      const end = (): void => {
         isOver = true
         timer.cancel()
+        for (const stall of stalls) stall.cancel()
         signal.removeEventListener('abort', onAbort)
+      }
+      const finish = (): void => {
+        if (isOver) return
+        end()
         const nearest = walk.nearest()
         this.#remember(target, nearest)
         const answers = nearest
@@ -137,8 +145,7 @@ export class DhtWalker {
       }
       const onAbort = (): void => {
         if (isOver) return
-        isOver = true
-        timer.cancel()
+        end()
         reject(stopReason(signal))
       }
       const take = (node: WalkNode, answer: DhtAnswer): void => {
@@ -155,18 +162,22 @@ export class DhtWalker {
       }
       const step = (): void => {
         if (isOver) return
-        for (const node of walk.next()) {
-          this.#network.ask(node, query).then((answer) => {
-            if (isOver) return
-            take(node, answer)
-            step()
-          }, onLost(node))
-        }
+        for (const node of walk.next()) askNode(node)
         if (walk.isDone) finish()
       }
-      const onLost = (node: WalkNode) => (): void => {
-        walk.failed(node)
-        step()
+      const askNode = (node: WalkNode): void => {
+        const stall = this.#clock.setTimer(() => {
+          walk.stalled(node)
+          step()
+        }, DHT_STALL_MS)
+        const settle = (answer: DhtAnswer): void => {
+          stall.cancel()
+          if (isOver) return
+          take(node, answer)
+          step()
+        }
+        stalls.push(stall)
+        this.#network.ask(node, query).then(settle, () => settle({ kind: 'silence' }))
       }
       const timer = this.#clock.setTimer(finish, Math.max(0, deadlineMs - this.#clock.monotonicMs()))
       if (signal.aborted) onAbort()
@@ -227,7 +238,9 @@ export class DhtWalker {
       },
       (host) => this.#network.sharesHost(host),
     )
-    for (const node of this.#remembered.get(toHex(target)) ?? []) walk.add(node)
+    for (const node of this.#remembered.get(toHex(target)) ?? []) {
+      if (!this.#network.wasSilent(node)) walk.add(node)
+    }
     for (const node of this.#network.tableNodes(target, DHT_CLOSEST_NODES)) walk.add(node)
     return walk
   }
@@ -249,7 +262,7 @@ export class DhtWalker {
       const entry = compact.subarray(at, at + COMPACT_NODE_BYTES)
       const host = formatIpv4(entry.subarray(NODE_ID_BYTES, NODE_ID_BYTES + 4))
       const port = ((entry[COMPACT_NODE_BYTES - 2] ?? 0) << 8) | (entry[COMPACT_NODE_BYTES - 1] ?? 0)
-      if (port === 0 || !this.#network.isAcceptable(host)) continue
+      if (port === 0 || !this.#network.isAcceptable(host) || this.#network.wasSilent({ host, port })) continue
       nodes.push({ id: new Uint8Array(entry.subarray(0, NODE_ID_BYTES)), host, port })
     }
     return nodes

@@ -11,33 +11,24 @@
  *   - bootstrap names are resolved by it, and ids of bootstrap nodes are taken on trust:
  *     `bootstrap: false`, names through a function that is passed in, nodes pinged one by one;
  *   - it does not find its way back when its table is empty: `#keepAlive`;
- *   - peers and values stored for others never expire, and all peers are given out at once:
- *     `maxAge`, an LRU with an age, `boundPeers`.
+ *   - peers and values stored for others never expire, and all that is known is given
+ *     out at once: `maxAge`, an LRU with an age, `boundAnswers`.
  *
  * @module discovery/mainline
  */
-import { Client } from 'bittorrent-dht'
+import type { Client } from 'bittorrent-dht'
 import type { Clock, Timer } from '../base/clock.ts'
 import { errorMessage } from '../base/errors.ts'
 import {
   DHT_BOOTSTRAP_RETRY_MS,
   DHT_MAX_ADDRESSES_PER_NAME,
-  DHT_MAX_PEERS_PER_ANSWER,
-  DHT_MAX_STORED_PEERS,
-  DHT_MAX_STORED_VALUES,
   DHT_OPERATION_TIMEOUT_MS,
-  DHT_PARALLEL_WALKS,
-  DHT_PEER_LIFETIME_MS,
-  DHT_QUERY_TIMEOUT_MS,
   DHT_REFRESH_MS,
-  DHT_VALUE_LIFETIME_MS,
-  DHT_WALK_PARALLEL_QUERIES,
   KRPC_PROBES_PER_SECOND,
 } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { TokenBucket } from '../base/token-bucket.ts'
-import { verifySignature } from '../crypto/ed25519.ts'
 import { addressClass } from '../wire/address-class.ts'
 import { parseIpv4 } from '../wire/ip.ts'
 import type { MutableItem } from '../wire/mutable-item.ts'
@@ -46,7 +37,9 @@ import { announce, getMutable, lookup, putMutable, updateMutable } from './dht-o
 import { type DhtAnswer, type DhtNetwork, DhtWalker } from './dht-walker.ts'
 import type { KrpcArguments } from './krpc.ts'
 import { type KrpcCounters, KrpcGuard } from './krpc-guard.ts'
+import { type ClientTuning, createClient } from './mainline-client.ts'
 import { argumentsOf, replyOf } from './mainline-codec.ts'
+import { SilentNodes } from './silent-nodes.ts'
 import type { WalkNode } from './walk.ts'
 
 export interface MainlineOptions {
@@ -69,16 +62,16 @@ export interface MainlineOptions {
   readonly tuning?: Partial<MainlineTuning>
 }
 
-export interface MainlineTuning {
-  readonly queryTimeoutMs: number
+export interface MainlineTuning extends ClientTuning {
   readonly bootstrapRetryMs: number
   readonly refreshMs: number
-  /** ms that values stored for others are kept. */
-  readonly valueLifetimeMs: number
   /** Queries per second and at once that one address is answered. */
   readonly queriesPerSecond: number
   readonly queryBurst: number
 }
+
+/** ms, half of the first pause between tries to find nodes; it doubles from then on. */
+const FIRST_RETRY_MS = 500
 
 /** Nodes below which the table counts as poor, and bootstrap nodes are asked again. */
 const FEW_NODES = 8
@@ -109,10 +102,11 @@ export class MainlineDht implements Dht {
   /** Addresses that the user named: asked whatever their class. */
   readonly #named = new Set<string>()
   readonly #ownClass: string
-  /** Table entries that were silent when they were last asked. */
-  readonly #silent = new WeakSet<object>()
+  readonly #silent = new SilentNodes()
   readonly #closing = new AbortController()
   #keepAliveTimer: Timer | null = null
+  /** Times in a row that too few nodes were found. */
+  #tries = 0
   #firstNodes: Promise<void> = Promise.resolve()
   #port = 0
   #isClosed: Promise<void> | null = null
@@ -136,19 +130,7 @@ export class MainlineDht implements Dht {
       ...(tuning.queriesPerSecond === undefined ? {} : { queriesPerSecond: tuning.queriesPerSecond }),
       ...(tuning.queryBurst === undefined ? {} : { queryBurst: tuning.queryBurst }),
     })
-    this.#client = new Client({
-      bootstrap: false,
-      socket: this.#guard,
-      verify: verifySignature, // never throws, whatever the bytes
-      timeout: tuning.queryTimeoutMs ?? DHT_QUERY_TIMEOUT_MS,
-      // More than our walks have in flight, so that none of them waits in the library's queue.
-      concurrency: DHT_PARALLEL_WALKS * DHT_WALK_PARALLEL_QUERIES * 2,
-      isIP: () => 4, // what is asked is an address; the library would resolve anything else
-      maxValues: { max: DHT_MAX_STORED_VALUES, maxAge: tuning.valueLifetimeMs ?? DHT_VALUE_LIFETIME_MS },
-      maxPeers: DHT_MAX_STORED_PEERS,
-      maxAge: DHT_PEER_LIFETIME_MS,
-    })
-    boundPeers(this.#client._peers)
+    this.#client = createClient(this.#guard, tuning)
     // Warnings are per datagram (time-outs, stray replies); without a listener an `error` would be thrown.
     this.#client.on('error', (error: Error) =>
       options.log.warn('DHT library', { error: errorMessage(error) }),
@@ -262,8 +244,9 @@ export class MainlineDht implements Dht {
   #keepAlive(): void {
     const { clock, random, tuning = {} } = this.#options
     const isPoor = this.#options.bootstrap.length > 0 && this.nodeCount < FEW_NODES
+    this.#tries = isPoor ? this.#tries + 1 : 0
     const usualMs = isPoor
-      ? (tuning.bootstrapRetryMs ?? DHT_BOOTSTRAP_RETRY_MS)
+      ? Math.min(tuning.bootstrapRetryMs ?? DHT_BOOTSTRAP_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#tries)
       : (tuning.refreshMs ?? DHT_REFRESH_MS)
     // Jitter, so that nodes started together do not stay in step.
     this.#keepAliveTimer = clock.setTimer(
@@ -284,6 +267,7 @@ export class MainlineDht implements Dht {
   async #findNodes(): Promise<void> {
     const { bootstrap, savedNodes = [] } = this.#options
     if (this.nodeCount < FEW_NODES) {
+      this.#silent.clear()
       const saved = this.nodeCount === 0 ? savedNodes.filter(({ host }) => this.#isAcceptable(host)) : []
       await Promise.all([
         ...saved.map((node) => this.#ping(node)),
@@ -335,6 +319,7 @@ export class MainlineDht implements Dht {
       ask: (node, query) => this.#ask(node, query),
       tableNodes: (target, count) => this.#tableNodes(target, count),
       isAcceptable: (host) => this.#isAcceptable(host),
+      wasSilent: (node) => this.#silent.has(node, this.#options.clock.monotonicMs()),
       sharesHost: (host) => addressClass({ kind: 'ipv4', host }) !== 'public',
     }
   }
@@ -349,13 +334,12 @@ export class MainlineDht implements Dht {
         resolve({ kind: 'silence' })
         return
       }
-      const { nodeId, nodes, _rpc: rpc } = this.#client
+      const { nodeId, _rpc: rpc } = this.#client
       // Without the id that others gave it: the library would drop a reply under another id.
       const address = { host: node.host, port: node.port }
       rpc.query(address, { q: query.method, a: argumentsOf(nodeId, query) }, (error, reply) => {
         if (error === null && reply !== null) {
-          const entry = nodes.get(reply.r.id)
-          if (entry !== null) this.#silent.delete(entry)
+          this.#silent.onReply(address, this.#options.clock.monotonicMs())
           resolve({ kind: 'reply', reply: replyOf(reply.r) })
         } else if (typeof error?.code === 'number') {
           resolve({ kind: 'error', code: error.code })
@@ -370,11 +354,12 @@ export class MainlineDht implements Dht {
   /** A node that is silent twice running leaves the table. There are always others, and it may come back. */
   #onSilence(address: DhtAddress): void {
     if (this.#closing.signal.aborted) return
-    const nodes = this.#client.nodes
-    for (const node of nodes.toArray()) {
-      if (node.host !== address.host || node.port !== address.port) continue
-      if (this.#silent.has(node)) nodes.remove(node.id)
-      else this.#silent.add(node)
+    const nowMs = this.#options.clock.monotonicMs()
+    this.#silent.onSilence(address, nowMs)
+    if (!this.#silent.has(address, nowMs)) return
+    const { nodes } = this.#client
+    for (const { id, host, port } of nodes.toArray()) {
+      if (host === address.host && port === address.port) nodes.remove(id)
     }
   }
 
@@ -384,11 +369,4 @@ export class MainlineDht implements Dht {
     const is = addressClass({ kind: 'ipv4', host })
     return is === 'public' || (is !== 'reserved' && is === this.#ownClass)
   }
-}
-
-/** The library gives out all peers that it knows of an infohash, thousands if need be. */
-function boundPeers(peers: Client['_peers']): void {
-  const get = peers.get.bind(peers)
-  peers.get = (infohash, count = DHT_MAX_PEERS_PER_ANSWER) =>
-    get(infohash, Math.min(count, DHT_MAX_PEERS_PER_ANSWER))
 }

@@ -42,6 +42,8 @@ interface Entry {
   node: WalkNode
   distance: Uint8Array
   state: NodeState
+  /** Asked so long ago that another may be asked in its place. */
+  isStalled: boolean
 }
 
 export class Walk {
@@ -109,7 +111,7 @@ export class Walk {
       if (last === undefined || compareBytes(distance, last.distance) >= 0) return
       this.#entries.splice(farthest, 1)
     }
-    const entry: Entry = { node, distance, state: 'known' }
+    const entry: Entry = { node, distance, state: 'known', isStalled: false }
     this.#byAddress.set(key, entry)
     this.#place(entry, distance)
   }
@@ -134,21 +136,29 @@ export class Walk {
   /** @param id - what the node calls itself. */
   answered(node: WalkNode, id: Uint8Array): void {
     const entry = this.#entries.find((candidate) => candidate.node === node)
-    this.#inFlight--
     this.#answers++
     if (entry === undefined) return
+    if (!entry.isStalled) this.#inFlight--
     entry.state = 'answered'
     if (compareBytes(id, node.id) === 0) return
     entry.node = { ...node, id }
     this.#place(entry, xor(id, this.#target))
   }
 
+  /** It takes long: go on without it, and take its answer when it comes. */
+  stalled(node: WalkNode): void {
+    const entry = this.#entries.find((candidate) => candidate.node === node)
+    if (entry?.state !== 'asked' || entry.isStalled) return
+    entry.isStalled = true
+    this.#inFlight--
+  }
+
   /** It did not answer in time, or with an error. */
   failed(node: WalkNode): void {
     const at = this.#entries.findIndex((candidate) => candidate.node === node)
-    this.#inFlight--
     const entry = this.#entries[at]
     if (entry === undefined) return
+    if (!entry.isStalled) this.#inFlight--
     entry.state = 'dead'
     this.#entries.splice(at, 1)
   }

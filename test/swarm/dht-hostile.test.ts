@@ -6,7 +6,11 @@ import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { KRPC_MAX_ANSWER_BYTES, KRPC_MAX_ANSWER_RATIO } from '../../src/base/limits.ts'
+import {
+  DHT_MAX_NODES_PER_ANSWER,
+  KRPC_MAX_ANSWER_BYTES,
+  KRPC_MAX_ANSWER_RATIO,
+} from '../../src/base/limits.ts'
 import { SigningKey } from '../../src/crypto/ed25519.ts'
 import type { MainlineDht } from '../../src/discovery/mainline.ts'
 import { signItem } from '../../src/wire/mutable-item.ts'
@@ -146,6 +150,19 @@ describe('answers of a serving node', () => {
     const target = createHash('sha1').update(publicKey).digest()
     const answer = await ask({ ...query('get', { target }), t: bytesOf(20), v: bytesOf(4) })
     expect(answer.includes(Buffer.from(value))).toBe(true)
+  })
+})
+
+describe('a serving node with a large table', () => {
+  it('names few of its nodes, so that the answer fits', async () => {
+    const crowd = await DhtNet.start(50)
+    const server = crowd.servers[0] as MainlineDht
+    expect(server.nodeCount).toBeGreaterThan(40)
+    stranger.received.length = 0
+    await stranger.send(encodeFields({ ...(SOUND_QUERIES.find_node as Fields), ro: 1 }), server.port)
+    const answer = (await stranger.next()).bytes
+    expect(answer.includes(`5:nodes${26 * DHT_MAX_NODES_PER_ANSWER}:`)).toBe(true)
+    await crowd.dispose()
   })
 })
 

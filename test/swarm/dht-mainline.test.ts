@@ -22,7 +22,7 @@ let net: DhtNet
 let reader: MainlineDht
 
 beforeAll(async () => {
-  net = await DhtNet.start(20)
+  net = await DhtNet.start(16)
   reader = await net.addReader()
 })
 
@@ -218,7 +218,7 @@ describe('the table', () => {
 
 describe('operations', () => {
   it('end, and find what there is, although some nodes hang', async () => {
-    const node = await net.addReader()
+    const node = await net.addReader({ tuning: { queryTimeoutMs: 400 } })
     const item = newItem()
     await node.putMutable(item)
     const hung = await Promise.all(Array.from({ length: 6 }, openHungNode))

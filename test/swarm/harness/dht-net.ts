@@ -15,7 +15,7 @@ import { waitUntil } from './wait.ts'
 export interface DhtNetOptions {
   /** ms that a node keeps a value: two hours in the world. */
   readonly valueLifetimeMs?: number
-  /** ms for one query: dead nodes cost it. */
+  /** ms for one query: dead nodes cost it. Generous by default, since all nodes share one thread. */
   readonly queryTimeoutMs?: number
 }
 
@@ -81,11 +81,19 @@ export class DhtNet {
     await Promise.all(nodes.map((node) => node.close()))
   }
 
-  /** As many new servers in, and all that ran before out, as weeks of churn would have it. */
-  async replaceAll(): Promise<void> {
-    const old = [...this.servers]
-    await this.addServers(old.length)
-    await this.kill(old)
+  /**
+   * Every server is replaced by a new one that knows none of the old: what those stored is gone.
+   *
+   * @param watchers - ordinary nodes at work, which are told of some of the new servers.
+   */
+  async replaceAll(watchers: readonly MainlineDht[] = []): Promise<void> {
+    const old = this.servers.splice(0)
+    this.servers.push(await this.#open({ isServer: true, bootstrap: [] }))
+    await this.addServers(old.length - 1)
+    for (const watcher of watchers) {
+      await Promise.all(this.bootstrap().map(({ host, port }) => watcher.addNode(host, port)))
+    }
+    await Promise.all(old.map((node) => node.close()))
   }
 
   /** Wait until each server knows most of the others: then what one stores, others find. */
@@ -105,7 +113,7 @@ export class DhtNet {
   }
 
   #open(options: DhtNodeOptions): Promise<MainlineDht> {
-    const { valueLifetimeMs, queryTimeoutMs = 400 } = this.#options
+    const { valueLifetimeMs, queryTimeoutMs = 1_000 } = this.#options
     return openMainline({
       host: LOOPBACK,
       port: 0,

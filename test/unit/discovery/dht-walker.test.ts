@@ -11,6 +11,7 @@ import {
   DHT_MAX_WALK_QUERIES,
   DHT_OPERATION_TIMEOUT_MS,
   DHT_PARALLEL_WALKS,
+  DHT_STALL_MS,
 } from '../../../src/base/limits.ts'
 import { SigningKey } from '../../../src/crypto/ed25519.ts'
 import {
@@ -39,6 +40,7 @@ const NEVER = (): Promise<DhtAnswer> => new Promise(() => {})
 class FakeNetwork implements DhtNetwork {
   readonly ownId = new Uint8Array(20).fill(1)
   readonly nodes: (WalkNode & { behave: Behaviour })[] = []
+  readonly silent = new Set<string>()
   readonly asked: { readonly host: string; readonly query: KrpcArguments }[] = []
 
   add(count: number, behave: (node: WalkNode) => Behaviour): void {
@@ -63,6 +65,10 @@ class FakeNetwork implements DhtNetwork {
 
   isAcceptable(host: string): boolean {
     return host.startsWith('10.')
+  }
+
+  wasSilent({ host }: { host: string }): boolean {
+    return this.silent.has(host)
   }
 
   sharesHost(): boolean {
@@ -131,6 +137,29 @@ describe('an operation', () => {
     network.add(3, () => () => Promise.reject(new Error('a bug of the library')))
     network.add(2, (node) => () => reply(node))
     expect(await getMutable(walker, key.publicKey)).toMatchObject({ replied: 2 })
+  })
+
+  it('is not held up by nodes that take long', async () => {
+    const { clock, network, walker } = newWalker()
+    network.add(6, () => NEVER)
+    network.add(6, (node) => () => reply(node))
+    const result = getMutable(walker, key.publicKey)
+    await clock.advance(DHT_STALL_MS)
+    expect(network.asked.length).toBeGreaterThanOrEqual(DHT_CLOSEST_NODES)
+    await clock.advance(DHT_OPERATION_TIMEOUT_MS)
+    expect((await result).replied).toBeGreaterThanOrEqual(4)
+    expect(clock.pendingTimers).toBe(0)
+  })
+
+  it('does not ask nodes that were silent a short while ago, whoever names them', async () => {
+    const { network, walker } = newWalker()
+    const gone = { id: Uint8Array.from(randomBytes(20)), host: '10.9.9.9' }
+    const compact = Uint8Array.from([...gone.id, 10, 9, 9, 9, 26, 225])
+    network.add(2, (node) => () => reply(node, { nodes: compact }))
+    network.silent.add(gone.host)
+    expect((await getMutable(walker, key.publicKey)).asked).toBe(2)
+    network.silent.clear()
+    expect((await getMutable(walker, key.publicKey)).asked).toBe(3)
   })
 
   it('stops at its signal, before, while and after it waits for its turn', async () => {

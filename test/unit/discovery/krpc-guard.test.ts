@@ -190,7 +190,10 @@ describe('queries of strangers', () => {
 
   it('reach the library of a serving node without the id that would bring them into its table', async () => {
     const queriers: unknown[] = []
-    const { port, delivered } = await openGuard({ isServer: true, onQuerier: (node) => queriers.push(node) })
+    const { port, delivered } = await openGuard({
+      isServer: true,
+      onQuerier: ({ id, ...node }) => queriers.push({ ...node, id: Buffer.from(id) }),
+    })
     const stranger = await openStranger()
     await stranger.send(ping, port)
     await stranger.send(encodeFields({ ...(SOUND_QUERIES.ping as Fields), ro: 1 }), port)

@@ -72,6 +72,7 @@ describe('what is refused', () => {
   const put = SOUND_QUERIES['put mutable'] as Fields
   const announce = SOUND_QUERIES.announce_peer as Fields
   const reply = SOUND_REPLIES['get, mutable'] as Fields
+  const found = SOUND_REPLIES.find_node as Fields
 
   it.each<[string, Fields, string]>([
     ['a put with a key and no signature', changed(put, 'a', { sig: undefined }), 'ERR_KRPC_FIELD sig'],
@@ -98,7 +99,7 @@ describe('what is refused', () => {
     ['nodes cut short', changed(reply, 'r', { nodes: bytesOf(9) }), 'ERR_KRPC_FIELD r.nodes'],
     [
       'too many nodes',
-      changed(reply, 'r', { nodes: bytesOf(26 * (KRPC_MAX_NODES + 1)) }),
+      changed(found, 'r', { nodes: bytesOf(26 * (KRPC_MAX_NODES + 1)) }),
       'ERR_KRPC_FIELD r.nodes',
     ],
     ['a peer of 7 bytes', changed(reply, 'r', { values: [bytesOf(7)] }), 'ERR_KRPC_FIELD r.values'],

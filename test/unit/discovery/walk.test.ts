@@ -61,6 +61,22 @@ describe('a walk', () => {
     expect(walk.isDone).toBe(true)
   })
 
+  it('asks another in the place of one that takes long, and takes its answer when it comes', () => {
+    const walk = newWalk({ parallel: 1 })
+    for (const distance of [1, 2, 3, 4]) walk.add(at(distance))
+    const [slow] = walk.next() as [WalkNode]
+    expect(walk.next()).toEqual([])
+    walk.stalled(slow)
+    walk.stalled(slow)
+    const [second] = walk.next() as [WalkNode]
+    expect(walk.next()).toEqual([])
+    walk.answered(slow, slow.id)
+    expect(walk.next()).toEqual([])
+    walk.answered(second, second.id)
+    while (!walk.isDone) for (const node of walk.next()) walk.answered(node, node.id)
+    expect(distances(walk.nearest())).toEqual([1, 2, 3, 4])
+  })
+
   it('goes on with what it hears, and takes few nodes of one answer: the nearest', () => {
     const walk = newWalk({ perAnswer: 3 })
     walk.add(at(1_000))
