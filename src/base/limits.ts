@@ -47,7 +47,9 @@ export const MAX_QUEUED_SMALL_BYTES = 4_194_304
 export const MAX_OPEN_REQUESTS_PER_PEER = 64
 /** ms for an answer to a request; then it is cancelled and asked elsewhere. */
 export const REQUEST_TIMEOUT_MS = 30_000
-/** Bytes that must move in REQUEST_TIMEOUT_MS while a blob comes in or goes out: a line below 1 KiB/s is a stalled one. */
+/** ms in which something must be taken of what is queued for a peer; a slow line takes a piece of 256 KiB in that time. */
+export const WRITE_STALL_MS = 120_000
+/** Bytes that must come in REQUEST_TIMEOUT_MS while a blob does: a line below 1 KiB/s is a stalled one. */
 export const MIN_PROGRESS_BYTES = 32_768
 /** ms for the answer to a request that we gave up: it may stand behind blobs on a slow line, but not forever. */
 export const CANCEL_ANSWER_MS = 300_000

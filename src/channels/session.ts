@@ -11,7 +11,7 @@ import type { ChannelKeys } from '../crypto/key-schedule.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
 import type { SwarmChannel } from '../swarm/channel.ts'
 import type { FetchOptions } from '../swarm/downloads.ts'
-import type { Want } from '../swarm/picker.ts'
+import type { Wants } from '../swarm/fetch.ts'
 import type { Swarm } from '../swarm/swarm.ts'
 import type { HandshakeKeyring } from '../transport/handshake-keys.ts'
 import type { PeerAddress } from '../wire/address.ts'
@@ -126,12 +126,15 @@ export class ChannelSession {
   async refetch(ids: ReadonlyMap<string, Uint8Array>, signal: AbortSignal): Promise<void> {
     const served = this.#served
     if (served === null) return
-    const wants: Want[] = []
-    for (let index = 0; index < served.manifest.blobCount; index++) {
-      const id = ids.get(toHex(served.manifest.blobId(index)))
-      if (id !== undefined) wants.push({ index, id })
+    const { head, manifest } = served
+    const indexes: number[] = []
+    for (let index = 0; index < manifest.blobCount; index++) {
+      if (!ids.has(toHex(manifest.blobId(index)))) continue
+      indexes.push(index)
+      this.#deps.swarm.removeHeld(this.#swarmChannel, index)
     }
-    await this.fetch(served.head, wants, { signal, onStored: () => {} })
+    const wants = { indexes, idOf: (index: number) => manifest.blobId(index) }
+    await this.fetch(head, wants, { signal, onStored: () => {} })
   }
 
   /** Begin with a release of which nothing but its head is known. */
@@ -144,8 +147,8 @@ export class ChannelSession {
     )
   }
 
-  /** Fetch blobs of a release; `wants` in manifest order. Errors as `Downloads.fetch`. */
-  fetch(head: Head, wants: readonly Want[], options: FetchOptions): Promise<void> {
+  /** Fetch blobs of a release. Errors as `Downloads.fetch`. */
+  fetch(head: Head, wants: Wants, options: FetchOptions): Promise<void> {
     return this.#deps.swarm.fetch(this.#swarmChannel, releaseOf(head), wants, options)
   }
 

@@ -16,8 +16,7 @@ import { type Log, short } from '../base/log.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
 import type { State } from '../storage/state.ts'
 import type { SubscriptionRow } from '../storage/tables/subscriptions-table.ts'
-import type { Want } from '../swarm/picker.ts'
-import { BLOB_ID_BYTES } from '../wire/constants.ts'
+import { referenceId } from '../wire/blob.ts'
 import type { Head } from '../wire/head.ts'
 import type { Manifest } from '../wire/manifest.ts'
 import type { Assembly } from './assemble.ts'
@@ -176,8 +175,8 @@ export class Subscription {
       store,
       signal,
       fetch: (reference, number) => {
-        const want = { index: number, id: reference.slice(0, BLOB_ID_BYTES) }
-        return this.session.fetch(head, [want], { signal, onStored: () => this.#onBlob() })
+        const want = { indexes: [number], idOf: () => referenceId(reference) }
+        return this.session.fetch(head, want, { signal, onStored: () => this.#onBlob() })
       },
     })
     this.#manifest = manifest
@@ -195,19 +194,19 @@ export class Subscription {
   /** Fetch what is not held; what is held, and what comes, is written to its files meanwhile. */
   async #fetchData(head: Head, manifest: Manifest, assembly: Assembly, signal: AbortSignal): Promise<void> {
     const { store } = this.#deps
-    const wants: Want[] = []
+    const missing: number[] = []
     const held: number[] = []
     for (const index of assembly.neededBlobs()) {
-      const id = manifest.blobId(index)
-      if (store.has(id)) held.push(index)
-      else wants.push({ index, id: id.slice() })
+      if (store.has(manifest.blobId(index))) held.push(index)
+      else missing.push(index)
     }
-    this.#blobsTotal = manifest.manifestBlobCount + held.length + wants.length
+    this.#blobsTotal = manifest.manifestBlobCount + held.length + missing.length
     this.#blobsDone = manifest.manifestBlobCount + held.length
     this.#notify()
+    const wants = { indexes: missing, idOf: (index: number) => manifest.blobId(index) }
     const fetching = this.session.fetch(head, wants, {
       signal,
-      onStored: ({ index }) => {
+      onStored: (index) => {
         this.#onBlob()
         assembly.accept(index)
       },

@@ -23,7 +23,7 @@ import { channelKeys, PUBLIC_READ_KEY } from '../crypto/key-schedule.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
 import type { State } from '../storage/state.ts'
 import type { SubscriptionRow } from '../storage/tables/subscriptions-table.ts'
-import { BLOB_ID_BYTES } from '../wire/constants.ts'
+import { referenceId } from '../wire/blob.ts'
 import type { Head } from '../wire/head.ts'
 import type { Manifest } from '../wire/manifest.ts'
 import { type Link, parseLink } from '../wire/uri.ts'
@@ -253,8 +253,8 @@ export class SubscriptionsApi {
         store: this.#deps.store,
         signal,
         fetch: (reference, number) => {
-          const want = { index: number, id: reference.slice(0, BLOB_ID_BYTES) }
-          return session.fetch(head, [want], { signal, onStored: () => {} })
+          const want = { indexes: [number], idOf: () => referenceId(reference) }
+          return session.fetch(head, want, { signal, onStored: () => {} })
         },
       })
     } catch (error) {

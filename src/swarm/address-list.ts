@@ -3,16 +3,25 @@
  * data and pure decisions. Addresses are hints from others; nothing is believed of
  * them but that dialling them is allowed (`acceptable` was asked before).
  *
+ * Whoever knows a topic can fill the list. So when it is full, one goes of the
+ * network that has the most in it, and never one that has proved good before one
+ * that has not.
+ *
  * @module swarm/address-list
  */
+import { toHex } from '../base/bytes.ts'
 import {
   DIAL_BACKOFF_FIRST_MS,
   DIAL_BACKOFF_MAX_MS,
+  DIAL_BACKOFF_TRUSTED_MS,
   MAX_ADDRESSES_PER_CHANNEL,
   MAX_DIAL_FAILURES,
 } from '../base/limits.ts'
+import type { Random } from '../base/random.ts'
+import type { Address } from '../wire/address.ts'
+import { parseIpv4, parseIpv6 } from '../wire/ip.ts'
 
-/** Where an address came from; a user's word outlives failures. */
+/** Where an address came from; the word of a user or of a link outlives failures. */
 export type AddressSource = 'user' | 'link' | 'head' | 'topic' | 'pex'
 
 export interface KnownAddress<A> {
@@ -25,15 +34,29 @@ export interface KnownAddress<A> {
   notBeforeMs: number
   /** Being dialled, or connected. */
   busy: boolean
+  /** A connection to it was good once. */
+  isProven: boolean
   lastSeenMs: number
 }
 
 /** @typeParam A - the address as the dialler takes it. */
-export class AddressList<A> {
+export class AddressList<A extends Address> {
+  readonly #random: Random
   readonly #known = new Map<string, KnownAddress<A>>()
+
+  constructor(random: Random) {
+    this.#random = random
+  }
 
   get size(): number {
     return this.#known.size
+  }
+
+  /** How many are being dialled or connected. */
+  get busyCount(): number {
+    let count = 0
+    for (const { busy } of this.#known.values()) if (busy) count++
+    return count
   }
 
   /** @param key - text that is the same for the same address. @returns whether it was news. */
@@ -41,7 +64,7 @@ export class AddressList<A> {
     const known = this.#known.get(key)
     if (known !== undefined) {
       known.lastSeenMs = nowMs
-      if (source === 'user') known.source = 'user'
+      if (!isTrusted(known.source)) known.source = source
       return false
     }
     if (this.#known.size >= MAX_ADDRESSES_PER_CHANNEL && !this.#evict()) return false
@@ -50,28 +73,22 @@ export class AddressList<A> {
       address,
       source,
       failures: 0,
-      notBeforeMs: 0,
+      notBeforeMs: Number.NEGATIVE_INFINITY,
       busy: false,
+      isProven: false,
       lastSeenMs: nowMs,
     })
     return true
   }
 
-  /** Those that may be dialled now, the most promising first. */
-  due(nowMs: number, limit: number): KnownAddress<A>[] {
+  /** Those that may be dialled now, the most promising first; among equals by chance, so that none is favoured. */
+  due(nowMs: number, limit: number, mayDial: (known: KnownAddress<A>) => boolean): KnownAddress<A>[] {
     return [...this.#known.values()]
-      .filter((known) => !known.busy && known.notBeforeMs <= nowMs)
-      .sort((a, b) => a.failures - b.failures || b.lastSeenMs - a.lastSeenMs)
-      .slice(0, limit)
-  }
-
-  /** Earliest moment at which `due` gives something more, or null. */
-  nextDueMs(): number | null {
-    let earliest: number | null = null
-    for (const known of this.#known.values()) {
-      if (!known.busy && (earliest === null || known.notBeforeMs < earliest)) earliest = known.notBeforeMs
-    }
-    return earliest
+      .filter((known) => !known.busy && known.notBeforeMs <= nowMs && mayDial(known))
+      .map((known) => ({ known, lot: this.#random.fraction() }))
+      .sort((a, b) => promise(a.known) - promise(b.known) || a.lot - b.lot)
+      .slice(0, Math.max(0, limit))
+      .map(({ known }) => known)
   }
 
   setBusy(key: string, busy: boolean): void {
@@ -79,57 +96,79 @@ export class AddressList<A> {
     if (known !== undefined) known.busy = busy
   }
 
-  succeeded(key: string): void {
-    const known = this.#known.get(key)
-    if (known !== undefined) known.failures = 0
-  }
-
   /**
-   * Dialling failed or the connection ended badly: wait twice as long as before.
+   * The connection is over, or never came up: the address is free again after a while, twice as long
+   * after each failure.
    *
-   * @param jitter - in [0, 1): spreads the retries of many nodes.
+   * @param wasGood - it lasted, and was of use.
    */
-  failed(key: string, nowMs: number, jitter: number): void {
+  ended(key: string, wasGood: boolean, nowMs: number): void {
     const known = this.#known.get(key)
     if (known === undefined) return
-    known.failures++
-    known.notBeforeMs = nowMs + backoffMs(known.failures, jitter)
-    if (known.failures > MAX_DIAL_FAILURES && known.source !== 'user' && known.source !== 'link') {
-      this.#known.delete(key)
-    }
+    known.busy = false
+    known.failures = wasGood ? 0 : known.failures + 1
+    known.isProven ||= wasGood
+    known.notBeforeMs = nowMs + backoffMs(known, this.#random.fraction())
+    if (known.failures > MAX_DIAL_FAILURES && !isTrusted(known.source)) this.#known.delete(key)
   }
 
-  /** The connection ended well: it may be dialled again after the first back-off. */
-  ended(key: string, nowMs: number, jitter: number): void {
+  /** Never to be dialled: it leads to ourselves. Remembered, since others keep telling us of it. */
+  retire(key: string): void {
     const known = this.#known.get(key)
-    if (known !== undefined) known.notBeforeMs = nowMs + backoffMs(1, jitter)
+    if (known === undefined) return
+    known.busy = false
+    known.notBeforeMs = Number.POSITIVE_INFINITY
   }
 
-  remove(key: string): void {
-    this.#known.delete(key)
-  }
-
-  /** Make room: the worst address that nobody asked for by hand. */
+  /** Make room. @returns false if everything here is in use or was given by hand. */
   #evict(): boolean {
-    let worst: KnownAddress<A> | null = null
-    for (const known of this.#known.values()) {
-      if (known.busy || known.source === 'user' || known.source === 'link') continue
-      if (
-        worst === null ||
-        known.failures > worst.failures ||
-        (known.failures === worst.failures && known.lastSeenMs < worst.lastSeenMs)
-      ) {
-        worst = known
-      }
+    const spare = [...this.#known.values()].filter(({ busy, source }) => !busy && !isTrusted(source))
+    const sizes = new Map<string, number>()
+    for (const { address } of this.#known.values()) {
+      const group = groupOf(address)
+      sizes.set(group, (sizes.get(group) ?? 0) + 1)
     }
-    if (worst === null) return false
-    this.#known.delete(worst.key)
-    return true
+    const size = (known: KnownAddress<A>): number => sizes.get(groupOf(known.address)) ?? 0
+    const worst = spare.reduce<KnownAddress<A> | null>((a, b) => {
+      if (a === null) return b
+      const order =
+        Number(a.isProven) - Number(b.isProven) ||
+        size(b) - size(a) ||
+        b.failures - a.failures ||
+        a.lastSeenMs - b.lastSeenMs
+      return order <= 0 ? a : b
+    }, null)
+    return worst !== null && this.#known.delete(worst.key)
   }
 }
 
 /** Half to the whole of a delay that doubles with each failure, ms. */
-export function backoffMs(failures: number, jitter: number): number {
-  const whole = Math.min(DIAL_BACKOFF_FIRST_MS * 2 ** Math.min(failures - 1, 30), DIAL_BACKOFF_MAX_MS)
-  return whole / 2 + (whole / 2) * jitter
+export function backoffMs(
+  known: Pick<KnownAddress<unknown>, 'failures' | 'source'>,
+  fraction: number,
+): number {
+  const maxMs = isTrusted(known.source) ? DIAL_BACKOFF_TRUSTED_MS : DIAL_BACKOFF_MAX_MS
+  const doublings = Math.min(Math.max(0, known.failures - 1), 30)
+  const whole = Math.min(DIAL_BACKOFF_FIRST_MS * 2 ** doublings, maxMs)
+  return whole / 2 + (whole / 2) * fraction
+}
+
+function isTrusted(source: AddressSource): boolean {
+  return source === 'user' || source === 'link'
+}
+
+/** Lower is better. */
+function promise({ failures, isProven }: KnownAddress<unknown>): number {
+  return failures - (isProven ? 1 : 0)
+}
+
+const IPV4_GROUP_BYTES = 2
+const IPV6_GROUP_BYTES = 4
+
+/** What belongs to one owner, most likely: a /16 of IPv4, a /32 of IPv6, else the host alone. */
+function groupOf({ kind, host }: Address): string {
+  const bytes = kind === 'ipv4' ? parseIpv4(host) : kind === 'ipv6' ? parseIpv6(host) : null
+  return bytes === null
+    ? host
+    : toHex(bytes.subarray(0, kind === 'ipv4' ? IPV4_GROUP_BYTES : IPV6_GROUP_BYTES))
 }

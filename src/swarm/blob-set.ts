@@ -1,94 +1,131 @@
 /**
- * Which blobs of one release somebody holds, as a set of indexes in manifest
- * order (PROTOCOL_FINAL.md §4.2, §7.5).
+ * Which blobs of one release somebody holds or wants, as a set of numbers in
+ * manifest order (PROTOCOL_FINAL.md §4.2, §7.5).
  *
- * It grows with the highest index it is told, up to a bound, so that a peer
- * pays for what it claims and cannot make us pay more.
+ * A bit a blob, looked at 32 at a time: peers claim ranges of millions, and a claim
+ * must cost us no more than it takes to note it. The memory follows the highest
+ * number, up to MAX_MANIFEST_BLOBS; who else bounds it is peer-holdings.ts.
  *
  * @module swarm/blob-set
  */
-import { MAX_BLOBS_PER_RELEASE } from '../base/limits.ts'
+import { MAX_MANIFEST_BLOBS } from '../base/limits.ts'
 
 export interface BlobRange {
   readonly start: number
   readonly length: number
 }
 
-const FIRST_BYTES = 128
+const WORD_BITS = 32
+const FIRST_WORDS = 8
+const ALL = 0xffff_ffff
 
 export class BlobSet {
-  #bits = new Uint8Array(FIRST_BYTES)
+  #words = new Uint32Array(FIRST_WORDS)
   #size = 0
 
-  /** How many indexes are in the set. */
+  /** Bytes that a set takes whose numbers are all below `end`. */
+  static bytesFor(end: number): number {
+    return wordsFor(Math.min(end, MAX_MANIFEST_BLOBS)) * Uint32Array.BYTES_PER_ELEMENT
+  }
+
+  /** How many numbers are in the set. */
   get size(): number {
     return this.#size
   }
 
-  has(index: number): boolean {
-    return ((this.#bits[index >>> 3] ?? 0) & (1 << (index & 7))) !== 0
+  get bytes(): number {
+    return this.#words.byteLength
   }
 
-  /** @returns whether it is new. Indexes from MAX_BLOBS_PER_RELEASE on are not kept. */
+  has(index: number): boolean {
+    return ((this.#words[index >>> 5] ?? 0) & (1 << (index & 31))) !== 0
+  }
+
+  /** @returns whether it is new. Numbers from MAX_MANIFEST_BLOBS on are not kept. */
   add(index: number): boolean {
-    if (index < 0 || index >= MAX_BLOBS_PER_RELEASE || this.has(index)) return false
+    if (index < 0 || index >= MAX_MANIFEST_BLOBS || this.has(index)) return false
     this.#reserve(index + 1)
-    this.#bits[index >>> 3] = (this.#bits[index >>> 3] ?? 0) | (1 << (index & 7))
+    this.#words[index >>> 5] = (this.#words[index >>> 5] ?? 0) | (1 << (index & 31))
     this.#size++
     return true
   }
 
-  /** Add a range. @returns the indexes that are new, as ranges, for counters of availability. */
-  addRange(range: BlobRange): BlobRange[] {
-    const end = Math.min(range.start + range.length, MAX_BLOBS_PER_RELEASE)
-    const fresh: BlobRange[] = []
-    let from = -1
-    for (let index = range.start; index <= end; index++) {
-      if (index < end && this.add(index)) {
-        if (from < 0) from = index
-      } else if (from >= 0) {
-        fresh.push({ start: from, length: index - from })
-        from = -1
-      }
+  /** Add a range. @param onNew - told of each number that was not there. */
+  addRange(range: BlobRange, onNew?: (index: number) => void): void {
+    const end = Math.min(range.start + range.length, MAX_MANIFEST_BLOBS)
+    if (range.start >= end) return
+    this.#reserve(end)
+    for (let word = range.start >>> 5; word << 5 < end; word++) {
+      const old = this.#words[word] ?? 0
+      const fresh = maskOf(word, range.start, end) & ~old
+      if (fresh === 0) continue
+      this.#words[word] = old | fresh
+      this.#size += countBits(fresh)
+      if (onNew !== undefined) for (const bit of bitsOf(fresh)) onNew((word << 5) + bit)
     }
-    return fresh
   }
 
+  /** @returns whether it was there. */
   delete(index: number): boolean {
     if (!this.has(index)) return false
-    this.#bits[index >>> 3] = (this.#bits[index >>> 3] ?? 0) & ~(1 << (index & 7))
+    this.#words[index >>> 5] = (this.#words[index >>> 5] ?? 0) & ~(1 << (index & 31))
     this.#size--
     return true
   }
 
-  /** Ranges in order, at most `limit` of them. */
-  ranges(limit: number): BlobRange[] {
-    const out: BlobRange[] = []
-    const end = this.#bits.length * 8
-    let from = -1
-    for (let index = 0; index <= end && out.length < limit; index++) {
-      if (this.has(index)) {
-        if (from < 0) from = index
-      } else if (from >= 0) {
-        out.push({ start: from, length: index - from })
-        from = -1
-      }
-    }
-    return out
+  /** The first number from `from` on that is in this set and in the other, or -1. */
+  nextCommon(other: BlobSet, from: number): number {
+    return this.#find(from, Math.min(this.#words.length, other.#words.length), (word) => {
+      return (this.#words[word] ?? 0) & (other.#words[word] ?? 0)
+    })
   }
 
-  #reserve(count: number): void {
-    const bytes = (count + 7) >>> 3
-    if (bytes <= this.#bits.length) return
-    let length = this.#bits.length
-    while (length < bytes) length *= 2
-    const grown = new Uint8Array(Math.min(length, MAX_BLOBS_PER_RELEASE >>> 3))
-    grown.set(this.#bits)
-    this.#bits = grown
+  hasAll(range: BlobRange): boolean {
+    return this.#nextMissing(range.start) >= range.start + range.length
+  }
+
+  /** In ascending order. The set may change meanwhile: what is added behind is not given. */
+  *[Symbol.iterator](): Generator<number> {
+    for (let at = this.nextCommon(this, 0); at >= 0; at = this.nextCommon(this, at + 1)) yield at
+  }
+
+  /** The ranges from `from` on, in order. */
+  *rangesFrom(from: number): Generator<BlobRange> {
+    for (let start = this.nextCommon(this, from); start >= 0; ) {
+      const end = this.#nextMissing(start)
+      yield { start, length: end - start }
+      start = this.nextCommon(this, end)
+    }
+  }
+
+  /** The first number from `from` on that is not in the set. */
+  #nextMissing(from: number): number {
+    const found = this.#find(from, this.#words.length, (word) => ~(this.#words[word] ?? 0))
+    return found >= 0 ? found : Math.max(from, this.#words.length * WORD_BITS)
+  }
+
+  /** The first number from `from` on whose bit is set in what `wordAt` gives, or -1. */
+  #find(from: number, endWord: number, wordAt: (word: number) => number): number {
+    let word = from >>> 5
+    if (word >= endWord) return -1
+    let bits = wordAt(word) & (ALL << (from & 31))
+    while (bits === 0) {
+      if (++word >= endWord) return -1
+      bits = wordAt(word)
+    }
+    return (word << 5) + lowestBit(bits)
+  }
+
+  #reserve(end: number): void {
+    const needed = wordsFor(end)
+    if (needed <= this.#words.length) return
+    const grown = new Uint32Array(needed)
+    grown.set(this.#words)
+    this.#words = grown
   }
 }
 
-/** Sorted indexes as ranges. */
+/** Sorted numbers as ranges. */
 export function toRanges(indexes: readonly number[]): BlobRange[] {
   const out: { start: number; length: number }[] = []
   for (const index of indexes) {
@@ -97,4 +134,33 @@ export function toRanges(indexes: readonly number[]): BlobRange[] {
     else out.push({ start: index, length: 1 })
   }
   return out
+}
+
+/** Powers of two, so that a set that grows blob by blob is not copied each time. */
+function wordsFor(end: number): number {
+  let words = FIRST_WORDS
+  while (words * WORD_BITS < end) words *= 2
+  return Math.min(words, MAX_MANIFEST_BLOBS / WORD_BITS)
+}
+
+/** The bits of a word that lie in [start, end). */
+function maskOf(word: number, start: number, end: number): number {
+  const first = word << 5
+  const low = start > first ? ALL << (start - first) : ALL
+  const high = end < first + WORD_BITS ? ~(ALL << (end - first)) : ALL
+  return low & high
+}
+
+function lowestBit(bits: number): number {
+  return 31 - Math.clz32(bits & -bits)
+}
+
+function countBits(bits: number): number {
+  let count = 0
+  for (let rest = bits; rest !== 0; rest &= rest - 1) count++
+  return count
+}
+
+function* bitsOf(bits: number): Generator<number> {
+  for (let rest = bits; rest !== 0; rest &= rest - 1) yield lowestBit(rest)
 }

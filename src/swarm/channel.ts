@@ -1,18 +1,18 @@
 /**
- * One channel in the swarm: what we hold of its newest release, what we want, and
- * where its peers may be. Data and small decisions; swarm.ts drives it.
+ * One channel in the swarm: what we hold of its newest release, what is told of it,
+ * and where its peers may be. Data; swarm.ts and its parts drive it.
  *
  * @module swarm/channel
  */
 import { toHex } from '../base/bytes.ts'
-import type { Clock } from '../base/clock.ts'
+import type { Clock, Timer } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import { type ChannelKeys, tagKey } from '../crypto/key-schedule.ts'
 import type { PeerAddress } from '../wire/address.ts'
 import { AddressList } from './address-list.ts'
 import { BlobSet } from './blob-set.ts'
+import type { Fetch } from './fetch.ts'
 import type { Peer } from './peer.ts'
-import { Picker } from './picker.ts'
 import { RateMeter } from './rate-meter.ts'
 
 /** A release, as HAVE names it. */
@@ -26,32 +26,19 @@ export interface ReleaseId {
 export interface ChannelEvents {
   /**
    * A peer sent a head that is newer than ours by its own word; nobody has verified it.
-   * Throw MegatorrentError of kind peer when it is false: the peer is banned.
+   * Throw ERR_HEAD_SIGNATURE when the channel did not sign it: the peer is banned.
    */
   onHead(head: Uint8Array): void
-}
-
-/** Blobs of one release on their way. */
-export interface Fetch {
-  readonly release: ReleaseId
-  readonly picker: Picker<Peer>
-  /** Index -> those to tell when it is stored. */
-  readonly waiting: Map<number, Set<FetchCall>>
-  readonly calls: Set<FetchCall>
-}
-
-/** One call of `Downloads.fetch`. */
-export interface FetchCall {
-  stored(index: number): void
-  fail(error: unknown): void
 }
 
 export class SwarmChannel {
   readonly keys: ChannelKeys
   readonly events: ChannelEvents
+  /** Names it in maps of ours. A secret: not for logs. */
+  readonly id: string
   /** For tags and handles. */
   readonly tagKey: Uint8Array
-  readonly addresses = new AddressList<PeerAddress>()
+  readonly addresses: AddressList<PeerAddress>
   readonly download: RateMeter
   readonly upload: RateMeter
   /** HEAD_BYTES of the newest head, what we answer with. */
@@ -59,31 +46,28 @@ export class SwarmChannel {
   slotVersion = 0
   /** The release that `held` is about. */
   release: ReleaseId | null = null
-  /** Indexes in manifest order that we hold. */
+  /** Numbers in manifest order that we hold. */
   held = new BlobSet()
   /** Held since the last HAVE. */
   readonly freshlyHeld: number[] = []
-  havePlanned = false
-  fetch: Fetch | null = null
-  /** All that is wanted of the newest release is held. */
-  complete = false
+  haveTimer: Timer | null = null
+  /** Peers asked for a head that have not answered, and since when, monotonic ms. */
+  readonly headAsked = new Map<Peer, number>()
+  /** What is being fetched, by root id as hex. */
+  readonly fetches = new Map<string, Fetch>()
 
-  constructor(keys: ChannelKeys, events: ChannelEvents, clock: Clock) {
+  constructor(keys: ChannelKeys, events: ChannelEvents, clock: Clock, random: Random) {
     this.keys = keys
     this.events = events
+    this.id = toHex(keys.secret)
     this.tagKey = tagKey(keys.secret)
+    this.addresses = new AddressList(random)
     this.download = new RateMeter(clock)
     this.upload = new RateMeter(clock)
   }
 
-  /** The same release as the one whose blobs we count? */
+  /** Is it the release whose blobs we tell of? */
   isCurrent(rootId: Uint8Array): boolean {
     return this.release !== null && toHex(this.release.rootId) === toHex(rootId)
-  }
-
-  /** Begin to fetch blobs of a release. */
-  beginFetch(release: ReleaseId, random: Random): Fetch {
-    this.fetch = { release, picker: new Picker<Peer>(random), waiting: new Map(), calls: new Set() }
-    return this.fetch
   }
 }

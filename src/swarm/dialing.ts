@@ -1,21 +1,35 @@
 /**
  * Whom to connect to: addresses of channels and of the user, tried with back-off,
- * a few at a time.
+ * a few at a time and in turns, so that no channel full of dead addresses keeps the
+ * others waiting.
  *
  * @module swarm/dialing
  */
 import { equalBytes } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
-import { errorMessage } from '../base/errors.ts'
-import { DIAL_TIMEOUT_MS, MAX_DIALS, TARGET_PEERS_PER_CHANNEL } from '../base/limits.ts'
+import { errorMessage, MegatorrentError } from '../base/errors.ts'
+import {
+  DIAL_TIMEOUT_MS,
+  MAX_DIALS,
+  MAX_DIALS_PER_CHANNEL,
+  MAX_USER_DIALS,
+  MIN_HINTED_PORT,
+  TARGET_PEERS_PER_CHANNEL,
+} from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { SigningKey } from '../crypto/ed25519.ts'
 import { dayOf, handshakeKey, NETWORK_HANDSHAKE_KEY, nodeHandshakeKey } from '../crypto/key-schedule.ts'
 import { initiateHandshake, type Secured } from '../transport/handshake.ts'
 import type { HandshakePurpose } from '../transport/handshake-keys.ts'
-import type { Dialer, Endpoint } from '../transport/transport.ts'
-import { type Address, encodeAddress, formatPeerAddress, type PeerAddress } from '../wire/address.ts'
+import type { Dialer } from '../transport/transport.ts'
+import {
+  type Address,
+  encodeAddress,
+  formatPeerAddress,
+  type PeerAddress,
+  parseAddress,
+} from '../wire/address.ts'
 import { AddressList, type AddressSource, type KnownAddress } from './address-list.ts'
 import type { Bans } from './bans.ts'
 import type { SwarmChannel } from './channel.ts'
@@ -25,13 +39,12 @@ import type { Peer } from './peer.ts'
 export interface Dialled {
   readonly secured: Secured
   readonly address: PeerAddress
-  readonly remote: Endpoint
   /** The channel under whose key it was made; null for an address of the user. */
   readonly channel: SwarmChannel | null
-  /** Tell the list how the connection ended. */
-  readonly onEnd: (well: boolean) => void
+  /** Tell the list that the connection is over. @param wasGood - it lasted, and was of use. */
+  readonly onEnd: (wasGood: boolean) => void
   /** It leads to ourselves: never again. */
-  readonly forget: () => void
+  readonly retire: () => void
 }
 
 export interface DialingDeps {
@@ -51,14 +64,26 @@ export interface DialingDeps {
   onDialled(dialled: Dialled): void
 }
 
+/** Dials that a list has yet to make, the next one first. */
+interface Due {
+  readonly list: AddressList<PeerAddress>
+  readonly channel: SwarmChannel | null
+  readonly addresses: KnownAddress<PeerAddress>[]
+}
+
 export class Dialing {
   readonly #deps: DialingDeps
-  readonly #userAddresses = new AddressList<PeerAddress>()
+  readonly #userAddresses: AddressList<PeerAddress>
+  /** Dials under way: in all, and of each channel or of the user. */
   #dialling = 0
+  readonly #diallingFor = new Map<SwarmChannel | null, number>()
+  /** Which channel comes first: another one each time. */
+  #turn = 0
   readonly #stopping = new AbortController()
 
   constructor(deps: DialingDeps) {
     this.#deps = deps
+    this.#userAddresses = new AddressList(deps.random)
   }
 
   /** An address from the user: kept, and connected to as long as we run. */
@@ -69,44 +94,74 @@ export class Dialing {
 
   /** Addresses for a channel; those that are not acceptable are left out. @returns how many were news. */
   addAddresses(channel: SwarmChannel, addresses: readonly PeerAddress[], source: AddressSource): number {
+    const nowMs = this.#deps.clock.monotonicMs()
     let news = 0
     for (const address of addresses) {
-      if (
-        address.kind === 'name'
-          ? source !== 'user' && source !== 'link'
-          : source !== 'user' && !this.#deps.isAcceptable(address)
-      ) {
-        continue
-      }
-      if (channel.addresses.add(formatPeerAddress(address), address, source, this.#deps.clock.monotonicMs()))
-        news++
+      if (!this.#mayBeTold(address, source)) continue
+      if (channel.addresses.add(formatPeerAddress(address), address, source, nowMs)) news++
     }
-    if (news > 0) this.tick()
+    if (news > 0) this.#dialInTurns([this.#dueOf(channel, this.#connected().get(channel) ?? 0)])
     return news
   }
 
   /** Dial what is due and wanted. */
   tick(): void {
-    if (this.#stopping.signal.aborted) return
-    this.#dialDue(this.#userAddresses, null, Number.POSITIVE_INFINITY)
-    for (const channel of this.#deps.channels) {
-      let connected = 0
-      for (const peer of this.#deps.peers)
-        if (peer.expected.has(channel) && peer.direction === 'out') connected++
-      this.#dialDue(channel.addresses, channel, TARGET_PEERS_PER_CHANNEL - connected)
-    }
+    const userDue = this.#due(this.#userAddresses, null, MAX_USER_DIALS)
+    this.#dialInTurns([userDue])
+    const connected = this.#connected()
+    const channels = [...this.#deps.channels]
+    const from = channels.length === 0 ? 0 : this.#turn++ % channels.length
+    const inTurn = [...channels.slice(from), ...channels.slice(0, from)]
+    this.#dialInTurns(inTurn.map((channel) => this.#dueOf(channel, connected.get(channel) ?? 0)))
   }
 
   stop(): void {
     this.#stopping.abort()
   }
 
-  #dialDue(list: AddressList<PeerAddress>, channel: SwarmChannel | null, wanted: number): void {
-    const room = Math.min(wanted, MAX_DIALS - this.#dialling, this.#deps.maxPeers - this.#deps.peers.size)
-    if (room <= 0) return
-    for (const known of list.due(this.#deps.clock.monotonicMs(), room)) {
-      if (this.#deps.bans.isBanned(`address:${known.key}`)) continue
-      void this.#dial(list, known, channel)
+  /** Names come from people alone, and so do ports where other services listen. */
+  #mayBeTold(address: PeerAddress, source: AddressSource): boolean {
+    if (source === 'user') return true
+    if (address.kind === 'name') return source === 'link'
+    if (source !== 'link' && address.port < MIN_HINTED_PORT) return false
+    return this.#deps.isAcceptable(address)
+  }
+
+  /** Connections that we made, by the channels that they are for; one of the user may be for none. */
+  #connected(): ReadonlyMap<SwarmChannel, number> {
+    const counts = new Map<SwarmChannel, number>()
+    for (const peer of this.#deps.peers) {
+      if (peer.direction === 'in' || peer.connection.closed) continue
+      for (const channel of peer.byUser ? peer.shared.keys() : peer.expected) {
+        counts.set(channel, (counts.get(channel) ?? 0) + 1)
+      }
+    }
+    return counts
+  }
+
+  #dueOf(channel: SwarmChannel, connected: number): Due {
+    const wanted = TARGET_PEERS_PER_CHANNEL - connected - (this.#diallingFor.get(channel) ?? 0)
+    return this.#due(channel.addresses, channel, Math.min(wanted, MAX_DIALS_PER_CHANNEL))
+  }
+
+  #due(list: AddressList<PeerAddress>, channel: SwarmChannel | null, limit: number): Due {
+    const { bans, clock } = this.#deps
+    if (limit <= 0) return { list, channel, addresses: [] }
+    const mayDial = ({ address }: KnownAddress<PeerAddress>): boolean => !bans.isAddressBanned(address)
+    return { list, channel, addresses: list.due(clock.monotonicMs(), limit, mayDial) }
+  }
+
+  #dialInTurns(dues: readonly Due[]): void {
+    const { peers, maxPeers } = this.#deps
+    for (let round = 0; dues.some(({ addresses }) => round < addresses.length); round++) {
+      for (const { list, channel, addresses } of dues) {
+        const known = addresses[round]
+        const limit = channel === null ? MAX_USER_DIALS : MAX_DIALS_PER_CHANNEL
+        if (known === undefined || (this.#diallingFor.get(channel) ?? 0) >= limit) continue
+        if (this.#dialling >= MAX_DIALS || peers.size + this.#dialling >= maxPeers) return
+        if (this.#stopping.signal.aborted) return
+        void this.#dial(list, known, channel)
+      }
     }
   }
 
@@ -116,42 +171,37 @@ export class Dialing {
     known: KnownAddress<PeerAddress>,
     channel: SwarmChannel | null,
   ): Promise<void> {
-    const { clock, random, log } = this.#deps
+    const { clock, log } = this.#deps
+    const onEnd = (wasGood: boolean): void => list.ended(known.key, wasGood, clock.monotonicMs())
     list.setBusy(known.key, true)
-    this.#dialling++
+    this.#countDial(channel, 1)
     try {
-      const dialled = await this.#connect(known.address, channel)
-      list.succeeded(known.key)
-      this.#deps.onDialled({
-        ...dialled,
-        address: known.address,
-        channel,
-        onEnd: (well) => {
-          list.setBusy(known.key, false)
-          if (well) list.ended(known.key, clock.monotonicMs(), random.fraction())
-          else list.failed(known.key, clock.monotonicMs(), random.fraction())
-        },
-        forget: () => list.remove(known.key),
-      })
+      const secured = await this.#connect(known, channel)
+      const { address } = known
+      this.#deps.onDialled({ secured, address, channel, onEnd, retire: () => list.retire(known.key) })
     } catch (error) {
-      list.setBusy(known.key, false)
-      list.failed(known.key, clock.monotonicMs(), random.fraction())
+      onEnd(false)
       log.debug('connecting failed', { why: errorMessage(error) })
     } finally {
-      this.#dialling--
+      this.#countDial(channel, -1)
     }
   }
 
-  async #connect(
-    address: PeerAddress,
-    channel: SwarmChannel | null,
-  ): Promise<{ secured: Secured; remote: Endpoint }> {
+  #countDial(channel: SwarmChannel | null, change: 1 | -1): void {
+    this.#dialling += change
+    const count = (this.#diallingFor.get(channel) ?? 0) + change
+    if (count === 0) this.#diallingFor.delete(channel)
+    else this.#diallingFor.set(channel, count)
+  }
+
+  async #connect(known: KnownAddress<PeerAddress>, channel: SwarmChannel | null): Promise<Secured> {
     const { clock, random, dialer, nodeKey } = this.#deps
-    const host = await this.#hostOf(address)
-    const remote = { host, port: address.port }
-    const stream = await dialer.dial(remote, { signal: this.#stopping.signal, timeoutMs: DIAL_TIMEOUT_MS })
+    const { signal } = this.#stopping
+    const { address } = known
+    const host = address.kind === 'name' ? await this.#resolve(address, known.source) : address.host
+    const stream = await dialer.dial({ host, port: address.port }, { signal, timeoutMs: DIAL_TIMEOUT_MS })
     const { psk, purpose } = handshakeFor(address, channel, clock.now())
-    const secured = await initiateHandshake(stream, {
+    return initiateHandshake(stream, {
       psk,
       purpose,
       dialled: channel === null || address.kind === 'name' ? null : encodeAddress(address),
@@ -159,16 +209,17 @@ export class Dialing {
       nodeKey,
       clock,
       random,
+      signal,
     })
-    return { secured, remote }
   }
 
-  async #hostOf(address: PeerAddress): Promise<string> {
-    if (address.kind !== 'name') return address.host
-    const hosts = await this.#deps.resolve(address.host)
-    const first = hosts[0]
-    if (first === undefined) throw new RangeError('a name without addresses')
-    return first
+  /** A name in a link is its author's, and so is what it resolves to: no way into networks of ours. */
+  async #resolve({ host, port }: PeerAddress, source: AddressSource): Promise<string> {
+    for (const resolved of await this.#deps.resolve(host)) {
+      const address = parseAddress(resolved.includes(':') ? `[${resolved}]:${port}` : `${resolved}:${port}`)
+      if (source === 'user' || this.#deps.isAcceptable(address)) return resolved
+    }
+    throw new MegatorrentError('ERR_NAME_NOT_RESOLVED', 'the name has no address that may be dialled')
   }
 }
 

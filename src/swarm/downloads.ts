@@ -1,5 +1,5 @@
 /**
- * Blobs on their way in: asks peers for what the picker decides, checks and keeps
+ * Blobs on their way in: asks peers for what the pickers decide, checks and keeps
  * what comes, and tells whoever waits (STATE.md beside this file).
  *
  * Nothing is kept, counted or passed on before its hash was checked: that is what
@@ -7,15 +7,16 @@
  *
  * @module swarm/downloads
  */
-import { equalBytes } from '../base/bytes.ts'
+import { toHex } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
-import { BUSY_PAUSE_MS, MAX_BLOBS_IN_FLIGHT, MAX_BLOBS_PER_RELEASE } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
 import { BLOB_BYTES } from '../wire/constants.ts'
-import type { Fetch, FetchCall, ReleaseId, SwarmChannel } from './channel.ts'
+import type { BlobRange } from './blob-set.ts'
+import type { ReleaseId, SwarmChannel } from './channel.ts'
+import { type BlobRequest, Fetch, FetchCall, type Wants } from './fetch.ts'
 import type { Peer } from './peer.ts'
-import type { Want } from './picker.ts'
+import { RequestPlaces } from './request-places.ts'
 
 /** Where blobs go. storage/blob-store.ts is one. */
 export interface BlobSink {
@@ -28,7 +29,7 @@ export interface DownloadDeps {
   readonly random: Random
   readonly sink: BlobSink
   readonly peers: ReadonlySet<Peer>
-  onStored(channel: SwarmChannel, index: number): void
+  onStored(channel: SwarmChannel, release: ReleaseId, index: number): void
   /** A peer sent a blob whose hash is not the one asked for. */
   onFalse(peer: Peer, why: string): void
 }
@@ -36,192 +37,251 @@ export interface DownloadDeps {
 export interface FetchOptions {
   readonly signal: AbortSignal
   /** Each blob as it is held, in any order. */
-  readonly onStored: (want: Want) => void
+  readonly onStored: (index: number) => void
 }
 
 export class Downloads {
   readonly #deps: DownloadDeps
-  /** Asked for or being written, over all channels: each may have 1 MiB in memory. */
-  #busy = 0
-  readonly #fetching = new Set<SwarmChannel>()
+  readonly #fetches = new Set<Fetch>()
+  readonly #places: RequestPlaces
+  #isPumpPlanned = false
+  /** Whose turn it is first: one further each time. */
+  #turn = 0
 
   constructor(deps: DownloadDeps) {
     this.#deps = deps
+    this.#places = new RequestPlaces(deps.peers)
   }
 
   /**
-   * Fetch blobs of a release from whoever has them; peers may come and go.
+   * Fetch blobs of a release from whoever has them; peers may come and go. Calls run side by side,
+   * also for several releases of a channel, and what two of them want is fetched once.
    *
-   * Calls for the same release run side by side; a call for another release of the channel ends
-   * those before it.
-   *
-   * @throws MegatorrentError ERR_ABORTED (signal, or another release took its place), or what the
-   *   sink throws when it cannot keep a blob.
+   * @throws MegatorrentError ERR_ABORTED (the signal, or the channel was left), what the sink throws
+   *   when it cannot keep a blob, or what `onStored` throws.
    */
-  fetch(
-    channel: SwarmChannel,
-    release: ReleaseId,
-    wants: readonly Want[],
-    options: FetchOptions,
-  ): Promise<void> {
-    if (wants.length === 0) return Promise.resolve()
-    const { signal } = options
+  fetch(channel: SwarmChannel, release: ReleaseId, wants: Wants, options: FetchOptions): Promise<void> {
+    const { signal, onStored } = options
     return new Promise((resolve, reject) => {
-      const fetch = this.#join(channel, release)
-      const left = new Map(wants.map((want) => [want.index, want]))
-      const onAbort = (): void => call.fail(new MegatorrentError('ERR_ABORTED', 'fetching was called off'))
-      const leave = (): void => {
+      if (signal.aborted) throw calledOff('fetching was called off')
+      const fetch = this.#fetchOf(channel, release)
+      const onAbort = (): void => call.end(calledOff('fetching was called off'))
+      const call = new FetchCall(wants, onStored, (error) => {
         signal.removeEventListener('abort', onAbort)
-        this.#leave(channel, fetch, call, left.keys())
-      }
-      const call: FetchCall = {
-        stored: (index) => {
-          const want = left.get(index)
-          if (want === undefined) return
-          left.delete(index)
-          options.onStored(want)
-          if (left.size > 0) return
-          leave()
-          resolve()
-        },
-        fail: (error) => {
-          leave()
-          reject(error)
-        },
-      }
+        this.#leave(fetch, call)
+        if (error === null) resolve()
+        else reject(error)
+      })
       fetch.calls.add(call)
-      for (const want of wants) {
-        fetch.waiting.set(want.index, (fetch.waiting.get(want.index) ?? new Set<FetchCall>()).add(call))
-        fetch.picker.want(want)
+      if (call.left.size === 0) {
+        call.end(null)
+        return
       }
       signal.addEventListener('abort', onAbort, { once: true })
-      if (signal.aborted) onAbort()
-      else this.pump()
+      fetch.picker.want(call.left)
+      this.pump()
     })
   }
 
-  /** Ask for all that may be asked for now. */
+  /** Ask for all that may be asked for, when what is happening now is over: many things happen at once. */
   pump(): void {
+    if (this.#isPumpPlanned) return
+    this.#isPumpPlanned = true
+    queueMicrotask(() => {
+      this.#isPumpPlanned = false
+      this.#ask()
+    })
+  }
+
+  /** A peer told that it holds these blobs of a release. */
+  told(peer: Peer, channel: SwarmChannel, rootId: Uint8Array, ranges: readonly BlobRange[]): void {
+    const picker = channel.fetches.get(toHex(rootId))?.picker
+    const isInUse = (set: unknown): boolean => {
+      for (const fetch of this.#fetches) if (fetch.picker.sourceSet(peer) === set) return true
+      return false
+    }
+    const onNew = picker?.isSource(peer) ? (index: number) => picker.gained(peer, index) : undefined
+    const holdings = peer.holdings.add(channel, rootId, ranges, isInUse, onNew)
+    if (picker === undefined) return
+    if (holdings !== null && onNew === undefined) picker.addSource(peer, holdings)
+    this.pump()
+  }
+
+  peerGone(peer: Peer): void {
+    for (const fetch of this.#fetches) this.#removeSource(fetch, peer)
+    this.pump()
+  }
+
+  /** We take no part in the channel any more: whoever waits for blobs of it is told. */
+  channelLeft(channel: SwarmChannel): void {
+    for (const fetch of channel.fetches.values()) {
+      for (const call of [...fetch.calls]) call.end(calledOff('the channel was left'))
+    }
+  }
+
+  #ask(): void {
     const nowMs = this.#deps.clock.monotonicMs()
-    let asked = true
-    // Round by round, so that no peer and no channel takes all the places.
-    while (asked) {
+    // Those that gave before first: of the others there can be any number.
+    this.#askAll(true, nowMs)
+    this.#askAll(false, nowMs)
+  }
+
+  /** Round by round, so that no peer and no release takes all the places. */
+  #askAll(isProven: boolean, nowMs: number): void {
+    for (let asked = true; asked; ) {
       asked = false
-      for (const peer of this.#deps.peers) {
-        for (const channel of this.#fetching) {
-          if (this.#busy >= MAX_BLOBS_IN_FLIGHT) return
-          if (this.#askOne(peer, channel, nowMs)) asked = true
+      for (const fetch of rotated(this.#fetches, this.#turn++)) {
+        for (const peer of rotated(fetch.picker.sources, this.#turn)) {
+          if (peer.isProven !== isProven || !peer.mayBeAsked(nowMs)) continue
+          if (!this.#places.canMakeRoom(peer, nowMs)) return
+          if (this.#askOne(fetch, peer, nowMs)) asked = true
         }
       }
     }
   }
 
-  /** The peer has shown the channel while a fetch runs: its holdings are counted as they come by HAVE. */
-  peerGone(peer: Peer): void {
-    for (const channel of this.#fetching) {
-      this.#countHoldings(peer, channel, -1)
-      channel.fetch?.picker.peerGone(peer)
+  /** @returns whether a request was made. */
+  #askOne(fetch: Fetch, peer: Peer, nowMs: number): boolean {
+    const index = fetch.picker.pick(peer, nowMs)
+    if (index === null) return false
+    const call = fetch.callFor(index)
+    const late = this.#places.hasRoom(peer) ? null : this.#places.toCallOff(peer, nowMs)
+    if (call === null || (late === null && !this.#places.hasRoom(peer))) {
+      fetch.picker.failed(index, peer)
+      return false
     }
-    this.pump()
-  }
-
-  #askOne(peer: Peer, channel: SwarmChannel, nowMs: number): boolean {
-    const { fetch } = channel
-    if (fetch === null || !peer.hasRoom || nowMs < peer.askAfterMs || peer.connection.closed) return false
-    const holdings = peer.shared.get(channel)?.holdings(fetch.release.rootId) ?? null
-    if (holdings === null) return false
-    const want = fetch.picker.pick(peer, holdings, nowMs)
-    if (want === null) return false
-    this.#busy++
-    void this.#request(peer, channel, fetch, want).finally(() => {
-      this.#busy--
-      this.pump()
-    })
+    if (late !== null) this.#callOff(late)
+    const isTrial = !peer.isProven
+    const request = { fetch, peer, index, sinceMs: nowMs, isTrial, controller: new AbortController() }
+    peer.inFlight.add(request)
+    this.#places.take(request)
+    void this.#run(request, call.idOf(index))
     return true
   }
 
   /** One blob from one peer. Never rejects: what goes wrong is dealt with here. */
-  async #request(peer: Peer, channel: SwarmChannel, fetch: Fetch, want: Want): Promise<void> {
-    const controller = peer.asked(channel, want.index)
-    let sealed: Uint8Array
+  async #run(request: BlobRequest, id: Uint8Array): Promise<void> {
+    const { peer, fetch, index } = request
     try {
-      sealed = await peer.connection.requestBlob(want.id, controller.signal)
+      const sealed = await peer.connection.requestBlob(id, request.controller.signal)
+      const nowMs = this.#deps.clock.monotonicMs()
+      this.#places.answered(nowMs - request.sinceMs)
+      peer.blobArrived(nowMs, request.sinceMs)
+      peer.inFlight.delete(request)
+      fetch.channel.download.add(BLOB_BYTES)
+      if (fetch.isWanted(index)) await this.#keep(request, id, sealed)
     } catch (error) {
-      this.#refused(peer, channel, fetch, want, error)
-      return
+      this.#refused(request, error)
     } finally {
-      peer.answered(channel, want.index)
+      peer.inFlight.delete(request)
+      this.#places.give(request)
+      this.pump()
     }
-    channel.download.add(BLOB_BYTES)
+  }
+
+  /** Never rejects. */
+  async #keep({ peer, fetch, index }: BlobRequest, id: Uint8Array, sealed: Uint8Array): Promise<void> {
+    const notKept = fetch.picker.arrived(index, peer)
+    this.pump() // the peer has room again
     try {
-      await this.#deps.sink.put(want.id, sealed)
+      await this.#deps.sink.put(id, sealed)
     } catch (error) {
-      fetch.picker.failed(want.index, peer)
+      notKept()
       if (isMegatorrentError(error) && error.kind === 'peer') this.#deps.onFalse(peer, 'false blob')
-      else for (const call of [...fetch.calls]) call.fail(error)
+      else for (const call of [...fetch.calls]) call.end(error)
       return
     }
-    peer.verified++
-    this.#stored(peer, channel, fetch, want)
+    peer.blobVerified()
+    this.#abandon(fetch, index)
+    this.#deps.onStored(fetch.channel, fetch.release, index)
+    for (const call of [...fetch.calls]) call.stored(index)
   }
 
-  #stored(peer: Peer, channel: SwarmChannel, fetch: Fetch, want: Want): void {
-    for (const other of fetch.picker.done(want.index)) {
-      if (other !== peer) other.inFlight.get(channel)?.get(want.index)?.abort()
+  #refused({ peer, fetch, index, controller }: BlobRequest, error: unknown): void {
+    if (controller.signal.aborted) return // by us, who have seen to the rest
+    const { picker, channel, release } = fetch
+    picker.failed(index, peer)
+    switch (isMegatorrentError(error) ? error.code : 'ERR_BUG') {
+      case 'ERR_REMOTE_NOT_FOUND':
+      case 'ERR_REMOTE_REFUSED':
+        // It told of a blob that it does not give: not asked for that one again, and in the end for none.
+        picker.lost(peer, index)
+        peer.misses++
+        if (!peer.isUnreliable) return
+        this.#removeSource(fetch, peer)
+        peer.holdings.forget(channel, release.rootId)
+        return
+      case 'ERR_CONNECTION_CLOSED':
+        return
+      default:
+        peer.pause(this.#deps.clock.monotonicMs())
     }
-    const calls = fetch.waiting.get(want.index)
-    if (calls === undefined) return // a second source was as quick, or nobody waits any more
-    fetch.waiting.delete(want.index)
-    if (channel.isCurrent(fetch.release.rootId)) this.#deps.onStored(channel, want.index)
-    for (const call of calls) call.stored(want.index)
   }
 
-  #refused(peer: Peer, channel: SwarmChannel, fetch: Fetch, want: Want, error: unknown): void {
-    fetch.picker.failed(want.index, peer)
-    const code = isMegatorrentError(error) ? error.code : null
-    if (code === 'ERR_REMOTE_BUSY') peer.askAfterMs = this.#deps.clock.monotonicMs() + BUSY_PAUSE_MS
-    if (code !== 'ERR_REMOTE_NOT_FOUND' && code !== 'ERR_REMOTE_REFUSED') return
-    // It told of a blob that it does not give: not asked for that one again.
-    const holdings = peer.shared.get(channel)?.holdings(fetch.release.rootId)
-    if (holdings?.delete(want.index)) fetch.picker.countHolder(want.index, -1)
+  /** Whoever keeps us waiting has to begin anew. */
+  #callOff(request: BlobRequest): void {
+    const { peer, fetch, index } = request
+    if (peer.inFlight.size <= 1) peer.verified = 0
+    fetch.picker.failed(index, peer)
+    this.#abort(request)
   }
 
-  #countHoldings(peer: Peer, channel: SwarmChannel, change: 1 | -1): void {
-    const { fetch } = channel
-    if (fetch === null) return
-    const holdings = peer.shared.get(channel)?.holdings(fetch.release.rootId)
-    if (holdings === null || holdings === undefined) return
-    for (const range of holdings.ranges(MAX_BLOBS_PER_RELEASE)) {
-      for (let index = range.start; index < range.start + range.length; index++) {
-        fetch.picker.countHolder(index, change)
+  /** Forget a request; its answer, should it come, is dropped unread. */
+  #abort(request: BlobRequest): void {
+    request.peer.inFlight.delete(request)
+    this.#places.give(request)
+    request.controller.abort()
+  }
+
+  /** Nobody wants this blob any more, or it is held: whoever was asked for it may forget it. */
+  #abandon(fetch: Fetch, index: number): void {
+    for (const peer of fetch.picker.done(index)) {
+      for (const request of peer.inFlight) {
+        if (request.fetch === fetch && request.index === index) this.#abort(request)
       }
     }
   }
 
-  #join(channel: SwarmChannel, release: ReleaseId): Fetch {
-    if (channel.fetch !== null) {
-      if (equalBytes(channel.fetch.release.rootId, release.rootId)) return channel.fetch
-      const replaced = new MegatorrentError('ERR_ABORTED', 'another release took its place')
-      for (const call of [...channel.fetch.calls]) call.fail(replaced)
+  #removeSource(fetch: Fetch, peer: Peer): void {
+    fetch.picker.removeSource(peer)
+    for (const request of peer.inFlight) if (request.fetch === fetch) this.#abort(request)
+  }
+
+  #fetchOf(channel: SwarmChannel, release: ReleaseId): Fetch {
+    const key = toHex(release.rootId)
+    const known = channel.fetches.get(key)
+    if (known !== undefined) return known
+    const fetch = new Fetch(channel, release, this.#deps.random)
+    channel.fetches.set(key, fetch)
+    this.#fetches.add(fetch)
+    for (const peer of this.#deps.peers) {
+      const holdings = peer.holdings.of(channel, release.rootId)
+      if (holdings !== null) fetch.picker.addSource(peer, holdings)
     }
-    const fetch = channel.beginFetch(release, this.#deps.random)
-    this.#fetching.add(channel)
-    for (const peer of this.#deps.peers) this.#countHoldings(peer, channel, 1)
     return fetch
   }
 
   /** A call is over: what only it waited for is not fetched any more. */
-  #leave(channel: SwarmChannel, fetch: Fetch, call: FetchCall, left: Iterable<number>): void {
+  #leave(fetch: Fetch, call: FetchCall): void {
     fetch.calls.delete(call)
-    for (const index of left) {
-      const calls = fetch.waiting.get(index)
-      calls?.delete(call)
-      if (calls === undefined || calls.size > 0) continue
-      fetch.waiting.delete(index)
-      for (const peer of fetch.picker.done(index)) peer.inFlight.get(channel)?.get(index)?.abort()
+    if (fetch.calls.size > 0) {
+      for (const index of call.left) if (!fetch.isWanted(index)) this.#abandon(fetch, index)
+      return
     }
-    if (fetch.calls.size > 0 || channel.fetch !== fetch) return
-    channel.fetch = null
-    this.#fetching.delete(channel)
+    for (const peer of [...fetch.picker.sources]) this.#removeSource(fetch, peer)
+    this.#fetches.delete(fetch)
+    const key = toHex(fetch.release.rootId)
+    if (fetch.channel.fetches.get(key) === fetch) fetch.channel.fetches.delete(key)
   }
+}
+
+/** In a circle, from another one each time. */
+function rotated<T>(items: Iterable<T>, turn: number): T[] {
+  const all = [...items]
+  const from = all.length === 0 ? 0 : turn % all.length
+  return [...all.slice(from), ...all.slice(0, from)]
+}
+
+function calledOff(why: string): MegatorrentError {
+  return new MegatorrentError('ERR_ABORTED', why)
 }

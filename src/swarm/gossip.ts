@@ -1,22 +1,22 @@
 /**
- * What connected peers tell each other: HELLO with tags of channels and their
- * newest release, HAVE, and heads asked for when a tag tells of a newer one
- * (PROTOCOL_FINAL.md §7.2 to §7.5).
+ * What connected peers tell each other of channels: HELLO with tags and newest
+ * releases, and heads asked for when a tag tells of a newer one
+ * (PROTOCOL_FINAL.md §7.2 to §7.4). Which blobs are held is in have-teller.ts.
  *
  * @module swarm/gossip
  */
+import { equalBytes } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
-import { errorMessage, isMegatorrentError } from '../base/errors.ts'
-import { HAVE_INTERVAL_MS, MIN_HELLO_INTERVAL_MS } from '../base/limits.ts'
+import { errorMessage, isMegatorrentError, MegatorrentError } from '../base/errors.ts'
+import { HEAD_PATIENCE_MS, HELLO_DEADLINE_MS, MAX_HEADS_ASKED } from '../base/limits.ts'
 import { type Log, short } from '../base/log.ts'
-import { type Random, shuffle } from '../base/random.ts'
-import { channelHandle, otherRole, ROLE_INITIATOR } from '../crypto/tags.ts'
-import { HELLO_PLACES, MAX_HAVE_RANGES, PROTOCOL_VERSION } from '../wire/constants.ts'
-import { buildPlaces, findByHandle, scanPlaces } from '../wire/hello.ts'
-import type { HaveMessage, HelloMessage } from '../wire/message.ts'
-import { toRanges } from './blob-set.ts'
+import type { Random } from '../base/random.ts'
+import { otherRole, ROLE_INITIATOR } from '../crypto/tags.ts'
+import { PROTOCOL_VERSION } from '../wire/constants.ts'
+import { buildPlaces, scanPlaces } from '../wire/hello.ts'
+import type { HelloMessage } from '../wire/message.ts'
 import type { SwarmChannel } from './channel.ts'
-import type { Peer, SharedChannel } from './peer.ts'
+import type { Peer } from './peer.ts'
 
 export interface GossipDeps {
   readonly clock: Clock
@@ -24,13 +24,11 @@ export interface GossipDeps {
   readonly log: Log
   readonly channels: ReadonlySet<SwarmChannel>
   readonly peers: ReadonlySet<Peer>
-  /** The first time that a peer shows a channel. */
-  onShared(peer: Peer, channel: SwarmChannel): void
-  /** A peer told of blobs that it had not told of before. */
-  onHave(peer: Peer, channel: SwarmChannel): void
+  /** A channel has been shown by both sides: it can be talked of. */
+  onMutual(peer: Peer, channel: SwarmChannel): void
   /** A peer lied. */
   onFalse(peer: Peer, why: string): void
-  /** A peer that we dialled for our channels knows none of them. */
+  /** A peer that we dialled for a channel of ours does not know it. */
   onStranger(peer: Peer): void
 }
 
@@ -41,172 +39,185 @@ export class Gossip {
     this.#deps = deps
   }
 
-  /** Send a HELLO now or, if one went out a moment ago, a little later. */
+  /** Send a HELLO as soon as may be, if there is something to tell or none was sent yet. */
   greet(peer: Peer): void {
-    if (peer.helloPlanned || peer.connection.closed) return
-    const waitMs = peer.lastHelloMs + MIN_HELLO_INTERVAL_MS - this.#deps.clock.monotonicMs()
-    if (waitMs <= 0) {
-      this.#sendHello(peer)
+    const { hello } = peer
+    if (hello.tellTimer !== null || peer.connection.closed || !this.#hasNews(peer)) return
+    const waitMs = hello.tellDelayMs()
+    if (waitMs === 0) this.#sendHello(peer)
+    else hello.tellTimer = this.#deps.clock.setTimer(() => this.#greetNow(peer), waitMs)
+  }
+
+  /** Our newest release of a channel changed: tell those that may know the channel and not the news. */
+  tellNews(channel: SwarmChannel): void {
+    for (const peer of this.#deps.peers) if (peer.expected.has(channel)) this.greet(peer)
+  }
+
+  /** We take part in a channel from now on: peers that were there before may know it. */
+  joined(channel: SwarmChannel): void {
+    for (const peer of this.#deps.peers) {
+      if (peer.init.role === ROLE_INITIATOR) {
+        if (!peer.byUser) continue
+        peer.expected.add(channel)
+      } else {
+        for (const hello of peer.hello.kept) this.#look(peer, hello, [channel])
+      }
+      this.greet(peer)
+    }
+  }
+
+  /** @throws MegatorrentError of kind peer, to close the connection. */
+  onHello(peer: Peer, hello: HelloMessage): void {
+    if (hello.lowestVersion > PROTOCOL_VERSION || hello.highestVersion < PROTOCOL_VERSION) {
+      throw new MegatorrentError('ERR_PROTOCOL', 'the peer speaks no version that we speak')
+    }
+    const waitMs = peer.hello.receive(hello)
+    if (waitMs > 0) {
+      this.#lookLater(peer, waitMs)
       return
     }
-    peer.helloPlanned = true
-    this.#deps.clock.setTimer(() => {
-      peer.helloPlanned = false
-      this.#sendHello(peer)
-    }, waitMs)
-  }
-
-  /** Our newest release of a channel changed: tell those that may know the channel and do not know the news. */
-  tellNews(channel: SwarmChannel): void {
-    for (const peer of this.#deps.peers) {
-      if (!peer.expected.has(channel)) continue
-      const shared = peer.shared.get(channel)
-      if (shared === undefined || shared.slotVersion < channel.slotVersion) this.greet(peer)
-      if (shared !== undefined) this.#tellAllHeld(peer, channel)
-    }
-  }
-
-  /** We hold one more blob of the current release: told soon, with others. */
-  tellHeld(channel: SwarmChannel, index: number): void {
-    channel.freshlyHeld.push(index)
-    if (channel.havePlanned) return
-    channel.havePlanned = true
-    this.#deps.clock.setTimer(() => {
-      channel.havePlanned = false
-      this.#flushHeld(channel)
-    }, HAVE_INTERVAL_MS)
-  }
-
-  onHello(peer: Peer, hello: HelloMessage): void {
-    const { handshakeHash, role } = peer.init
-    const candidates = role === ROLE_INITIATOR ? peer.expected : this.#deps.channels
-    const context = { handshakeHash, role: otherRole(role), counter: hello.counter }
-    const isFirst = !peer.gotHello
-    peer.gotHello = true
-    const fresh: SwarmChannel[] = []
-    for (const { channel, slotVersion } of scanPlaces(hello.places, context, candidates)) {
-      const { state, isNew } = peer.share(channel)
-      peer.expected.add(channel)
-      state.slotVersion = Math.max(state.slotVersion, slotVersion)
-      if (isNew) fresh.push(channel)
-      if (slotVersion > channel.slotVersion) this.#askHead(peer, channel)
-    }
-    // The responder speaks second: it answers what it recognised, and says nothing of the rest.
-    if (role !== ROLE_INITIATOR && (isFirst || fresh.length > 0)) this.greet(peer)
-    for (const channel of fresh) {
-      this.#deps.onShared(peer, channel)
-      this.#tellAllHeld(peer, channel)
-    }
-    if (isFirst && role === ROLE_INITIATOR && peer.shared.size === 0) this.#deps.onStranger(peer)
-  }
-
-  onHave(peer: Peer, have: HaveMessage): void {
-    const { handshakeHash, role } = peer.init
-    const channel = findByHandle(have.handle, handshakeHash, otherRole(role), peer.shared.keys())
-    const shared = channel === null ? undefined : peer.shared.get(channel)
-    if (channel === null || shared === undefined) return
-    const holdings = shared.holdingsFor(have.rootId)
-    const picker = channel.fetch !== null && channel.isCurrent(have.rootId) ? channel.fetch.picker : null
-    for (const range of have.ranges) {
-      for (const fresh of holdings.addRange(range)) {
-        if (picker === null) continue
-        for (let index = fresh.start; index < fresh.start + fresh.length; index++)
-          picker.countHolder(index, 1)
-      }
-    }
-    this.#deps.onHave(peer, channel)
+    this.#lookAtLast(peer)
+    const isDialled = peer.init.role === ROLE_INITIATOR && !peer.byUser
+    if (isDialled && peer.shared.size === 0) this.#deps.onStranger(peer)
   }
 
   /** The head to answer a REQUEST with: only to peers that have shown to know the channel. */
   readHead(peer: Peer, handle: Uint8Array): Uint8Array | null {
-    const { handshakeHash, role } = peer.init
-    return findByHandle(handle, handshakeHash, otherRole(role), peer.shared.keys())?.head ?? null
+    return peer.byHandle(handle)?.head ?? null
   }
 
-  /** Ask every peer that shares the channel, whatever it told: for when no slot is valid. */
-  askHeads(channel: SwarmChannel): void {
+  /** Look at what has waited too long. Called about once a second. */
+  tick(): void {
+    const nowMs = this.#deps.clock.monotonicMs()
     for (const peer of this.#deps.peers) {
-      const shared = peer.shared.get(channel)
-      if (shared !== undefined && shared.slotVersion > channel.slotVersion) this.#askHead(peer, channel)
+      if (!peer.gotHello && nowMs - peer.init.sinceMs > HELLO_DEADLINE_MS) {
+        peer.connection.destroy(new MegatorrentError('ERR_TIMEOUT', 'the peer says no HELLO'))
+      }
     }
+    for (const channel of this.#deps.channels) if (channel.headAsked.size > 0) this.#askHeads(channel)
   }
 
-  #askHead(peer: Peer, channel: SwarmChannel): void {
-    const { handshakeHash, role } = peer.init
-    peer.connection
-      .requestHead(channelHandle(channel.tagKey, handshakeHash, role))
-      .then((head) => channel.events.onHead(head))
-      .catch((error: unknown) => {
-        if (isMegatorrentError(error) && error.kind === 'peer' && error.code !== 'ERR_REMOTE_REFUSED') {
-          this.#deps.onFalse(peer, 'false head')
-        } else {
-          this.#deps.log.debug('head not received', {
-            channel: short(channel.keys.publicKey),
-            why: errorMessage(error),
-          })
-        }
-      })
+  peerGone(peer: Peer): void {
+    peer.hello.stop()
+  }
+
+  #greetNow(peer: Peer): void {
+    peer.hello.tellTimer = null
+    this.greet(peer)
+  }
+
+  /** Its first HELLO is due from everybody; later ones tell only of what it has not heard. */
+  #hasNews(peer: Peer): boolean {
+    if (peer.hello.sent === 0) return true
+    for (const channel of peer.expected) {
+      if (!peer.hello.isDue(channel)) continue
+      const shared = peer.shared.get(channel)
+      if (shared === undefined || shared.slotVersion < channel.slotVersion || !peer.hello.hasTold(channel)) {
+        return true
+      }
+    }
+    return false
   }
 
   #sendHello(peer: Peer): void {
-    if (peer.connection.closed) return
     const { handshakeHash, role } = peer.init
-    const { clock, random } = this.#deps
-    const counter = peer.hellosSent++
-    peer.lastHelloMs = clock.monotonicMs()
-    // More channels than places take turns: news goes out again later, so each has its turn.
-    const told = shuffle(random, [...peer.expected]).slice(0, HELLO_PLACES)
+    const { random } = this.#deps
+    const { counter, channels } = peer.hello.next(peer.expected, random)
     peer.connection.notify({
       type: 'hello',
       highestVersion: PROTOCOL_VERSION,
       lowestVersion: PROTOCOL_VERSION,
       counter,
       observedAddress: null,
-      places: buildPlaces({ handshakeHash, role, counter }, told, random),
+      places: buildPlaces({ handshakeHash, role, counter }, channels, random),
     })
+    for (const channel of channels) this.#talk(peer, channel)
+    this.greet(peer) // more channels than places take turns
   }
 
-  #tellAllHeld(peer: Peer, channel: SwarmChannel): void {
-    const { release } = channel
-    if (release === null || channel.held.size === 0) return
-    const ranges = channel.held.ranges(MAX_HAVE_RANGES)
-    this.#sendHave(peer, channel, ranges)
+  #lookLater(peer: Peer, waitMs: number): void {
+    peer.hello.lookTimer ??= this.#deps.clock.setTimer(() => {
+      peer.hello.lookTimer = null
+      const moreMs = peer.hello.payLook()
+      if (moreMs === 0) this.#lookAtLast(peer)
+      else this.#lookLater(peer, moreMs)
+    }, waitMs)
   }
 
-  #flushHeld(channel: SwarmChannel): void {
-    const ranges = toRanges(channel.freshlyHeld.splice(0).sort((a, b) => a - b))
-    if (channel.release === null) return
+  #lookAtLast(peer: Peer): void {
+    const last = peer.hello.kept.at(-1)
+    const isInitiator = peer.init.role === ROLE_INITIATOR
+    if (last !== undefined) this.#look(peer, last, isInitiator ? peer.expected : this.#deps.channels)
+  }
+
+  #look(peer: Peer, hello: HelloMessage, candidates: Iterable<SwarmChannel>): void {
+    const { handshakeHash, role } = peer.init
+    const context = { handshakeHash, role: otherRole(role), counter: hello.counter }
+    const found = scanPlaces(hello.places, context, candidates)
+    for (const { channel, slotVersion } of found) {
+      const shared = peer.share(channel)
+      shared.slotVersion = Math.max(shared.slotVersion, slotVersion)
+    }
+    // The responder speaks second: it answers what it recognised, and says nothing of the rest.
+    this.greet(peer)
+    for (const { channel } of found) if (peer.hello.hasTold(channel)) this.#talk(peer, channel)
+  }
+
+  /** Both sides have shown the channel: what comes now can be understood. */
+  #talk(peer: Peer, channel: SwarmChannel): void {
+    const shared = peer.shared.get(channel)
+    if (shared === undefined) return
+    if (!shared.isMutual) {
+      shared.isMutual = true
+      this.#deps.onMutual(peer, channel)
+    }
+    if (shared.slotVersion > channel.slotVersion) this.#askHeads(channel)
+  }
+
+  /** Ask peers that told of a newer head; a few at a time, since most tell of the same one. */
+  #askHeads(channel: SwarmChannel): void {
+    const nowMs = this.#deps.clock.monotonicMs()
+    let waiting = 0
+    for (const sinceMs of channel.headAsked.values()) if (nowMs - sinceMs < HEAD_PATIENCE_MS) waiting++
     for (const peer of this.#deps.peers) {
+      if (waiting >= MAX_HEADS_ASKED) return
       const shared = peer.shared.get(channel)
-      if (shared === undefined || holdsAll(shared, channel, ranges)) continue
-      for (let at = 0; at < ranges.length; at += MAX_HAVE_RANGES) {
-        this.#sendHave(peer, channel, ranges.slice(at, at + MAX_HAVE_RANGES))
-      }
+      if (!shared?.isMutual || channel.headAsked.has(peer)) continue
+      if (shared.slotVersion <= Math.max(channel.slotVersion, shared.askedVersion)) continue
+      void this.#askHead(peer, channel)
+      waiting++
     }
   }
 
-  #sendHave(peer: Peer, channel: SwarmChannel, ranges: HaveMessage['ranges']): void {
-    const { release } = channel
-    if (release === null || ranges.length === 0) return
-    const { handshakeHash, role } = peer.init
-    peer.connection.notify({
-      type: 'have',
-      handle: channelHandle(channel.tagKey, handshakeHash, role),
-      releaseNumber: release.number,
-      rootId: release.rootId,
-      ranges,
-    })
+  /** Never rejects. */
+  async #askHead(peer: Peer, channel: SwarmChannel): Promise<void> {
+    const shared = peer.shared.get(channel)
+    if (shared === undefined) return
+    channel.headAsked.set(peer, this.#deps.clock.monotonicMs())
+    const { slotVersion } = shared
+    try {
+      const head = await peer.connection.requestHead(shared.handle)
+      if (this.#deps.channels.has(channel)) this.#takeHead(peer, channel, head)
+    } catch (error) {
+      this.#deps.log.debug('head not received', { ...named(channel), why: errorMessage(error) })
+    }
+    shared.askedVersion = slotVersion
+    channel.headAsked.delete(peer)
+    if (this.#deps.channels.has(channel)) this.#askHeads(channel)
+  }
+
+  #takeHead(peer: Peer, channel: SwarmChannel, head: Uint8Array): void {
+    if (channel.head !== null && equalBytes(channel.head, head)) return
+    try {
+      channel.events.onHead(head)
+    } catch (error) {
+      // A head that the channel signed and we cannot read is the publisher's, perhaps of a later version.
+      if (isMegatorrentError(error, 'ERR_HEAD_SIGNATURE')) this.#deps.onFalse(peer, 'false head')
+      else this.#deps.log.warn('head not taken', { ...named(channel), why: errorMessage(error) })
+    }
   }
 }
 
-/** A peer that holds these blobs itself gains nothing by hearing that we do. */
-function holdsAll(shared: SharedChannel, channel: SwarmChannel, ranges: HaveMessage['ranges']): boolean {
-  const holdings = channel.release === null ? null : shared.holdings(channel.release.rootId)
-  if (holdings === null) return false
-  return ranges.every((range) => {
-    for (let index = range.start; index < range.start + range.length; index++) {
-      if (!holdings.has(index)) return false
-    }
-    return true
-  })
+function named(channel: SwarmChannel): { readonly channel: string } {
+  return { channel: short(channel.keys.publicKey) }
 }

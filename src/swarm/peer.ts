@@ -7,13 +7,15 @@
  * @module swarm/peer
  */
 import { toHex } from '../base/bytes.ts'
-import { MAX_RELEASES_PER_PEER, MAX_WINDOW } from '../base/limits.ts'
-import type { Role } from '../crypto/tags.ts'
+import { BUSY_PAUSE_MS, MAX_BUSY_PAUSE_MS, MAX_MISSES, MAX_WINDOW, WINDOW_AHEAD_MS } from '../base/limits.ts'
+import { channelHandle, otherRole, type Role } from '../crypto/tags.ts'
 import type { Connection } from '../transport/connection.ts'
 import type { Endpoint } from '../transport/transport.ts'
 import type { PeerAddress } from '../wire/address.ts'
-import { BlobSet } from './blob-set.ts'
 import type { SwarmChannel } from './channel.ts'
+import type { BlobRequest } from './fetch.ts'
+import type { HelloState } from './hello-state.ts'
+import { PeerHoldings } from './peer-holdings.ts'
 
 export interface PeerInit {
   readonly connection: Connection
@@ -25,101 +27,144 @@ export interface PeerInit {
   readonly remote: Endpoint
   /** Wall time, ms. */
   readonly since: number
-  /** The user asked for this peer: it stays, and is told of all our channels. */
-  readonly byUser: boolean
+  /** Monotonic ms. */
+  readonly sinceMs: number
+  readonly hello: HelloState
 }
 
 /** What a peer told of one channel that both of us know. */
-export class SharedChannel {
+export interface SharedChannel {
+  /** 16 bytes: our name for the channel on this connection. */
+  readonly handle: Uint8Array
+  /** We have shown the channel too: from then on the peer knows what our handle names. */
+  isMutual: boolean
   /** Slot version of the newest head that it told of. */
-  slotVersion = 0
-  /** Root id -> what it holds of that release, the newest last. */
-  readonly #holdings = new Map<string, BlobSet>()
-
-  holdings(rootId: Uint8Array): BlobSet | null {
-    return this.#holdings.get(toHex(rootId)) ?? null
-  }
-
-  /** What it holds of that release, to be added to; the release told of longest ago is forgotten. */
-  holdingsFor(rootId: Uint8Array): BlobSet {
-    const key = toHex(rootId)
-    const known = this.#holdings.get(key) ?? new BlobSet()
-    this.#holdings.delete(key)
-    this.#holdings.set(key, known)
-    if (this.#holdings.size > MAX_RELEASES_PER_PEER) {
-      const oldest = this.#holdings.keys().next()
-      if (!oldest.done) this.#holdings.delete(oldest.value)
-    }
-    return known
-  }
+  slotVersion: number
+  /** The newest version for which it was asked for a head and has answered, one way or the other. */
+  askedVersion: number
+  /** HAVE has told of all that we hold below this number; null: of everything. */
+  toldUpTo: number | null
 }
 
 export class Peer {
   readonly init: PeerInit
+  /** The user asked for this peer: it stays, and is told of all our channels. */
+  byUser: boolean
   /** Channels that we tell of: those it was dialled for, or those whose tags it showed. */
   readonly expected = new Set<SwarmChannel>()
   /** Channels that it has shown to know. */
   readonly shared = new Map<SwarmChannel, SharedChannel>()
-  /** HELLOs sent so far: the counter of the next one. */
-  hellosSent = 0
-  lastHelloMs = Number.NEGATIVE_INFINITY
-  helloPlanned = false
-  gotHello = false
-  /** Requests without an answer: channel -> index -> how to call it off. */
-  readonly inFlight = new Map<SwarmChannel, Map<number, AbortController>>()
-  #inFlightCount = 0
-  /** Blobs that hashed right. */
+  /** Its names for them, as hex. */
+  readonly #handles = new Map<string, SwarmChannel>()
+  readonly holdings = new PeerHoldings()
+  /** Requests without an answer, the oldest first. */
+  readonly inFlight = new Set<BlobRequest>()
+  /** Blobs that hashed right; forgotten when it keeps us waiting. */
   verified = 0
-  /** It said "busy": not asked before this, monotonic ms. */
-  askAfterMs = 0
+  /** Blobs that it had told of and did not give. */
+  misses = 0
+  #pauseMs = BUSY_PAUSE_MS
+  #askAfterMs = Number.NEGATIVE_INFINITY
+  /** ms from one blob to the next, lately. */
+  #blobMs = 0
+  #lastBlobMs = Number.NEGATIVE_INFINITY
 
-  constructor(init: PeerInit) {
+  constructor(init: PeerInit, byUser: boolean) {
     this.init = init
+    this.byUser = byUser
   }
 
   get connection(): Connection {
     return this.init.connection
   }
 
+  get hello(): HelloState {
+    return this.init.hello
+  }
+
   get direction(): 'in' | 'out' {
     return this.init.address === null ? 'in' : 'out'
   }
 
+  /** Said HELLO, so that it speaks our protocol. */
+  get gotHello(): boolean {
+    return this.hello.received > 0
+  }
+
+  /** A blob of it hashed right. Identities are free, so the others share few places. */
+  get isProven(): boolean {
+    return this.verified > 0
+  }
+
+  /** It has given less than it should have: what it says it holds is not believed any more. */
+  get isUnreliable(): boolean {
+    return this.misses > MAX_MISSES + this.verified
+  }
+
   /**
-   * How many requests it may have open. An identity is free, so a new one gets a
-   * single request, and more as its blobs turn out right.
+   * How many requests it may have open: one while it is new, one more with each blob
+   * that turns out right, and no more than it answers in WINDOW_AHEAD_MS.
    */
-  get window(): number {
-    return Math.min(MAX_WINDOW, 1 + this.verified)
+  window(nowMs: number): number {
+    const oldest = this.inFlight.values().next().value
+    const quietMs = oldest === undefined ? 0 : nowMs - Math.max(this.#lastBlobMs, oldest.sinceMs)
+    const blobMs = Math.max(this.#blobMs, quietMs, 1)
+    return Math.min(MAX_WINDOW, 1 + this.verified, 1 + Math.floor(WINDOW_AHEAD_MS / blobMs))
   }
 
-  get hasRoom(): boolean {
-    return this.#inFlightCount < this.window
+  /** May one more request be made now? */
+  mayBeAsked(nowMs: number): boolean {
+    return nowMs >= this.#askAfterMs && this.inFlight.size < this.window(nowMs) && !this.connection.closed
   }
 
-  get inFlightCount(): number {
-    return this.#inFlightCount
+  /** A blob came, asked for at `askedMs`. */
+  blobArrived(nowMs: number, askedMs: number): void {
+    const tookMs = nowMs - Math.max(this.#lastBlobMs, askedMs)
+    this.#blobMs = this.#lastBlobMs > 0 ? (this.#blobMs + tookMs) / 2 : tookMs
+    this.#lastBlobMs = nowMs
   }
 
-  asked(channel: SwarmChannel, index: number): AbortController {
-    const controller = new AbortController()
-    const requests = this.inFlight.get(channel) ?? new Map<number, AbortController>()
-    this.inFlight.set(channel, requests)
-    requests.set(index, controller)
-    this.#inFlightCount++
-    return controller
+  /** What came hashed right. */
+  blobVerified(): void {
+    this.verified++
+    this.#pauseMs = BUSY_PAUSE_MS
   }
 
-  answered(channel: SwarmChannel, index: number): void {
-    if (this.inFlight.get(channel)?.delete(index)) this.#inFlightCount--
+  /** It cannot now: not asked for a while, twice as long each time until it gives something. */
+  pause(nowMs: number): void {
+    this.#askAfterMs = nowMs + this.#pauseMs
+    this.#pauseMs = Math.min(this.#pauseMs * 2, MAX_BUSY_PAUSE_MS)
   }
 
-  /** Share a channel from now on. @returns its state, and whether it is new. */
-  share(channel: SwarmChannel): { readonly state: SharedChannel; readonly isNew: boolean } {
+  /** It has shown a channel of ours. @returns what is known of it there. */
+  share(channel: SwarmChannel): SharedChannel {
     const known = this.shared.get(channel)
-    if (known !== undefined) return { state: known, isNew: false }
-    const state = new SharedChannel()
+    if (known !== undefined) return known
+    const { handshakeHash, role } = this.init
+    const state: SharedChannel = {
+      handle: channelHandle(channel.tagKey, handshakeHash, role),
+      isMutual: false,
+      slotVersion: 0,
+      askedVersion: 0,
+      toldUpTo: null,
+    }
     this.shared.set(channel, state)
-    return { state, isNew: true }
+    this.expected.add(channel)
+    this.#handles.set(toHex(channelHandle(channel.tagKey, handshakeHash, otherRole(role))), channel)
+    return state
+  }
+
+  /** The channel that it names by this handle, or null: one that it has not shown has none. */
+  byHandle(handle: Uint8Array): SwarmChannel | null {
+    return this.#handles.get(toHex(handle)) ?? null
+  }
+
+  /** We do not take part in the channel any more. @returns whether it was between us. */
+  unshare(channel: SwarmChannel): boolean {
+    for (const [handle, named] of this.#handles) if (named === channel) this.#handles.delete(handle)
+    this.holdings.forgetChannel(channel)
+    this.hello.forget(channel)
+    const wasExpected = this.expected.delete(channel)
+    return this.shared.delete(channel) || wasExpected
   }
 }

@@ -1,152 +1,236 @@
 /**
- * Which blob to ask of which peer: decisions on data, no I/O, no clock of its own
- * (DESIGN of the swarm: STATE.md beside this file).
+ * Which blob of a release to ask of which peer: decisions on data, no I/O, no clock
+ * of its own. STATE.md has the states of a blob and the invariants.
  *
- * A blob is wanted, then asked of one or more peers, then arrived, then done or
- * wanted again. Rarest first among a bounded sample, so that a pick costs the
- * same for ten blobs as for a million. A blob is asked of a second peer only when
- * nothing else can be asked of that peer and the first has had its time.
+ * Rarest first among a bounded sample, so that a pick costs the same for ten blobs
+ * as for a million. A source that holds nothing that is open is marked dry and not
+ * searched again before something of its own becomes open: with many peers and
+ * many blobs nearly all looks would be in vain. A blob is asked of a second peer
+ * only when nothing else can be asked of that one and the first has had its time.
  *
  * @module swarm/picker
  */
-import { PICK_SAMPLE, SECOND_SOURCE_MS } from '../base/limits.ts'
-import type { Random } from '../base/random.ts'
-import { randomInteger } from '../base/random.ts'
+import { MAX_MANIFEST_BLOBS, MAX_SOURCES_PER_BLOB, PICK_SAMPLE, SECOND_SOURCE_MS } from '../base/limits.ts'
+import { type Random, randomInteger } from '../base/random.ts'
+import { BlobSet } from './blob-set.ts'
 
-export interface Want {
-  /** Place in manifest order. */
-  readonly index: number
-  readonly id: Uint8Array
-}
+/** Places in the set of open blobs from which a sample is taken, so that it is not all from one corner. */
+const SAMPLE_PLACES = 4
 
 interface Asked<P> {
   readonly peers: Set<P>
+  /** When the last of them was asked. */
   sinceMs: number
+  /** Copies that arrived and are being checked and kept. */
+  arrived: number
 }
 
-/** What a peer holds, as the picker sees it. */
-export interface Holdings {
-  has(index: number): boolean
-}
-
-/**
- * @typeParam P - identity of a peer; compared by identity only.
- */
+/** @typeParam P - identity of a peer; compared by identity only. */
 export class Picker<P> {
   readonly #random: Random
-  /** Wanted and asked of nobody; order does not matter, removal is O(1). */
-  readonly #open: Want[] = []
-  readonly #openAt = new Map<number, number>()
-  readonly #asked = new Map<number, { want: Want; state: Asked<P> }>()
-  /** index -> how many connected peers hold it. */
-  readonly #holders = new Map<number, number>()
+  /** Wanted, and neither asked of anybody nor being kept. */
+  readonly #open = new BlobSet()
+  /** Bounded by MAX_BLOBS_IN_FLIGHT: each is asked of somebody or being written. */
+  readonly #asked = new Map<number, Asked<P>>()
+  /** Peers and what they hold. The sets are theirs; `gained` and `lost` tell of changes. */
+  readonly #sources = new Map<P, BlobSet>()
+  /** Sources that hold nothing that is open. */
+  readonly #dry = new Set<P>()
+  /** How many sources hold a blob, for blobs below #end. */
+  #holders = new Uint16Array(0)
+  /** One more than the highest number wanted. */
+  #end = 0
 
   constructor(random: Random) {
     this.#random = random
   }
 
-  /** Blobs not yet done: open and asked. */
   get remaining(): number {
-    return this.#open.length + this.#asked.size
+    return this.#open.size + this.#asked.size
   }
 
   get openCount(): number {
-    return this.#open.length
+    return this.#open.size
   }
 
-  /** Want a blob. Wanting it twice is the same as once. */
-  want(want: Want): void {
-    if (this.#openAt.has(want.index) || this.#asked.has(want.index)) return
-    this.#openAt.set(want.index, this.#open.length)
-    this.#open.push(want)
+  get sources(): Iterable<P> {
+    return this.#sources.keys()
   }
 
-  /** It is held now, from wherever it came. @returns the other peers that were asked for it. */
+  isSource(peer: P): boolean {
+    return this.#sources.has(peer)
+  }
+
+  /** What a source holds, as it was given; undefined for others. */
+  sourceSet(peer: P): BlobSet | undefined {
+    return this.#sources.get(peer)
+  }
+
+  isWanted(index: number): boolean {
+    return this.#open.has(index) || this.#asked.has(index)
+  }
+
+  /** Want blobs; those that are wanted already stay as they are. */
+  want(indexes: Iterable<number>): void {
+    let end = this.#end
+    for (const index of indexes) {
+      if (index < 0 || index >= MAX_MANIFEST_BLOBS) {
+        throw new RangeError(`"index" expected 0..${MAX_MANIFEST_BLOBS - 1}, got ${index}`)
+      }
+      if (!this.#asked.has(index)) this.#open.add(index)
+      end = Math.max(end, index + 1)
+    }
+    this.#dry.clear()
+    this.#grow(end)
+  }
+
+  /** It is held now, or wanted no more. @returns the peers that were asked for it. */
   done(index: number): P[] {
     const asked = this.#asked.get(index)
     this.#asked.delete(index)
-    this.#removeOpen(index)
-    return asked === undefined ? [] : [...asked.state.peers]
+    this.#open.delete(index)
+    return asked === undefined ? [] : [...asked.peers]
   }
 
-  /** A connected peer holds it, or no longer. Called for each index that changes. */
-  countHolder(index: number, change: 1 | -1): void {
-    const count = (this.#holders.get(index) ?? 0) + change
-    if (count <= 0) this.#holders.delete(index)
-    else this.#holders.set(index, count)
+  /** A peer that holds something of this release. */
+  addSource(peer: P, holdings: BlobSet): void {
+    this.removeSource(peer)
+    this.#sources.set(peer, holdings)
+    this.#count(holdings, 1)
   }
 
-  holders(index: number): number {
-    return this.#holders.get(index) ?? 0
-  }
-
-  /** The next blob to ask of this peer, marked as asked; null when there is none now. */
-  pick(peer: P, holdings: Holdings, nowMs: number): Want | null {
-    const want = this.#rarestOpen(holdings) ?? this.#secondSource(peer, holdings, nowMs)
-    if (want === null) return null
-    const asked = this.#asked.get(want.index)
-    if (asked === undefined) {
-      this.#removeOpen(want.index)
-      this.#asked.set(want.index, { want, state: { peers: new Set([peer]), sinceMs: nowMs } })
-    } else {
-      asked.state.peers.add(peer)
-      asked.state.sinceMs = nowMs
-    }
-    return want
-  }
-
-  /** This peer will not deliver it: open again unless others were asked too. */
-  failed(index: number, peer: P): void {
-    const asked = this.#asked.get(index)
-    if (asked === undefined || !asked.state.peers.delete(peer)) return
-    if (asked.state.peers.size > 0) return
-    this.#asked.delete(index)
-    this.want(asked.want)
-  }
-
-  /** The peer is gone: all that was asked of it alone is open again. */
-  peerGone(peer: P): void {
+  /** The peer is gone, or not believed any more: what was asked of it alone is open again. */
+  removeSource(peer: P): void {
+    const holdings = this.#sources.get(peer)
+    if (holdings === undefined) return
+    this.#sources.delete(peer)
+    this.#dry.delete(peer)
+    this.#count(holdings, -1)
     for (const index of [...this.#asked.keys()]) this.failed(index, peer)
   }
 
-  /** Of a sample that starts anywhere, the open blob that the fewest hold and this peer does. */
-  #rarestOpen(holdings: Holdings): Want | null {
-    const count = this.#open.length
-    if (count === 0) return null
-    const start = randomInteger(this.#random, 0, count - 1)
-    let best: Want | null = null
-    let bestHolders = Number.POSITIVE_INFINITY
-    let seen = 0
-    for (let step = 0; step < count && seen < PICK_SAMPLE; step++) {
-      const want = this.#open[(start + step) % count] as Want
-      if (!holdings.has(want.index)) continue
-      seen++
-      const holders = this.holders(want.index)
-      if (holders < bestHolders) {
-        best = want
-        bestHolders = holders
-      }
+  /** A source holds one more blob; its set has it already. */
+  gained(peer: P, index: number): void {
+    if (index < this.#end) this.#holders[index] = (this.#holders[index] ?? 0) + 1
+    if (this.#open.has(index)) this.#dry.delete(peer)
+  }
+
+  /** A source does not hold it after all: taken from its set. */
+  lost(peer: P, index: number): void {
+    if (!this.#sources.get(peer)?.delete(index) || index >= this.#end) return
+    this.#holders[index] = (this.#holders[index] ?? 1) - 1
+  }
+
+  /** How many sources hold a blob that is or was wanted. */
+  holders(index: number): number {
+    return this.#holders[index] ?? 0
+  }
+
+  /** The next blob to ask of this source, marked as asked; null when there is none now. */
+  pick(peer: P, nowMs: number): number | null {
+    const holdings = this.#sources.get(peer)
+    if (holdings === undefined) return null
+    const index = this.#rarestOpen(peer, holdings) ?? this.#secondSource(peer, holdings, nowMs)
+    if (index === null) return null
+    this.#open.delete(index)
+    const asked = this.#asked.get(index) ?? { peers: new Set<P>(), sinceMs: nowMs, arrived: 0 }
+    asked.peers.add(peer)
+    asked.sinceMs = nowMs
+    this.#asked.set(index, asked)
+    return index
+  }
+
+  /**
+   * The peer sent it: nobody else is asked while it is checked and kept.
+   *
+   * @returns what to call if it is not kept: the blob is then as if that peer had never sent it.
+   */
+  arrived(index: number, peer: P): () => void {
+    const asked = this.#asked.get(index)
+    if (asked !== undefined) asked.arrived++
+    return () => {
+      if (asked === undefined) return
+      asked.arrived--
+      asked.peers.delete(peer)
+      this.#reopenIfIdle(index, asked)
     }
+  }
+
+  /** This peer will not deliver it: open again unless others were asked too, or a copy is being kept. */
+  failed(index: number, peer: P): void {
+    const asked = this.#asked.get(index)
+    if (asked?.peers.delete(peer)) this.#reopenIfIdle(index, asked)
+  }
+
+  #reopenIfIdle(index: number, asked: Asked<P>): void {
+    if (asked.peers.size > 0 || asked.arrived > 0 || this.#asked.get(index) !== asked) return
+    this.#asked.delete(index)
+    this.#open.add(index)
+    for (const peer of this.#dry) if (this.#sources.get(peer)?.has(index)) this.#dry.delete(peer)
+  }
+
+  /** Of a sample from several places, the open blob of this peer that the fewest hold. */
+  #rarestOpen(peer: P, holdings: BlobSet): number | null {
+    if (this.#open.size === 0 || this.#dry.has(peer)) return null
+    let best: number | null = null
+    for (let place = 0; place < SAMPLE_PLACES; place++) {
+      const start = randomInteger(this.#random, 0, this.#end - 1)
+      const { rarest, isAll } = this.#sample(holdings, start)
+      if (rarest !== null && (best === null || this.holders(rarest) < this.holders(best))) best = rarest
+      if (isAll) break
+    }
+    if (best === null) this.#dry.add(peer)
     return best
   }
 
-  #secondSource(peer: P, holdings: Holdings, nowMs: number): Want | null {
-    let oldest: { want: Want; state: Asked<P> } | null = null
-    for (const entry of this.#asked.values()) {
-      if (entry.state.peers.has(peer) || !holdings.has(entry.want.index)) continue
-      if (nowMs - entry.state.sinceMs < SECOND_SOURCE_MS) continue
-      if (oldest === null || entry.state.sinceMs < oldest.state.sinceMs) oldest = entry
+  /** @returns the rarest of the next few from `start` on, around the end; and whether these were all there are. */
+  #sample(holdings: BlobSet, start: number): { rarest: number | null; isAll: boolean } {
+    let rarest: number | null = null
+    let at = start
+    let isRound = false
+    for (let seen = 0; seen < PICK_SAMPLE / SAMPLE_PLACES; seen++) {
+      let index = this.#open.nextCommon(holdings, at)
+      if (index < 0 && !isRound) {
+        isRound = true
+        index = this.#open.nextCommon(holdings, 0)
+      }
+      if (index < 0 || (isRound && index >= start)) return { rarest, isAll: true }
+      if (rarest === null || this.holders(index) < this.holders(rarest)) rarest = index
+      at = index + 1
     }
-    return oldest === null ? null : oldest.want
+    return { rarest, isAll: false }
   }
 
-  #removeOpen(index: number): void {
-    const at = this.#openAt.get(index)
-    if (at === undefined) return
-    this.#openAt.delete(index)
-    const last = this.#open.pop() as Want
-    if (last.index === index) return
-    this.#open[at] = last
-    this.#openAt.set(last.index, at)
+  /** Of the blobs that have been asked for longest, one that this source holds too. */
+  #secondSource(peer: P, holdings: BlobSet, nowMs: number): number | null {
+    let oldest: { readonly index: number; readonly sinceMs: number } | null = null
+    for (const [index, { peers, sinceMs, arrived }] of this.#asked) {
+      if (arrived > 0 || peers.has(peer) || peers.size >= MAX_SOURCES_PER_BLOB) continue
+      if (nowMs - sinceMs < SECOND_SOURCE_MS || !holdings.has(index)) continue
+      if (oldest === null || sinceMs < oldest.sinceMs) oldest = { index, sinceMs }
+    }
+    return oldest?.index ?? null
+  }
+
+  #grow(end: number): void {
+    if (end <= this.#end) return
+    const grown = new Uint16Array(end)
+    grown.set(this.#holders)
+    for (const holdings of this.#sources.values()) countInto(grown, holdings, this.#end, 1)
+    this.#holders = grown
+    this.#end = end
+  }
+
+  #count(holdings: BlobSet, change: 1 | -1): void {
+    countInto(this.#holders, holdings, 0, change)
+  }
+}
+
+/** One more or one less holder for each number of the set from `from` to the end of `holders`. */
+function countInto(holders: Uint16Array, holdings: BlobSet, from: number, change: 1 | -1): void {
+  for (const range of holdings.rangesFrom(from)) {
+    const end = Math.min(range.start + range.length, holders.length)
+    for (let index = range.start; index < end; index++) holders[index] = (holders[index] ?? 0) + change
+    if (end === holders.length) return
   }
 }

@@ -2,14 +2,20 @@
  * The swarm: all connections of the node, and what is said and fetched on them.
  *
  * This is the driver: it owns the connections and wires gossip, downloads and
- * dialling together. What it decides stands in those files and in STATE.md.
+ * dialling together. What these decide stands in their files and in STATE.md.
  *
  * @module swarm/swarm
  */
-import { toHex } from '../base/bytes.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import { errorMessage, isMegatorrentError } from '../base/errors.ts'
-import { BAN_MS, INBOUND_BAN_MS, MAX_UPLOADS, SWARM_TICK_MS } from '../base/limits.ts'
+import {
+  GOOD_CONNECTION_MS,
+  MAX_REFUSALS,
+  MAX_UPLOADS,
+  PEER_TRIAL_MS,
+  SWARM_TICK_MS,
+  TARGET_PEERS_PER_CHANNEL,
+} from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import { Semaphore } from '../base/queue.ts'
 import type { Random } from '../base/random.ts'
@@ -19,17 +25,20 @@ import { ROLE_INITIATOR } from '../crypto/tags.ts'
 import { Connection } from '../transport/connection.ts'
 import type { Secured } from '../transport/handshake.ts'
 import type { Dialer } from '../transport/transport.ts'
-import { type Address, formatPeerAddress, type PeerAddress } from '../wire/address.ts'
+import type { Address, PeerAddress } from '../wire/address.ts'
 import { BLOB_BYTES } from '../wire/constants.ts'
 import type { AddressSource } from './address-list.ts'
+import { admit } from './admission.ts'
 import { type Ban, type BanStore, Bans } from './bans.ts'
 import { BlobSet } from './blob-set.ts'
 import { type ChannelEvents, type ReleaseId, SwarmChannel } from './channel.ts'
 import { Dialing, type Dialled, isSameNode } from './dialing.ts'
 import { type BlobSink, Downloads, type FetchOptions } from './downloads.ts'
+import type { Wants } from './fetch.ts'
 import { Gossip } from './gossip.ts'
+import { HaveTeller } from './have-teller.ts'
+import { HelloState } from './hello-state.ts'
 import { Peer } from './peer.ts'
-import type { Want } from './picker.ts'
 import { RateMeter } from './rate-meter.ts'
 
 /** Where blobs are kept and read. storage/blob-store.ts is one. */
@@ -57,13 +66,16 @@ export class Swarm {
   readonly #channels = new Set<SwarmChannel>()
   readonly #bans: Bans
   readonly #gossip: Gossip
+  readonly #haves: HaveTeller
   readonly #downloads: Downloads
   readonly #dialing: Dialing
   readonly #uploads = new Semaphore(MAX_UPLOADS)
   readonly download: RateMeter
   readonly upload: RateMeter
-  /** Addresses that stay busy as long as the connection under another address lives. */
-  readonly #whenClosed = new Map<Peer, ((well: boolean) => void)[]>()
+  /** Those to tell when a connection is over: the addresses that led to it. */
+  readonly #whenClosed = new Map<Peer, ((wasGood: boolean) => void)[]>()
+  /** Connections for which there is no room, until they have read that. */
+  readonly #refused = new Set<Connection>()
   #timer: Timer | null = null
   #closed = false
 
@@ -73,25 +85,23 @@ export class Swarm {
     this.#bans = new Bans(clock, deps.bans)
     this.download = new RateMeter(clock)
     this.upload = new RateMeter(clock)
+    this.#haves = new HaveTeller(clock, this.#peers)
     this.#gossip = new Gossip({
       clock,
       random,
       log,
       channels: this.#channels,
       peers: this.#peers,
-      onShared: () => {},
-      onHave: () => this.#downloads.pump(),
+      onMutual: (peer, channel) => this.#haves.tellAll(peer, channel),
       onFalse: (peer, why) => this.#punish(peer, why),
-      onStranger: (peer) => {
-        if (!peer.init.byUser) peer.connection.close('notNeeded')
-      },
+      onStranger: (peer) => peer.connection.close('notNeeded'),
     })
     this.#downloads = new Downloads({
       clock,
       random,
       sink: deps.store,
       peers: this.#peers,
-      onStored: (channel, index) => this.#onStored(channel, index),
+      onStored: (channel, release, index) => this.#onStored(channel, release, index),
       onFalse: (peer, why) => this.#punish(peer, why),
     })
     this.#dialing = new Dialing({
@@ -108,10 +118,6 @@ export class Swarm {
     return this.#peers
   }
 
-  get bans(): Bans {
-    return this.#bans
-  }
-
   /** Peers that share a channel. */
   peersOf(channel: SwarmChannel): number {
     let count = 0
@@ -121,27 +127,25 @@ export class Swarm {
 
   /** Take part in a channel. */
   join(keys: ChannelKeys, events: ChannelEvents): SwarmChannel {
-    const channel = new SwarmChannel(keys, events, this.#deps.clock)
+    const channel = new SwarmChannel(keys, events, this.#deps.clock, this.#deps.random)
     this.#channels.add(channel)
-    for (const peer of this.#peers) {
-      if (!peer.init.byUser) continue
-      peer.expected.add(channel)
-      this.#gossip.greet(peer)
-    }
+    this.#gossip.joined(channel)
     return channel
   }
 
+  /** Take no part in it any more: what is being fetched of it ends with ERR_ABORTED. */
   leave(channel: SwarmChannel): void {
-    this.#channels.delete(channel)
+    if (!this.#channels.delete(channel)) return
+    this.#downloads.channelLeft(channel)
+    this.#haves.forget(channel)
     for (const peer of this.#peers) {
-      peer.expected.delete(channel)
-      peer.shared.delete(channel)
-      if (peer.expected.size === 0 && !peer.init.byUser) peer.connection.close('notNeeded')
+      if (!peer.unshare(channel) || peer.byUser || peer.expected.size > 0) continue
+      peer.connection.close('notNeeded')
     }
   }
 
   addAddresses(channel: SwarmChannel, addresses: readonly PeerAddress[], source: AddressSource): number {
-    return this.#dialing.addAddresses(channel, addresses, source)
+    return this.#channels.has(channel) ? this.#dialing.addAddresses(channel, addresses, source) : 0
   }
 
   addUserAddress(address: PeerAddress): void {
@@ -150,23 +154,20 @@ export class Swarm {
 
   /** A connection that a peer made to us. */
   accept(secured: Secured): void {
+    const { clock, maxPeers } = this.#deps
     const { remote } = secured.channel.stream
-    const peer = this.#newPeer(secured, null, null)
-    if (this.#closed) {
-      peer.connection.destroy()
+    const bannable = { remoteNodeKey: secured.remoteNodeKey, address: null, remote }
+    if (this.#closed || this.#bans.isPeerBanned(bannable)) {
+      secured.channel.destroy()
       return
     }
-    if (this.#isBanned(peer)) {
-      peer.connection.destroy()
+    const verdict = admit(remote.host, this.#peers, maxPeers, clock.monotonicMs())
+    if (verdict === 'full') {
+      this.#refuse(secured)
       return
     }
-    if (this.#peers.size >= this.#deps.maxPeers) {
-      this.#start(peer, secured, () => {})
-      peer.connection.close('tooManyConnections')
-      return
-    }
-    this.#deps.log.debug('peer came in', { port: remote.port })
-    this.#start(peer, secured, () => {})
+    if (verdict !== 'welcome') verdict.connection.destroy()
+    this.#start(this.#newPeer(secured, null, false), secured, [])
   }
 
   /** The newest head that was verified: told to peers, and what we answer with. */
@@ -178,48 +179,56 @@ export class Swarm {
 
   /** What we hold of a release, from now on the one that HAVE is about. */
   setInventory(channel: SwarmChannel, release: ReleaseId, held: Iterable<number>): void {
+    const before = channel.isCurrent(release.rootId) ? channel.held : null
+    const now = new BlobSet()
+    for (const index of held) now.add(index)
     channel.release = release
-    channel.held = new BlobSet()
-    channel.freshlyHeld.length = 0
-    for (const index of held) channel.held.add(index)
-    this.#gossip.tellNews(channel)
+    channel.held = now
+    if (before === null) {
+      this.#haves.forget(channel)
+      this.#haves.tellEverybody(channel)
+    } else for (const index of now) if (!before.has(index)) this.#haves.tellHeld(channel, index)
   }
 
   /** One more blob of that release is held, not by way of `fetch`. */
   addHeld(channel: SwarmChannel, index: number): void {
-    if (channel.held.add(index)) this.#gossip.tellHeld(channel, index)
+    if (channel.held.add(index)) this.#haves.tellHeld(channel, index)
   }
 
-  fetch(
-    channel: SwarmChannel,
-    release: ReleaseId,
-    wants: readonly Want[],
-    options: FetchOptions,
-  ): Promise<void> {
+  /** A blob of that release is lost: when it is held again, that is news. */
+  removeHeld(channel: SwarmChannel, index: number): void {
+    channel.held.delete(index)
+  }
+
+  fetch(channel: SwarmChannel, release: ReleaseId, wants: Wants, options: FetchOptions): Promise<void> {
     return this.#downloads.fetch(channel, release, wants, options)
   }
 
   /** Ban the node of that key, and close its connections. */
   ban(nodeKey: Uint8Array): void {
-    this.#bans.ban(`node:${toHex(nodeKey)}`, BAN_MS, 'banned by the user')
+    this.#bans.banNode(nodeKey)
     for (const peer of this.#peers) {
       if (isSameNode(peer.init.remoteNodeKey, nodeKey)) peer.connection.close('banned')
     }
   }
 
+  /** @returns whether it was banned. */
   unban(nodeKey: Uint8Array): boolean {
-    return this.#bans.lift(`node:${toHex(nodeKey)}`)
+    return this.#bans.liftNode(nodeKey)
   }
 
   listBans(): Ban[] {
     return this.#bans.list()
   }
 
-  /** Say goodbye and close every connection. */
+  /** Say goodbye and close every connection; what is being fetched ends. */
   close(): void {
+    if (this.#closed) return
     this.#closed = true
     this.#timer?.cancel()
     this.#dialing.stop()
+    this.#haves.stop()
+    for (const channel of [...this.#channels]) this.leave(channel)
     for (const peer of this.#peers) peer.connection.close('shuttingDown')
   }
 
@@ -227,137 +236,163 @@ export class Swarm {
   destroy(): void {
     this.close()
     for (const peer of [...this.#peers]) peer.connection.destroy()
+    for (const connection of [...this.#refused]) connection.destroy()
   }
 
   #tick(): void {
     this.#timer = this.#deps.clock.setTimer(() => {
+      this.#gossip.tick()
+      for (const channel of this.#channels) this.#tryOthers(channel)
       this.#dialing.tick()
       this.#downloads.pump()
       this.#tick()
     }, SWARM_TICK_MS)
   }
 
-  #onDialled(dialled: Dialled): void {
-    const { secured, channel } = dialled
-    if (this.#closed) {
+  /** Where all whom we dialled give nothing and others could be dialled, one of them goes. */
+  #tryOthers(channel: SwarmChannel): void {
+    const nowMs = this.#deps.clock.monotonicMs()
+    const isIdle = (peer: Peer): boolean => !peer.isProven && !peer.byUser && peer.expected.size === 1
+    const dialled = [...this.#peers].filter((peer) => peer.direction === 'out' && peer.expected.has(channel))
+    if (channel.fetches.size === 0 || dialled.length < TARGET_PEERS_PER_CHANNEL) return
+    if (channel.addresses.due(nowMs, 1, () => true).length === 0) return
+    const idle = dialled.find((peer) => isIdle(peer) && nowMs - peer.init.sinceMs > PEER_TRIAL_MS)
+    idle?.connection.close('notNeeded')
+  }
+
+  #onDialled({ secured, address, channel, onEnd, retire }: Dialled): void {
+    const { remoteNodeKey } = secured
+    const { remote } = secured.channel.stream
+    const isUnwanted = this.#closed || (channel !== null && !this.#channels.has(channel))
+    const isOurselves = isSameNode(remoteNodeKey, this.#deps.nodeKey.publicKey)
+    if (isUnwanted || isOurselves || this.#bans.isPeerBanned({ remoteNodeKey, address, remote })) {
       secured.channel.destroy()
+      if (isOurselves) retire()
+      else onEnd(false)
       return
     }
-    const nodeKey = secured.remoteNodeKey
-    if (isSameNode(nodeKey, this.#deps.nodeKey.publicKey)) {
-      dialled.forget()
+    const twin = this.#dialledTwin(remoteNodeKey)
+    const peer = twin ?? this.#newPeer(secured, address, channel === null)
+    if (channel === null) peer.byUser = true
+    for (const joined of channel === null ? this.#channels : [channel]) peer.expected.add(joined)
+    if (twin === null) this.#start(peer, secured, [onEnd])
+    else {
+      // The same node under another address: one connection carries what both were for.
       secured.channel.destroy()
-      return
+      this.#whenClosed.get(twin)?.push(onEnd)
     }
-    const peer = this.#newPeer(secured, dialled.address, dialled.channel)
-    if (this.#isBanned(peer)) {
-      dialled.onEnd(false)
-      peer.connection.destroy()
-      return
-    }
-    const twin = this.#dialledTwin(nodeKey)
-    if (twin !== null) {
-      // The same node under another address: one connection carries both channels.
-      if (channel !== null && !twin.expected.has(channel)) {
-        twin.expected.add(channel)
-        this.#gossip.greet(twin)
-      }
-      peer.connection.destroy()
-      this.#whenClosed.set(twin, [...(this.#whenClosed.get(twin) ?? []), dialled.onEnd])
-      return
-    }
-    if (channel !== null) peer.expected.add(channel)
-    else for (const joined of this.#channels) peer.expected.add(joined)
-    this.#start(peer, secured, dialled.onEnd)
     this.#gossip.greet(peer)
   }
 
   #dialledTwin(nodeKey: Uint8Array | null): Peer | null {
     for (const peer of this.#peers) {
-      if (peer.direction === 'out' && isSameNode(peer.init.remoteNodeKey, nodeKey)) return peer
+      const isOpen = peer.direction === 'out' && !peer.connection.closed
+      if (isOpen && isSameNode(peer.init.remoteNodeKey, nodeKey)) return peer
     }
     return null
   }
 
-  #newPeer(secured: Secured, address: PeerAddress | null, channel: SwarmChannel | null): Peer {
-    return new Peer({
-      connection: new Connection(secured.channel, this.#deps.clock),
-      role: secured.role,
-      handshakeHash: secured.handshakeHash,
-      remoteNodeKey: secured.remoteNodeKey,
-      address,
-      remote: secured.channel.stream.remote,
-      since: this.#deps.clock.now(),
-      byUser: secured.role === ROLE_INITIATOR && channel === null,
-    })
+  #newPeer(secured: Secured, address: PeerAddress | null, byUser: boolean): Peer {
+    const { clock } = this.#deps
+    const { role, handshakeHash, remoteNodeKey } = secured
+    return new Peer(
+      {
+        connection: new Connection(secured.channel, clock),
+        role,
+        handshakeHash,
+        remoteNodeKey,
+        address,
+        remote: secured.channel.stream.remote,
+        since: clock.now(),
+        sinceMs: clock.monotonicMs(),
+        hello: new HelloState(clock),
+      },
+      byUser && role === ROLE_INITIATOR,
+    )
   }
 
-  #start(peer: Peer, secured: Secured, onEnd: (well: boolean) => void): void {
+  #start(peer: Peer, secured: Secured, onEnd: ((wasGood: boolean) => void)[]): void {
     this.#peers.add(peer)
+    this.#whenClosed.set(peer, onEnd)
+    this.#deps.log.debug('peer connected', { direction: peer.direction, peers: this.#peers.size })
     peer.connection.start(
       {
         onNotice: (notice) => {
           if (notice.type === 'hello') this.#gossip.onHello(peer, notice)
-          else this.#gossip.onHave(peer, notice)
-        },
-        readBlob: (id) => this.#readBlob(id),
-        readHead: (handle) => this.#gossip.readHead(peer, handle),
-        onClose: (reason) => {
-          this.#peers.delete(peer)
-          this.#downloads.peerGone(peer)
-          for (const end of [onEnd, ...(this.#whenClosed.get(peer) ?? [])]) end(reason === null)
-          this.#whenClosed.delete(peer)
-          if (isMegatorrentError(reason) && reason.kind === 'peer') {
-            this.#deps.log.info('peer broke the protocol', { why: errorMessage(reason) })
+          else {
+            const channel = peer.byHandle(notice.handle)
+            if (channel !== null) this.#downloads.told(peer, channel, notice.rootId, notice.ranges)
           }
         },
+        readBlob: (id) => this.#readBlob(peer, id),
+        readHead: (handle) => this.#gossip.readHead(peer, handle),
+        onClose: (reason) => this.#onClose(peer, reason),
       },
       secured.early,
     )
   }
 
-  #readBlob(id: Uint8Array): Promise<Uint8Array | null> {
-    return this.#uploads.run(async () => {
-      const sealed = await this.#deps.store.read(id)
-      if (sealed !== null) this.upload.add(BLOB_BYTES)
-      return sealed
-    })
+  #onClose(peer: Peer, reason: unknown): void {
+    this.#peers.delete(peer)
+    this.#gossip.peerGone(peer)
+    this.#downloads.peerGone(peer)
+    const lastedMs = this.#deps.clock.monotonicMs() - peer.init.sinceMs
+    const isClean = !isMegatorrentError(reason) || reason.kind !== 'peer'
+    const wasGood = isClean && peer.shared.size > 0 && lastedMs > GOOD_CONNECTION_MS
+    for (const end of this.#whenClosed.get(peer) ?? []) end(wasGood)
+    this.#whenClosed.delete(peer)
+    if (!isClean) this.#deps.log.info('peer broke the protocol', { why: errorMessage(reason) })
   }
 
-  #onStored(channel: SwarmChannel, index: number): void {
-    this.download.add(BLOB_BYTES)
-    this.addHeld(channel, index)
-  }
-
-  #isBanned(peer: Peer): boolean {
-    return banSubjects(peer).some((subject) => this.#bans.isBanned(subject))
-  }
-
-  /** False data: banned by what it proved and by what we dialled; an inbound address only for minutes. */
-  #punish(peer: Peer, why: string): void {
-    for (const subject of banSubjects(peer)) {
-      this.#bans.ban(subject, subject.startsWith('ip:') ? INBOUND_BAN_MS : BAN_MS, why)
+  /** Say that there is no room, and hold on only until that is read. */
+  #refuse(secured: Secured): void {
+    if (this.#refused.size >= MAX_REFUSALS) {
+      secured.channel.destroy()
+      return
     }
-    this.#deps.log.warn('peer banned', { why, direction: peer.direction })
-    peer.connection.destroy()
+    const connection = new Connection(secured.channel, this.#deps.clock)
+    this.#refused.add(connection)
+    const onClose = (): void => void this.#refused.delete(connection)
+    const nothing = { onNotice: () => {}, readBlob: async () => null, readHead: () => null, onClose }
+    connection.start(nothing, secured.early)
+    connection.close('tooManyConnections')
   }
-}
 
-/** What a ban of this peer is tied to. Loopback is everybody's on this machine, so never an inbound loopback host. */
-function banSubjects(peer: Peer): string[] {
-  const { remoteNodeKey, address, remote } = peer.init
-  const subjects: string[] = []
-  if (remoteNodeKey !== null) subjects.push(`node:${toHex(remoteNodeKey)}`)
-  if (address !== null) subjects.push(`address:${formatPeerAddress(address)}`)
-  else if (remote.host !== '' && !isLoopback(remote.host)) subjects.push(`ip:${networkOf(remote.host)}`)
-  return subjects
-}
+  /** Blobs are for peers that have shown a channel of ours: others would only probe what we hold. */
+  async #readBlob(peer: Peer, id: Uint8Array): Promise<Uint8Array | null> {
+    if (peer.shared.size === 0) return null
+    try {
+      const sealed = await this.#uploads.run(() => this.#deps.store.read(id))
+      if (sealed !== null) this.#countUpload(peer)
+      return sealed
+    } catch (error) {
+      this.#deps.log.warn('a blob could not be read', { why: errorMessage(error) })
+      // Ours is damaged: whoever asks again would get no other answer.
+      if (isMegatorrentError(error, 'ERR_BLOB_DAMAGED')) return null
+      throw error
+    }
+  }
 
-function isLoopback(host: string): boolean {
-  return host === '::1' || host.startsWith('127.')
-}
+  /** Of which channel a blob is, only a connection with a single one tells. */
+  #countUpload(peer: Peer): void {
+    this.upload.add(BLOB_BYTES)
+    const [only, ...others] = peer.shared.keys()
+    if (only !== undefined && others.length === 0) only.upload.add(BLOB_BYTES)
+  }
 
-/** IPv4 address, or the /64 of an IPv6 one. */
-function networkOf(host: string): string {
-  return host.includes(':') ? host.split(':').slice(0, 4).join(':') : host
+  #onStored(channel: SwarmChannel, release: ReleaseId, index: number): void {
+    this.download.add(BLOB_BYTES)
+    if (channel.isCurrent(release.rootId)) this.addHeld(channel, index)
+  }
+
+  /** False data: dropped, and banned by what it proved and by what we dialled. */
+  #punish(peer: Peer, why: string): void {
+    peer.connection.destroy()
+    this.#deps.log.warn('peer banned', { why, direction: peer.direction })
+    try {
+      this.#bans.banPeer(peer.init, why)
+    } catch (error) {
+      this.#deps.log.error('a ban was not written down', { why: errorMessage(error) })
+    }
+  }
 }

@@ -1,0 +1,76 @@
+/**
+ * Places for requests over all peers: each may come to have a blob of 1 MiB in
+ * memory, so there are MAX_BLOBS_IN_FLIGHT. Decisions on data.
+ *
+ * Identities are free, so peers that gave nothing yet share half of the places; and
+ * whoever holds places without giving loses them when others could.
+ *
+ * @module swarm/request-places
+ */
+import {
+  LATE_BLOB_FACTOR,
+  LATE_BLOB_MIN_MS,
+  MAX_BLOBS_IN_FLIGHT,
+  MAX_TRIAL_REQUESTS,
+} from '../base/limits.ts'
+import type { BlobRequest } from './fetch.ts'
+import type { Peer } from './peer.ts'
+
+export class RequestPlaces {
+  readonly #peers: Iterable<Peer>
+  readonly #taken = new Set<BlobRequest>()
+  #trials = 0
+  /** How long blobs took lately, ms. */
+  #usualMs = 0
+
+  constructor(peers: Iterable<Peer>) {
+    this.#peers = peers
+  }
+
+  get taken(): number {
+    return this.#taken.size
+  }
+
+  hasRoom(peer: Peer): boolean {
+    return this.#taken.size < MAX_BLOBS_IN_FLIGHT && (peer.isProven || this.#trials < MAX_TRIAL_REQUESTS)
+  }
+
+  /** False: nobody of its kind can be asked now. */
+  canMakeRoom(peer: Peer, nowMs: number): boolean {
+    return this.hasRoom(peer) || this.toCallOff(peer, nowMs) !== null
+  }
+
+  take(request: BlobRequest): void {
+    this.#taken.add(request)
+    if (request.isTrial) this.#trials++
+  }
+
+  /** Idempotent. */
+  give(request: BlobRequest): void {
+    if (this.#taken.delete(request) && request.isTrial) this.#trials--
+  }
+
+  /** A blob came after that time. */
+  answered(tookMs: number): void {
+    this.#usualMs = this.#usualMs === 0 ? tookMs : (this.#usualMs * 7 + tookMs) / 8
+  }
+
+  /**
+   * The request to give up so that `peer` can be asked, or null: one of a peer that has more open
+   * than it works off, the last it was asked; else the one that is latest, by far later than usual.
+   */
+  toCallOff(peer: Peer, nowMs: number): BlobRequest | null {
+    const isInTheWay = (request: BlobRequest): boolean =>
+      request.peer !== peer && (peer.isProven || request.isTrial)
+    let latest: BlobRequest | null = null
+    for (const other of this.#peers) {
+      const requests = [...other.inFlight].filter(isInTheWay)
+      const last = requests.at(-1)
+      if (last !== undefined && requests.length > other.window(nowMs)) return last
+      const first = requests[0]
+      if (first !== undefined && (latest === null || first.sinceMs < latest.sinceMs)) latest = first
+    }
+    const lateMs = Math.max(LATE_BLOB_MIN_MS, this.#usualMs * LATE_BLOB_FACTOR)
+    return latest !== null && nowMs - latest.sinceMs > lateMs ? latest : null
+  }
+}
