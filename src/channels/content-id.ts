@@ -9,6 +9,7 @@
 import { ByteWriter, utf8Bytes } from '../base/bytes.ts'
 import { sha256 } from '../crypto/hash.ts'
 import { BLOB_ID_BYTES, CHUNK_BYTES } from '../wire/constants.ts'
+import { hashOfName } from './known-pieces.ts'
 import { type ReleaseBlobs, spansOf } from './release-entry.ts'
 import type { FileContent } from './source-reader.ts'
 
@@ -28,10 +29,10 @@ export class ContentHasher {
   /** A file: its size, the ids of its full chunks' blobs, the hash of its piece. */
   addFile(file: FileContent, blobs: ReleaseBlobs): void {
     this.#add(1, file.path, file.stamp.size)
-    for (const span of spansOf(file.extents.finish())) {
+    for (const span of spansOf(file.chunks?.finish() ?? [])) {
       if (span.length === CHUNK_BYTES) this.#push(blobs.reference(span.blob).slice(0, BLOB_ID_BYTES))
     }
-    if (file.pieceHash !== null) this.#push(file.pieceHash)
+    if (file.pieceHash !== null) this.#push(hashOfName(file.pieceHash))
   }
 
   /** 32 bytes. */

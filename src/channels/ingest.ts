@@ -21,7 +21,7 @@ import { CHUNK_BYTES, MAX_TITLE_BYTES } from '../wire/constants.ts'
 import { ContentHasher } from './content-id.ts'
 import { inOrder } from './in-order.ts'
 import { type IngestRecord, loadIngest, saveIngest } from './ingest-record.ts'
-import { hashName, KnownPieces, pieceRow, savePieces } from './known-pieces.ts'
+import { type HashName, hashOfName, KnownPieces, pieceRow, savePieces } from './known-pieces.ts'
 import { type PartBoundary, partOfPath } from './manifest-layout.ts'
 import { loadManifest } from './manifest-loader.ts'
 import { type WrittenManifest, writeManifest } from './manifest-writer.ts'
@@ -29,7 +29,7 @@ import { type Piece, type PiecePlace, planPacks } from './pack.ts'
 import { quotePath } from './path-gate.ts'
 import { ExtentBuilder, ReleaseBlobs, type ReleaseEntry } from './release-entry.ts'
 import { settleTree } from './settle.ts'
-import { type FileContent, numberOf, pieceLength, readSources } from './source-reader.ts'
+import { type FileContent, numberOf, pieceLength, type ReadJob, readSources } from './source-reader.ts'
 import { sameStamp, stampOf, statAll } from './stat-all.ts'
 import { nextTurn, Pacer } from './turns.ts'
 import { type SourceTree, walkSource } from './walk.ts'
@@ -97,12 +97,15 @@ export async function ingest(deps: IngestDeps, request: IngestRequest): Promise<
   }
 }
 
-/** A piece with all that is needed to seal it and to find it again. */
+/** A distinct piece of the release. */
 interface PieceSource extends Piece {
-  readonly hash: Uint8Array
   /** The first file that ends in it. */
   readonly file: FileContent
+  /** Where it lies in this release. */
+  places: readonly PiecePlace[]
 }
+
+type Pieces = ReadonlyMap<HashName, PieceSource>
 
 class IngestRun {
   readonly #deps: IngestDeps
@@ -111,7 +114,7 @@ class IngestRun {
   readonly #boundaries: readonly PartBoundary[]
   readonly #blobs = new ReleaseBlobs()
   readonly #newBlobs = new Set<number>()
-  readonly #read = new Map<string, FileContent>()
+  #contents: FileContent[] = []
 
   constructor(
     deps: IngestDeps,
@@ -126,75 +129,73 @@ class IngestRun {
   }
 
   async attempt(): Promise<IngestRecord> {
-    const { clock } = this.#deps
-    const { source, signal, privateFolders = [] } = this.#request
+    const { clock, store } = this.#deps
+    const { source, signal, privateFolders = [], convergenceSecret, title } = this.#request
     const tree = await settleTree(await walkSource(source, { privateFolders, signal }), clock, signal)
-    const contents = await this.#readFiles(tree)
-    const pieces = await this.#collectPieces(contents)
-    const places = await this.#placePieces(tree, [...pieces.values()])
+    await this.#readFiles(tree)
+    const pieces = await this.#collectPieces()
+    await this.#placePieces(tree, [...pieces.values()])
     await this.#checkUnchanged(tree)
-    const placeOfFile = (file: FileContent): readonly PiecePlace[] => {
-      const piece = file.pieceHash === null ? undefined : pieces.get(hashName(file.pieceHash))
-      return piece === undefined ? [] : (places.get(piece) ?? [])
-    }
     const used = new Set<number>()
     const manifest = await writeManifest({
-      store: this.#deps.store,
-      convergenceSecret: this.#request.convergenceSecret,
-      summary: { title: this.#request.title, time: clock.now(), files: tree.files, bytes: tree.bytes },
-      entries: this.#entries(tree, contents, placeOfFile, used),
+      store,
+      convergenceSecret,
+      summary: { title, time: clock.now(), files: tree.files, bytes: tree.bytes },
+      entries: this.#entries(tree, pieces, used),
       blobs: this.#blobs,
       previousBoundaries: this.#boundaries,
-      ...(signal === undefined ? {} : { signal }),
+      ...signalOf(this.#request),
     })
     await this.#readBack(manifest)
-    return this.#keep(tree, contents, manifest, used, places)
+    return this.#keep(tree, manifest, used, pieces)
   }
 
-  async #readFiles(tree: SourceTree): Promise<FileContent[]> {
+  async #readFiles(tree: SourceTree): Promise<void> {
     const { onProgress, signal, convergenceSecret } = this.#request
     const report = (filesDone: number, bytesDone: number): void =>
       onProgress?.({ filesDone, filesTotal: tree.files, bytesDone, bytesTotal: tree.bytes })
+    const earlier = new Map(this.#contents.map((file) => [file.path, file]))
+    this.#contents = []
     report(0, 0)
-    const contents = await readSources(tree, {
+    const job: ReadJob = {
       store: this.#deps.store,
       convergenceSecret,
       blobs: this.#blobs,
       newBlobs: this.#newBlobs,
-      done: this.#read,
+      earlier,
       onProgress: report,
       signal,
-    })
+    }
+    await readSources(tree, job, this.#contents)
     report(tree.files, tree.bytes)
-    return contents
   }
 
   /** The distinct pieces in path order. */
-  async #collectPieces(contents: readonly FileContent[]): Promise<Map<string, PieceSource>> {
+  async #collectPieces(): Promise<Pieces> {
     const { store } = this.#deps
-    const pieces = new Map<string, PieceSource>()
+    const pieces = new Map<HashName, PieceSource>()
     const pacer = new Pacer()
-    for (const file of contents) {
+    for (const file of this.#contents) {
       if (pacer.due()) await nextTurn()
       const { pieceHash: hash, stamp, path } = file
-      if (hash === null) continue
-      const name = hashName(hash)
-      if (pieces.has(name)) continue
+      if (hash === null || pieces.has(hash)) continue
       const length = pieceLength(stamp.size)
-      const known = this.#known.find(name, length, this.#blobs, store)
-      pieces.set(name, { hash, file, length, known, region: partOfPath(path, this.#boundaries) })
+      const known = this.#known.find(hash, length, this.#blobs, store)
+      pieces.set(hash, {
+        file,
+        length,
+        known,
+        region: partOfPath(path, this.#boundaries),
+        places: known ?? [],
+      })
     }
     return pieces
   }
 
-  async #placePieces(
-    tree: SourceTree,
-    pieces: readonly PieceSource[],
-  ): Promise<Map<PieceSource, readonly PiecePlace[]>> {
+  async #placePieces(tree: SourceTree, pieces: readonly PieceSource[]): Promise<void> {
     const { store } = this.#deps
     const { convergenceSecret, signal } = this.#request
     const plan = planPacks(pieces)
-    const places = new Map<PieceSource, PiecePlace[]>()
     const sealed = inOrder(plan.packs, PACKS_IN_FLIGHT, async (pack) => {
       signal?.throwIfAborted()
       const sources = pack.slices.map(({ piece, pieceOffset, chunkOffset, length }): FilePiece => {
@@ -206,17 +207,12 @@ class IngestRun {
     })
     for await (const { pack, chunk } of sealed) {
       const blob = numberOf(chunk, { blobs: this.#blobs, newBlobs: this.#newBlobs })
-      for (const { piece, chunkOffset, length } of pack.slices) {
-        const source = at(pieces, piece)
+      for (const { piece: index, pieceOffset, chunkOffset, length } of pack.slices) {
+        const piece = at(pieces, index)
         const place = { blob, offset: chunkOffset, length }
-        const before = places.get(source)
-        if (before === undefined) places.set(source, [place])
-        else before.push(place)
+        piece.places = pieceOffset === 0 ? [place] : [...piece.places, place]
       }
     }
-    const all = new Map<PieceSource, readonly PiecePlace[]>(places)
-    for (const piece of pieces) if (!all.has(piece)) all.set(piece, piece.known ?? [])
-    return all
   }
 
   /** Everything read was read from files that are still what they were before. */
@@ -236,23 +232,18 @@ class IngestRun {
     })
   }
 
-  *#entries(
-    tree: SourceTree,
-    contents: readonly FileContent[],
-    placeOfFile: (file: FileContent) => readonly PiecePlace[],
-    used: Set<number>,
-  ): Generator<ReleaseEntry> {
+  *#entries(tree: SourceTree, pieces: Pieces, used: Set<number>): Generator<ReleaseEntry> {
     let next = 0
     for (const { path, stamp } of tree.entries) {
       if (stamp === null) {
         yield { path, size: null, extents: [] }
         continue
       }
-      const file = at(contents, next)
-      next += 1
+      const { chunks, pieceHash } = at(this.#contents, next++)
       const builder = new ExtentBuilder()
-      for (const extent of file.extents.finish()) builder.add(extent.blob, extent.offset, extent.length)
-      for (const place of placeOfFile(file)) builder.add(place.blob, place.offset, place.length)
+      for (const extent of chunks?.finish() ?? []) builder.add(extent.blob, extent.offset, extent.length)
+      const piece = pieceHash === null ? undefined : pieces.get(pieceHash)
+      for (const place of piece?.places ?? []) builder.add(place.blob, place.offset, place.length)
       const entry = { path, size: stamp.size, extents: builder.finish() }
       for (const blob of blobsOf(entry)) used.add(blob)
       yield entry
@@ -278,10 +269,9 @@ class IngestRun {
 
   async #keep(
     tree: SourceTree,
-    contents: readonly FileContent[],
     manifest: WrittenManifest,
     used: ReadonlySet<number>,
-    places: ReadonlyMap<PieceSource, readonly PiecePlace[]>,
+    pieces: Pieces,
   ): Promise<IngestRecord> {
     const { state, random, clock } = this.#deps
     const { publicKey } = this.#request
@@ -298,28 +288,30 @@ class IngestRun {
       manifestBlobs: manifest.manifestBlobs,
       newManifestBlobs: manifest.newManifestBlobs,
       skipped: tree.skipped,
-      contentId: await this.#contentId(tree, contents),
+      contentId: await this.#contentId(tree),
       boundaries: manifest.boundaries,
       createdAt: clock.now(),
     }
     // The ingest is there when its own row is, so that row comes last.
-    await savePieces(state.pieces, publicKey, record.ingestId, this.#rows(places))
+    await savePieces(state.pieces, publicKey, record.ingestId, this.#rows(pieces))
     saveIngest(state.ingests, record)
     return record
   }
 
-  *#rows(places: ReadonlyMap<PieceSource, readonly PiecePlace[]>): Generator<PieceRow> {
-    for (const [{ hash, length }, where] of places) yield pieceRow(hash, length, where, this.#blobs)
+  *#rows(pieces: Pieces): Generator<PieceRow> {
+    for (const [hash, { length, places }] of pieces) {
+      yield pieceRow(hashOfName(hash), length, places, this.#blobs)
+    }
   }
 
-  async #contentId(tree: SourceTree, contents: readonly FileContent[]): Promise<Uint8Array> {
+  async #contentId(tree: SourceTree): Promise<Uint8Array> {
     const hasher = new ContentHasher()
     const pacer = new Pacer()
     let next = 0
     for (const { path, stamp } of tree.entries) {
       if (pacer.due()) await nextTurn()
       if (stamp === null) hasher.addFolder(path)
-      else hasher.addFile(at(contents, next++), this.#blobs)
+      else hasher.addFile(at(this.#contents, next++), this.#blobs)
     }
     return hasher.finish()
   }

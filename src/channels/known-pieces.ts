@@ -21,16 +21,21 @@ const PLACE_BYTES = BLOB_REF_BYTES + 8
 /** Rows between two turns of the event loop, and in one transaction. */
 const BATCH_ROWS = 2_000
 
-/** A hash as the key of a map: 32 characters of one byte each. */
+/** A hash as a text, the key of a map: a character of one byte for each byte. */
 export type HashName = string
 
 export function hashName(hash: Uint8Array): HashName {
   return Buffer.from(hash.buffer, hash.byteOffset, hash.byteLength).toString('latin1')
 }
 
-/** What one ingest knew about its pieces. Some 250 bytes of memory a piece. */
+/** The bytes that a name stands for, fresh. */
+export function hashOfName(name: HashName): Uint8Array {
+  return new Uint8Array(Buffer.from(name, 'latin1'))
+}
+
+/** What one ingest knew about its pieces. Some 200 bytes of memory a piece. */
 export class KnownPieces {
-  readonly #extents = new Map<HashName, Uint8Array>()
+  readonly #extents = new Map<HashName, string>()
   /** By name of the blob: many pieces share one. */
   readonly #held = new Map<HashName, boolean>()
 
@@ -44,7 +49,7 @@ export class KnownPieces {
     if (ingestId === null) return known
     let rows = 0
     for (const row of table.list(publicKey, ingestId)) {
-      known.#extents.set(hashName(row.hash), row.extents)
+      known.#extents.set(hashName(row.hash), hashName(row.extents))
       rows += 1
       if (rows % BATCH_ROWS === 0) await nextTurn()
     }
@@ -61,9 +66,9 @@ export class KnownPieces {
     blobs: ReleaseBlobs,
     store: Pick<BlobStore, 'has'>,
   ): PiecePlace[] | null {
-    const bytes = this.#extents.get(name)
-    if (bytes === undefined || bytes.length === 0 || bytes.length % PLACE_BYTES !== 0) return null
-    const reader = new ByteReader(bytes)
+    const extents = this.#extents.get(name)
+    if (extents === undefined || extents.length === 0 || extents.length % PLACE_BYTES !== 0) return null
+    const reader = new ByteReader(hashOfName(extents))
     const places: { id: Uint8Array; key: Uint8Array; offset: number; length: number }[] = []
     let total = 0
     while (reader.remaining > 0) {

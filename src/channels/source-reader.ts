@@ -7,6 +7,7 @@
 import type { BlobStore, HashPiece, SealedChunk } from '../storage/blob-store.ts'
 import { CHUNK_BYTES } from '../wire/constants.ts'
 import { inOrder } from './in-order.ts'
+import { type HashName, hashName } from './known-pieces.ts'
 import { ExtentBuilder, type ReleaseBlobs } from './release-entry.ts'
 import { type FileStamp, sameStamp } from './stat-all.ts'
 import type { SourceTree } from './walk.ts'
@@ -18,14 +19,14 @@ const JOBS_IN_FLIGHT = 48
 const HASH_BATCH_PIECES = 512
 const HASH_BATCH_BYTES = 4 * CHUNK_BYTES
 
-/** What was found in one file. */
+/** What was found in one file. There may be a million of them: hashes are texts, which take a third of the memory. */
 export interface FileContent {
   readonly path: string
   readonly stamp: FileStamp
-  /** Where the full chunks lie; the piece is added when it has its place. */
-  readonly extents: ExtentBuilder
+  /** Where the full chunks lie, null when there are none. */
+  readonly chunks: ExtentBuilder | null
   /** SHA-256 of the piece, null as long as it is not known, and when there is none. */
-  pieceHash: Uint8Array | null
+  pieceHash: HashName | null
   /** Jobs of this file that have not ended. */
   pending: number
 }
@@ -42,8 +43,8 @@ export interface ReadJob {
   readonly blobs: ReleaseBlobs
   /** Numbers of blobs that were not held before; added to. */
   readonly newBlobs: Set<number>
-  /** Files read by an earlier attempt, by path: those that did not change are not read again. Added to. */
-  readonly done: Map<string, FileContent>
+  /** Files read by an earlier attempt, by path: those that did not change are not read again. */
+  readonly earlier: ReadonlyMap<string, FileContent>
   readonly onProgress: (filesDone: number, bytesDone: number) => void
   readonly signal?: AbortSignal | undefined
 }
@@ -55,12 +56,11 @@ type Step =
 /**
  * Read all files of the tree, in its order.
  *
- * @returns one content for each file, in the tree's order (empty folders have none).
+ * @param contents - filled with one content for each file, in the tree's order (empty folders have none).
  * @throws MegatorrentError ERR_SOURCE_CHANGED and whatever else the store throws; what was read
- *   until then is in `done`.
+ *   until then is in `contents`.
  */
-export async function readSources(tree: SourceTree, job: ReadJob): Promise<FileContent[]> {
-  const contents: FileContent[] = []
+export async function readSources(tree: SourceTree, job: ReadJob, contents: FileContent[]): Promise<void> {
   const steps = inOrder(stepsOf(tree, job, contents), JOBS_IN_FLIGHT, async (step) => {
     job.signal?.throwIfAborted()
     return step.kind === 'chunk' ? sealStep(step, job) : hashStep(step, job)
@@ -76,7 +76,6 @@ export async function readSources(tree: SourceTree, job: ReadJob): Promise<FileC
     bytesDone += bytes
     job.onProgress(filesDone, bytesDone)
   }
-  return contents
 }
 
 interface StepResult {
@@ -90,7 +89,7 @@ async function sealStep(step: Step & { kind: 'chunk' }, job: ReadJob): Promise<S
   const source = { path: step.source, fileOffset: step.offset, chunkOffset: 0, length: CHUNK_BYTES }
   const { convergenceSecret } = job
   const sealed = await job.store.sealChunk({ sources: [source], convergenceSecret })
-  const apply = (): void => step.file.extents.add(numberOf(sealed, job), 0, CHUNK_BYTES)
+  const apply = (): void => step.file.chunks?.add(numberOf(sealed, job), 0, CHUNK_BYTES)
   return { files: [step.file], bytes: CHUNK_BYTES, apply }
 }
 
@@ -100,7 +99,8 @@ async function hashStep(step: Step & { kind: 'hash' }, job: ReadJob): Promise<St
   for (const piece of step.pieces) bytes += piece.length
   const apply = (): void => {
     step.files.forEach((file, index) => {
-      file.pieceHash = hashes[index] ?? null
+      const hash = hashes[index]
+      file.pieceHash = hash === undefined ? null : hashName(hash)
     })
   }
   return { files: step.files, bytes, apply }
@@ -118,7 +118,7 @@ function* stepsOf(tree: SourceTree, job: ReadJob, contents: FileContent[]): Gene
   let batch = newBatch()
   for (const { path, stamp } of tree.entries) {
     if (stamp === null) continue
-    const earlier = job.done.get(path)
+    const earlier = job.earlier.get(path)
     if (earlier !== undefined && earlier.pending === 0 && sameStamp(earlier.stamp, stamp)) {
       contents.push(earlier)
       continue
@@ -126,9 +126,9 @@ function* stepsOf(tree: SourceTree, job: ReadJob, contents: FileContent[]): Gene
     const chunks = Math.floor(stamp.size / CHUNK_BYTES)
     const length = pieceLength(stamp.size)
     const pending = chunks + (length > 0 ? 1 : 0)
-    const file: FileContent = { path, stamp, extents: new ExtentBuilder(), pieceHash: null, pending }
+    const builder = chunks > 0 ? new ExtentBuilder() : null
+    const file: FileContent = { path, stamp, chunks: builder, pieceHash: null, pending }
     contents.push(file)
-    job.done.set(path, file)
     const source = tree.sourceOf(path)
     for (let chunk = 0; chunk < chunks; chunk++) {
       yield { kind: 'chunk', file, source, offset: chunk * CHUNK_BYTES }
