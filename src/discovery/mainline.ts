@@ -143,7 +143,7 @@ export class MainlineDht implements Dht {
     this.#port = port
     this.#options.log.info('DHT listens', { host, port, server: this.isServer })
     this.#guard.announceListening()
-    this.#firstNodes = this.#findNodes()
+    this.#firstNodes = this.#tryToFindNodes()
     this.#keepAlive()
   }
 
@@ -250,18 +250,19 @@ export class MainlineDht implements Dht {
       : (tuning.refreshMs ?? DHT_REFRESH_MS)
     // Jitter, so that nodes started together do not stay in step.
     this.#keepAliveTimer = clock.setTimer(
-      () => {
-        this.#findNodes().then(
-          () => this.#keepAlive(),
-          (error: unknown) => {
-            this.#options.log.debug('no DHT nodes found', { error: errorMessage(error) })
-            this.#keepAlive()
-          },
-        )
-      },
+      () => void this.#tryToFindNodes().then(() => this.#keepAlive()),
       usualMs * (0.75 + random.fraction() / 2),
     )
     if (this.#closing.signal.aborted) this.#keepAliveTimer.cancel()
+  }
+
+  /** Never rejects: there is always a next time, or the end. */
+  async #tryToFindNodes(): Promise<void> {
+    try {
+      await this.#findNodes()
+    } catch (error) {
+      this.#options.log.debug('no DHT nodes found', { error: errorMessage(error) })
+    }
   }
 
   async #findNodes(): Promise<void> {

@@ -113,14 +113,14 @@ describe('the library as shipped', () => {
 describe('answers of a serving node', () => {
   it('have at most 1,200 bytes and 12 times the length of the query, whatever is stored', async () => {
     const server = net.servers[1] as MainlineDht
+    const asker = await RawUdp.open()
     const infohash = randomBytes(20)
     const key = new SigningKey(randomBytes(32))
     const item = signItem(key, 2 ** 52, bytesOf(930))
     const ask = async (query: Fields): Promise<Buffer> => {
-      stranger.received.length = 0
       const bytes = encodeFields(query)
-      await stranger.send(bytes, server.port)
-      const answer = (await stranger.next()).bytes
+      await asker.send(bytes, server.port)
+      const answer = (await asker.next()).bytes
       expect(answer.length).toBeLessThanOrEqual(KRPC_MAX_ANSWER_BYTES)
       expect(answer.length / bytes.length).toBeLessThanOrEqual(KRPC_MAX_ANSWER_RATIO)
       return answer
@@ -150,6 +150,7 @@ describe('answers of a serving node', () => {
     const target = createHash('sha1').update(publicKey).digest()
     const answer = await ask({ ...query('get', { target }), t: bytesOf(20), v: bytesOf(4) })
     expect(answer.includes(Buffer.from(value))).toBe(true)
+    await asker.close()
   })
 })
 
@@ -157,11 +158,12 @@ describe('a serving node with a large table', () => {
   it('names few of its nodes, so that the answer fits', async () => {
     const crowd = await DhtNet.start(50)
     const server = crowd.servers[0] as MainlineDht
+    const asker = await RawUdp.open()
     expect(server.nodeCount).toBeGreaterThan(40)
-    stranger.received.length = 0
-    await stranger.send(encodeFields({ ...(SOUND_QUERIES.find_node as Fields), ro: 1 }), server.port)
-    const answer = (await stranger.next()).bytes
+    await asker.send(encodeFields({ ...(SOUND_QUERIES.find_node as Fields), ro: 1 }), server.port)
+    const answer = (await asker.next()).bytes
     expect(answer.includes(`5:nodes${26 * DHT_MAX_NODES_PER_ANSWER}:`)).toBe(true)
+    await asker.close()
     await crowd.dispose()
   })
 })
