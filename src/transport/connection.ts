@@ -14,6 +14,7 @@ import {
   CLOSE_LINGER_MS,
   MAX_OPEN_REQUESTS_PER_PEER,
   MAX_QUEUED_SMALL_BYTES,
+  MIN_PROGRESS_BYTES,
   REQUEST_TIMEOUT_MS,
 } from '../base/limits.ts'
 import {
@@ -30,7 +31,7 @@ import { BlobServer } from './blob-server.ts'
 import { judge, ProgressMark } from './liveness.ts'
 import { type OpenRequest, OpenRequests, type Wanted } from './open-requests.ts'
 import type { NextFrame, SecureChannel } from './secure-channel.ts'
-import { WASTED_READ_WORK, WorkMeter, workOf } from './work-meter.ts'
+import { REFUSAL_WORK, WASTED_READ_WORK, WorkMeter, workOf } from './work-meter.ts'
 
 export type ByeReason = keyof typeof BYE_REASONS
 
@@ -67,7 +68,7 @@ export class Connection {
   /** The request whose blob frame is coming in. */
   #receiving: OpenRequest | null = null
   readonly #server: BlobServer
-  readonly #work = new WorkMeter()
+  readonly #work: WorkMeter
   /** BYE was said, by either side. */
   #ended = false
   #sentMs: number
@@ -75,22 +76,22 @@ export class Connection {
   readonly #answers: ProgressMark
   readonly #taken: ProgressMark
   #watchTimer: Timer | null = null
-  #holdTimer: Timer | null = null
   #lingerTimer: Timer | null = null
 
   constructor(channel: SecureChannel, clock: Clock) {
     this.#channel = channel
     this.#clock = clock
     this.#sentMs = this.#receivedMs = clock.monotonicMs()
-    this.#answers = new ProgressMark(this.#sentMs)
-    this.#taken = new ProgressMark(this.#sentMs)
+    this.#answers = new ProgressMark(this.#sentMs, MIN_PROGRESS_BYTES)
+    this.#taken = new ProgressMark(this.#sentMs, 1)
+    this.#work = new WorkMeter(clock, channel)
     this.#server = new BlobServer({
       readBlob: async (blobId) => (await this.#handlers?.readBlob(blobId)) ?? null,
       sendBlob: (requestId, blob) => {
         this.#send({ type: 'data', requestId, kind: REQUEST_KINDS.blob })
         return this.#ended || channel.sendBlob(blob)
       },
-      sendError: (requestId, code) => void this.#send({ type: 'error', requestId, code }),
+      sendError: (requestId, code) => this.#sendError(requestId, code),
     })
   }
 
@@ -223,7 +224,7 @@ export class Connection {
   #onSmallFrame(plaintext: Uint8Array): NextFrame {
     this.#receivedMs = this.#clock.monotonicMs()
     const message = this.#assembler.push(plaintext)
-    this.#charge(workOf(message))
+    this.#work.charge(workOf(message))
     if (message === null) return 'small'
     if (message.type === 'data') return this.#onData(message)
     if (message.type === 'bye') this.#channel.destroy()
@@ -243,25 +244,25 @@ export class Connection {
         this.#onRequest(message)
         break
       case 'cancel':
-        if (this.#server.cancel(message.requestId)) this.#charge(WASTED_READ_WORK)
+        if (this.#server.cancel(message.requestId)) this.#work.charge(WASTED_READ_WORK)
         break
       case 'pad':
         break
       case 'unknown':
         // PEERS is an answer, in our numbering of requests: an ERROR to it would be in theirs.
         if (message.requestId !== 0 && message.code !== MESSAGE_TYPES.peers) {
-          this.#answerError(message.requestId, 'unsupported')
+          this.#sendError(message.requestId, ERROR_CODES.unsupported)
         }
     }
   }
 
   #onRequest(message: Extract<Message, { type: 'request' }>): void {
     const { requestId } = message
-    if (message.kind === 'unknown') this.#answerError(requestId, 'unsupported')
+    if (message.kind === 'unknown') this.#sendError(requestId, ERROR_CODES.unsupported)
     else if (message.kind === REQUEST_KINDS.blob) this.#server.request(requestId, message.blobId)
     else {
       const head = this.#handlers?.readHead(message.handle) ?? null
-      if (head === null) this.#answerError(requestId, 'notFound')
+      if (head === null) this.#sendError(requestId, ERROR_CODES.notFound)
       else this.#send({ type: 'data', requestId, kind: REQUEST_KINDS.head, head })
     }
   }
@@ -315,20 +316,9 @@ export class Connection {
     this.#answers.mark(this.#clock.monotonicMs(), this.#channel.bytesIn)
   }
 
-  #answerError(requestId: number, code: keyof typeof ERROR_CODES): void {
-    this.#send({ type: 'error', requestId, code: ERROR_CODES[code] })
-  }
-
-  /** Over its rate a peer is read more slowly, until TCP makes it wait. */
-  #charge(units: number): void {
-    const holdMs = this.#work.spend(units, this.#clock.monotonicMs())
-    if (holdMs === 0 || this.#channel.closed) return
-    this.#holdTimer?.cancel()
-    this.#channel.pauseReading()
-    this.#holdTimer = this.#clock.setTimer(() => {
-      this.#holdTimer = null
-      this.#channel.resumeReading()
-    }, holdMs)
+  #sendError(requestId: number, code: number): void {
+    this.#work.charge(REFUSAL_WORK)
+    this.#send({ type: 'error', requestId, code })
   }
 
   /** One timer for all that can go quiet: stalled answers, a dead peer, our own silence. */
@@ -373,7 +363,9 @@ export class Connection {
 
   #onClose(reason: unknown): void {
     this.#ended = true
-    for (const timer of [this.#watchTimer, this.#holdTimer, this.#lingerTimer]) timer?.cancel()
+    this.#watchTimer?.cancel()
+    this.#lingerTimer?.cancel()
+    this.#work.close()
     this.#server.close()
     this.#rejectAll(reason)
     this.#requests.clear()

@@ -9,17 +9,20 @@ import {
   CANCEL_ANSWER_MS,
   IDLE_CLOSE_MS,
   IDLE_PAD_MS,
-  MIN_PROGRESS_BYTES,
   REQUEST_TIMEOUT_MS,
+  WRITE_STALL_MS,
 } from '../base/limits.ts'
 
-/** When did enough bytes last move? A trickle is not progress, or one byte a minute would hold a buffer for years. */
+/** When did enough of a count of bytes last move? */
 export class ProgressMark {
+  readonly #enoughBytes: number
   #atMs: number
   #bytes = 0
 
-  constructor(nowMs: number) {
+  /** @param enoughBytes - less is a trickle: one byte a minute would hold a buffer for years. */
+  constructor(nowMs: number, enoughBytes: number) {
     this.#atMs = nowMs
+    this.#enoughBytes = enoughBytes
   }
 
   get atMs(): number {
@@ -32,9 +35,9 @@ export class ProgressMark {
     this.#bytes = bytes
   }
 
-  /** Progress, if MIN_PROGRESS_BYTES have moved since the last. @param bytes - a count that grows. */
+  /** Progress, if enough has moved since the last. @param bytes - a count that grows. */
   see(nowMs: number, bytes: number): void {
-    if (bytes - this.#bytes >= MIN_PROGRESS_BYTES) this.mark(nowMs, bytes)
+    if (bytes - this.#bytes >= this.#enoughBytes) this.mark(nowMs, bytes)
   }
 }
 
@@ -45,7 +48,7 @@ export interface Vitals {
   readonly isWaiting: boolean
   /** Last answer or progress of one, or last moment in which we waited for nothing. */
   readonly answeredMs: number
-  /** Last progress of what we send, or last moment in which nothing was queued. */
+  /** When something of what we send was last taken, or last moment in which nothing was queued. */
   readonly takenMs: number
   /** When the longest unanswered request of those given up was given up; null if there is none. */
   readonly givenUpMs: number | null
@@ -57,7 +60,7 @@ export interface Vitals {
 export function judge(vitals: Vitals): 'fine' | 'pad' | MegatorrentError {
   const { nowMs, givenUpMs } = vitals
   if (vitals.isWaiting && nowMs - vitals.answeredMs > REQUEST_TIMEOUT_MS) return timeout('does not answer')
-  if (nowMs - vitals.takenMs > REQUEST_TIMEOUT_MS) return timeout('does not read what it is sent')
+  if (nowMs - vitals.takenMs > WRITE_STALL_MS) return timeout('does not read what it is sent')
   if (givenUpMs !== null && nowMs - givenUpMs > CANCEL_ANSWER_MS) return timeout('does not answer a CANCEL')
   if (nowMs - vitals.receivedMs > IDLE_CLOSE_MS) return timeout('is silent')
   return nowMs - vitals.sentMs >= IDLE_PAD_MS ? 'pad' : 'fine'

@@ -7,10 +7,17 @@
  * @module transport/tcp
  */
 import net, { isIP } from 'node:net'
+import { EMPTY_BYTES } from '../base/bytes.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { errorMessage, MegatorrentError } from '../base/errors.ts'
 import { MAX_PENDING_ACCEPTS, TCP_KEEP_ALIVE_MS, WRITE_QUEUE_BYTES } from '../base/limits.ts'
 import type { ByteStream, DialOptions, Endpoint, Listener, StreamHandlers, Transport } from './transport.ts'
+
+/**
+ * Bytes given to the system at a time. node tells of a write only when all of it is taken, so this is
+ * how closely we see that a slow reader reads; larger ones save no more time.
+ */
+const WRITE_PIECE_BYTES = 262_144
 
 const NO_HANDLERS: StreamHandlers = {
   onData: () => {},
@@ -24,8 +31,15 @@ class TcpStream implements ByteStream {
   readonly remote: Endpoint
   readonly #socket: net.Socket
   #handlers: StreamHandlers = NO_HANDLERS
+  /** Not yet given to the system, the first one from `#offset` on. */
+  #queue: Uint8Array[] = []
+  #offset = 0
+  /** Bytes in the queue, and those given to the system that it has not taken yet. */
+  #queuedBytes = 0
+  #isWriting = false
   /** `write` gave false and no `onDrain` has followed yet. */
   #blocked = false
+  #ended = false
   #remoteEnded = false
   /** `destroy` was called: node still hands out what it has buffered, and nobody wants it. */
   #dropped = false
@@ -43,7 +57,6 @@ class TcpStream implements ByteStream {
       const { buffer, byteOffset, byteLength } = chunk
       if (!this.#dropped) this.#handlers.onData(new Uint8Array(buffer, byteOffset, byteLength))
     })
-    socket.on('drain', () => this.#onDrain())
     socket.on('end', () => {
       this.#remoteEnded = true
       if (!this.#dropped) this.#tellEnd()
@@ -51,12 +64,13 @@ class TcpStream implements ByteStream {
     socket.on('error', () => {}) // 'close' follows every error, and the reason changes nothing for us
     socket.on('close', () => {
       this.#closed = true
+      this.#forget()
       this.#handlers.onClose()
     })
   }
 
   get queuedBytes(): number {
-    return this.#dropped || this.#closed ? 0 : this.#socket.writableLength
+    return this.#queuedBytes
   }
 
   start(handlers: StreamHandlers): void {
@@ -74,9 +88,11 @@ class TcpStream implements ByteStream {
   }
 
   write(bytes: Uint8Array): boolean {
-    if (this.#dropped || this.#closed || this.#socket.writableEnded) return true // nobody reads it; onClose comes
-    this.#socket.write(bytes)
-    this.#blocked = this.#socket.writableLength >= WRITE_QUEUE_BYTES
+    if (this.#dropped || this.#closed || this.#ended) return true // nobody reads it; onClose comes
+    this.#queue.push(bytes)
+    this.#queuedBytes += bytes.length
+    this.#writeNext()
+    this.#blocked = this.#queuedBytes >= WRITE_QUEUE_BYTES
     return !this.#blocked
   }
 
@@ -89,23 +105,64 @@ class TcpStream implements ByteStream {
   }
 
   end(): void {
-    this.#socket.end()
+    this.#ended = true
+    this.#writeNext()
   }
 
   destroy(): void {
     this.#dropped = true
+    this.#forget()
     this.#socket.destroy()
   }
 
-  #onDrain(): void {
-    if (!this.#blocked || this.#dropped) return
+  /** One write at a time: as many small ones as fit into a piece, or a piece of a large one. */
+  #writeNext(): void {
+    if (this.#isWriting || this.#dropped || this.#closed) return
+    if (this.#queue.length === 0) {
+      if (this.#ended) this.#socket.end()
+      return
+    }
+    this.#isWriting = true
+    this.#socket.cork()
+    let bytes = 0
+    while (this.#queue.length > 0 && bytes < WRITE_PIECE_BYTES) {
+      const piece = this.#takePiece(WRITE_PIECE_BYTES - bytes)
+      bytes += piece.length
+      const isLast = this.#queue.length === 0 || bytes >= WRITE_PIECE_BYTES
+      if (isLast) this.#socket.write(piece, () => this.#onTaken(bytes))
+      else this.#socket.write(piece)
+    }
+    this.#socket.uncork()
+  }
+
+  #takePiece(maxBytes: number): Uint8Array {
+    const first = this.#queue[0] ?? EMPTY_BYTES
+    const piece = first.subarray(this.#offset, this.#offset + maxBytes)
+    this.#offset += piece.length
+    if (this.#offset < first.length) return piece
+    this.#queue.shift()
+    this.#offset = 0
+    return piece
+  }
+
+  #onTaken(bytes: number): void {
+    if (this.#dropped || this.#closed) return
+    this.#isWriting = false
+    this.#queuedBytes -= bytes
+    this.#writeNext()
+    if (!this.#blocked || this.#queuedBytes >= WRITE_QUEUE_BYTES) return
     this.#blocked = false
     this.#handlers.onDrain()
   }
 
+  #forget(): void {
+    this.#queue = []
+    this.#queuedBytes = 0
+  }
+
   #tellEnd(): void {
     if (this.#handlers.onEnd !== undefined) this.#handlers.onEnd()
-    else this.#socket.end()
+    else this.end()
   }
 }
 

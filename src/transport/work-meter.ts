@@ -1,26 +1,51 @@
 /**
- * How much work a peer's messages have caused, and for how long it should be read
- * more slowly (THREATS: floods of small messages).
+ * How much work a peer's messages have caused, and for how long it is read more
+ * slowly for it (THREATS: floods of small messages).
  *
  * Work is paid off at PEER_WORK_PER_SECOND. Unlike a token bucket it can be
  * overdrawn: messages that are here already are worked on, and paid for by waiting.
  *
  * @module transport/work-meter
  */
+import type { Clock, Timer } from '../base/clock.ts'
 import { PEER_WORK_BURST, PEER_WORK_PER_SECOND } from '../base/limits.ts'
 import { type Message, REQUEST_KINDS } from '../wire/message.ts'
 
 const MS_PER_UNIT = 1000 / PEER_WORK_PER_SECOND
 const BURST_MS = PEER_WORK_BURST * MS_PER_UNIT
 
-export class WorkMeter {
-  /** When all work so far, beyond the burst, will have been paid off. */
-  #paidAtMs = Number.NEGATIVE_INFINITY
+/** What is read more slowly. */
+export interface Reading {
+  pauseReading(): void
+  resumeReading(): void
+}
 
-  /** @returns ms to wait before more work is taken, 0 mostly. */
-  spend(units: number, nowMs: number): number {
+export class WorkMeter {
+  readonly #clock: Clock
+  readonly #reading: Reading
+  /** When all work so far, beyond the burst, will have been paid off; monotonic ms. */
+  #paidAtMs = Number.NEGATIVE_INFINITY
+  #timer: Timer | null = null
+  #closed = false
+
+  constructor(clock: Clock, reading: Reading) {
+    this.#clock = clock
+    this.#reading = reading
+  }
+
+  /** Work was done for the peer: over its rate it is not read until that is paid off, and TCP makes it wait. */
+  charge(units: number): void {
+    const nowMs = this.#clock.monotonicMs()
     this.#paidAtMs = Math.max(this.#paidAtMs, nowMs - BURST_MS) + units * MS_PER_UNIT
-    return Math.max(0, this.#paidAtMs - nowMs)
+    if (this.#paidAtMs <= nowMs || this.#closed) return
+    this.#timer?.cancel()
+    this.#reading.pauseReading()
+    this.#timer = this.#clock.setTimer(() => this.#reading.resumeReading(), this.#paidAtMs - nowMs)
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#timer?.cancel()
   }
 }
 
@@ -46,5 +71,7 @@ export function workOf(message: Message | null): number {
   }
 }
 
+/** An ERROR: the look for what is not there, sealing it and sending it. */
+export const REFUSAL_WORK = 10
 /** A blob that was read from the disk and then cancelled: the only way to have it read for nothing. */
 export const WASTED_READ_WORK = 100
