@@ -44,9 +44,9 @@ const MAX_PORT = 65_535
 /** IPv4 and port as BEP 5 has it. */
 export const COMPACT_ADDRESS_BYTES = 6
 
-/** Longest host name, RFC 1035, and longest text of an address with a node key around it. */
+/** Longest host name, RFC 1035, and longest text of an address around it. */
 const MAX_NAME_CHARS = 253
-const MAX_ADDRESS_CHARS = 2 * PUBLIC_KEY_BYTES + 1 + MAX_NAME_CHARS + 1 + 5
+const MAX_ADDRESS_CHARS = MAX_NAME_CHARS + 6
 
 /**
  * @param address - null is type 0, no address.
@@ -155,7 +155,6 @@ export function formatPeerAddress(address: PeerAddress): string {
  *   does not repeat the text.
  */
 export function parsePeerAddress(text: string): PeerAddress {
-  if (text.length > MAX_ADDRESS_CHARS) throw unreadable('the address is too long')
   const at = text.indexOf('@')
   if (at < 0) return { ...parseAddress(text), nodeKey: null }
   const nodeKey = fromHex(text.slice(0, at), PUBLIC_KEY_BYTES)

@@ -21,8 +21,6 @@ const TOP = 0xffff_ffff
 const LEAF = 1
 const FOLDER = 0
 
-const SLASH = 0x2f
-
 export class PathSet {
   readonly #hash: WordHash
   readonly #index: HashIndex
@@ -83,7 +81,7 @@ export class PathSet {
     while (same < limit && last.charCodeAt(same) === folded.charCodeAt(same)) same++
     while (this.#lastFolderEnds.length > 0) {
       const end = this.#lastFolderEnds.at(-1) as number
-      if (end < same && folded.charCodeAt(end) === SLASH) return this.#lastFolders.at(-1) as number
+      if (end < same) return this.#lastFolders.at(-1) as number
       this.#lastFolderEnds.pop()
       this.#lastFolders.pop()
     }

@@ -166,6 +166,8 @@ def make_heads():
         ("time 2^53", bad(time=2**53), "ERR_HEAD_FIELD"),
         ("flags 1", bad(flags=1), "ERR_HEAD_FIELD"),
         ("nine addresses", bad(count=9), "ERR_HEAD_FIELD"),
+        ("nine addresses, eight of them there", bad(entries=two * 4, count=9), "ERR_HEAD_FIELD"),
+        ("255 addresses", bad(entries=two * 4, count=255), "ERR_HEAD_FIELD"),
         ("an address of no type", bad(count=1), "ERR_HEAD_FIELD"),
         ("bytes after the addresses", bad(entries=two, count=1), "ERR_HEAD_FIELD"),
         ("reserved byte", bad(reserved=1), "ERR_HEAD_FIELD"),
@@ -548,12 +550,13 @@ def make_paths():
         "\u0301", "node_modules/.bin/x", "a%2fb", "%2e%2e/a", "a\u2215b", "\u2044", "\uff0f", "\uff3c", "~/.ssh", "$HOME", "`id`", "{}",
         ".git/config", "desktop.ini", "Thumbs.db", "megatorrent.db", "clock$", "com1\u0301",
         "/".join(["a"] * 2048), "thumbs.db:x", "ab:", "\u200eaux",
+        "/".join(["x" * 255] * 15 + ["x" * 127, "x" * 128]),
     ]
     invalid = [
         (b"", "ERR_PATH_EMPTY"), (b"/", "ERR_PATH_EMPTY"), (b"/a", "ERR_PATH_EMPTY"), (b"a/", "ERR_PATH_EMPTY"), (b"a//b", "ERR_PATH_EMPTY"),
         (b".", "ERR_PATH_DOTS"), (b"..", "ERR_PATH_DOTS"), (b"a/./b", "ERR_PATH_DOTS"), (b"a/../b", "ERR_PATH_DOTS"), (b"../a", "ERR_PATH_DOTS"), (b"a/..", "ERR_PATH_DOTS"),
         (b"x" * 256, "ERR_PATH_LENGTH"), (b"a/" + b"x" * 256 + b"/b", "ERR_PATH_LENGTH"), ("\u00e9".encode() * 128, "ERR_PATH_LENGTH"),
-        (b"/".join([b"x" * 255] * 16) + b"/x", "ERR_PATH_LENGTH"), (b"x" * 5000, "ERR_PATH_LENGTH"), (b"/".join([b"a"] * 2048) + b"aa", "ERR_PATH_LENGTH"),
+        (b"/".join([b"x" * 255] * 16) + b"/x", "ERR_PATH_LENGTH"), (b"x" * 5000, "ERR_PATH_LENGTH"), (b"/".join([b"x" * 255] * 15 + [b"x" * 128, b"x" * 128]), "ERR_PATH_LENGTH"), (b"/".join([b"a"] * 2048) + b"aa", "ERR_PATH_LENGTH"),
         (b"a\\b", "ERR_PATH_CHARACTER"), (b"\\\\server\\share", "ERR_PATH_CHARACTER"), (b"..\\a", "ERR_PATH_CHARACTER"), (b"a/\\", "ERR_PATH_CHARACTER"),
         *[(b"a" + bytes([i]) + b"b", "ERR_PATH_CHARACTER") for i in range(32)], (b"\x7f", "ERR_PATH_CHARACTER"),
         *[(("a" + chr(i) + "b").encode(), "ERR_PATH_CHARACTER") for i in range(0x80, 0xA0)],
@@ -629,6 +632,7 @@ def links():
         ("unknown keys", f"{plain}?x=1&y&=&x=%zz&peer={ip}", f"{plain}?peer={enc(ip)}"),
         ("a key in upper case", f"{plain}?PEER={ip}", f"{plain}?peer={enc(ip)}"),
         ("port 65535", f"{plain}?peer=203.0.113.9:65535", f"{plain}?peer={enc('203.0.113.9:65535')}"),
+        ("8192 characters", f"{plain}?x=" + "y" * (8192 - len(plain) - 3), plain),
         ("32 addresses", f"{plain}?" + "&".join(f"peer=203.0.113.9:{i + 1}" for i in range(32)), f"{plain}?" + "&".join(f"peer=203.0.113.9%3A{i + 1}" for i in range(32))),
     ]
     small = "01" + "00" * 31
@@ -704,7 +708,7 @@ def links():
         ("an escape that is not UTF-8", "ERR_LINK_ADDRESS", f"{plain}?peer=%ff:80"),
         ("a gateway that is none", "ERR_LINK_ADDRESS", f"{plain}?gateway=%2F"),
         ("33 addresses", "ERR_LINK_LIMIT", f"{plain}?" + "&".join(["peer=" + ip] * 33)),
-        ("too long", "ERR_LINK_LIMIT", f"{plain}?x=" + "y" * 8192),
+        ("8193 characters", "ERR_LINK_LIMIT", f"{plain}?x=" + "y" * (8193 - len(plain) - 3)),
     ]
     head = "# " + NOTE + "\n"
     quote = lambda text: json.dumps(text)

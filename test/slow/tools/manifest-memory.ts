@@ -7,19 +7,21 @@
  * @module test/slow/tools/manifest-memory
  */
 import { seededRandom } from '../../../src/base/random.ts'
-import { CHUNK_BYTES } from '../../../src/wire/constants.ts'
+import { BLOB_REF_BYTES, CHUNK_BYTES } from '../../../src/wire/constants.ts'
 import type { Manifest } from '../../../src/wire/manifest.ts'
-import { type EntryInput, encodePart, encodeRoot, entryBytes } from '../../../src/wire/manifest-encode.ts'
+import { type EntryInput, encodePart, encodeRoot } from '../../../src/wire/manifest-encode.ts'
 import { ManifestReader } from '../../../src/wire/manifest-reader.ts'
 
 const FILE_BYTES = 10_240
 const FILES_PER_BLOB = Math.floor(CHUNK_BYTES / FILE_BYTES)
-const PART_BYTES = 900_000
+/** Some 850 kB of a chunk. */
+const FILES_PER_PART = 9_000
 
 interface Figures {
   readonly entries: number
   readonly parts: number
   readonly pathBytes: number
+  /** Processor time of all parts, all threads. */
   readonly readMs: number
   readonly slowestPartMs: number
   readonly rssMiB: number
@@ -35,54 +37,41 @@ function pathOf(file: number): string {
   return `packages/package-${a}/node_modules/Module_${b}/lib/Component.${c}.test.js`
 }
 
-/** One part that begins at file `first`. Its references are made up, a new one for each blob. */
-function makePart(first: number, count: number): { readonly chunk: Uint8Array; readonly next: number } {
+/** The part that begins at file `first`, in a chunk. Its references are made up, a new one for each blob. */
+function makePart(first: number, count: number): Uint8Array {
   const entries: EntryInput[] = []
-  let bytes = 0
-  let file = first
-  while (file < count && bytes < PART_BYTES) {
+  for (let file = first; file < Math.min(count, first + FILES_PER_PART); file++) {
     const place = file - first
     const extent = {
       blob: Math.floor(place / FILES_PER_BLOB),
       offset: (place % FILES_PER_BLOB) * FILE_BYTES,
       length: FILE_BYTES,
     }
-    const entry = { path: pathOf(file), size: FILE_BYTES, start: null, extents: [extent] }
-    bytes += entryBytes(entry)
-    entries.push(entry)
-    file++
+    entries.push({ path: pathOf(file), size: FILE_BYTES, start: null, extents: [extent] })
   }
-  const blobs = random.bytes(Math.ceil(entries.length / FILES_PER_BLOB) * 64)
+  const blobs = random.bytes(Math.ceil(entries.length / FILES_PER_BLOB) * BLOB_REF_BYTES)
   const chunk = new Uint8Array(CHUNK_BYTES)
   chunk.set(encodePart({ blobs, entries }))
-  return { chunk, next: file }
-}
-
-function countParts(count: number): number {
-  let parts = 0
-  for (let first = 0; first < count; first = makePart(first, count).next) parts++
-  return parts
+  return chunk
 }
 
 function measure(count: number): Figures {
-  const parts = countParts(count)
+  const parts = Math.ceil(count / FILES_PER_PART)
   const summary = { title: 'synthetic', time: 1, files: count, bytes: count * FILE_BYTES }
-  const root = encodeRoot({ ...summary, parts: random.bytes(parts * 64) })
-  const reader = new ManifestReader(random.bytes(64), root)
+  const root = encodeRoot({ ...summary, parts: random.bytes(parts * BLOB_REF_BYTES) })
+  const reader = new ManifestReader(random.bytes(BLOB_REF_BYTES), root)
   let readMs = 0
   let slowestPartMs = 0
-  for (let first = 0; first < count; ) {
-    const { chunk, next } = makePart(first, count)
-    const startMs = performance.now()
+  for (let first = 0; first < count; first += FILES_PER_PART) {
+    const chunk = makePart(first, count)
+    const before = process.cpuUsage()
     reader.addPart(chunk)
-    const tookMs = performance.now() - startMs
+    const { user, system } = process.cpuUsage(before)
+    const tookMs = (user + system) / 1000
     readMs += tookMs
     slowestPartMs = Math.max(slowestPartMs, tookMs)
-    first = next
   }
-  const startMs = performance.now()
   const manifest = reader.finish()
-  readMs += performance.now() - startMs
   const usage = process.memoryUsage()
   return {
     entries: manifest.entryCount,

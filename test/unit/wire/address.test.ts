@@ -74,7 +74,7 @@ describe('the compact form', () => {
     expect(encodeCompactAddress(parseAddress('[::1]:1'))).toBeNull()
     expect(encodeCompactAddress(parseAddress('name:1'))).toBeNull()
     expect(codeOf(() => decodeCompactAddress(Uint8Array.of(1, 2, 3, 4, 0, 0)))).toBe('ERR_ADDRESS')
-    expect(codeOf(() => decodeCompactAddress(new Uint8Array(18)))).toBe('ERR_ADDRESS')
+    expect(codeOf(() => decodeCompactAddress(new Uint8Array(18).fill(9)))).toBe('ERR_ADDRESS')
   })
 })
 
@@ -88,6 +88,14 @@ describe('the text form', () => {
     ['[1:0:0:2:0:0:0:3]:1', 'ipv6', '1:0:0:2::3'],
     ['[1:0:0:2:3:0:0:4]:1', 'ipv6', '1::2:3:0:0:4'],
     ['[1:0:2:3:4:5:6:7]:1', 'ipv6', '1:0:2:3:4:5:6:7'],
+    ['[1:2:3:4:5:6:7::]:1', 'ipv6', '1:2:3:4:5:6:7:0'],
+    [
+      '[1111:2222:3333:4444:5555:6666:255.255.255.255]:65535',
+      'ipv6',
+      '1111:2222:3333:4444:5555:6666:ffff:ffff',
+    ],
+    [`${'a.'.repeat(126)}b:65535`, 'name', `${'a.'.repeat(126)}b`],
+    [`${'a'.repeat(63)}:1`, 'name', 'a'.repeat(63)],
     ['[64:ff9b::1.2.3.4]:1', 'ipv6', '64:ff9b::102:304'],
     ['[::1.2.3.4]:1', 'ipv6', '::102:304'],
     ['[1:2:3:4:5:6:1.2.3.4]:1', 'ipv6', '1:2:3:4:5:6:102:304'],

@@ -64,6 +64,11 @@ describe('a small frame', () => {
     expect(decodeFrame(plain).body.length).toBe(500)
   })
 
+  it.each([0, 255])('may be of type %i', (type) => {
+    const frame = { type, more: false, requestId: 0, body: new Uint8Array(0) }
+    expect(decodeFrame(encodeFrame(frame))).toEqual(frame)
+  })
+
   it('written into used memory leaves nothing of what was there', () => {
     const out = new Uint8Array(SMALL_FRAME_PLAIN_BYTES).fill(0xaa)
     encodeFrameInto({ type: 8, more: false, requestId: 5, body: new Uint8Array(0) }, out)

@@ -239,7 +239,9 @@ describe('a slot', () => {
     expect(refusal(item)).toBeNull()
     expect(refusal(item, { day: 20_001, replica: 1 })).toBe('ERR_SLOT_KEY')
     expect(refusal(item, { day: 20_000, replica: 2 })).toBe('ERR_SLOT_KEY')
-    expect(() => openSlot(keys, { day: 1, replica: 3 }, item)).toThrow(RangeError)
+    for (const replica of [3, -1, 0.5])
+      expect(() => openSlot(keys, { day: 1, replica }, item)).toThrow(RangeError)
+    expect(refusal({ ...item, salt: new Uint8Array(0) })).toBeNull()
     expect(codeOf(() => openSlot(channelKeys(keys.publicKey, seededRandom(1).bytes(32)), place, item))).toBe(
       'ERR_SLOT_KEY',
     )
