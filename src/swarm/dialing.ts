@@ -54,7 +54,7 @@ export interface DialingDeps {
   readonly dialer: Dialer
   /** IP literals of a host name; only what users typed and links name is ever a name. */
   readonly resolve: (host: string) => Promise<readonly string[]>
-  /** May an address from a link, a peer or a slot be dialled? (DESIGN: public, or of our own class.) */
+  /** May an address from a link, a peer or a slot be dialled? */
   readonly isAcceptable: (address: Address) => boolean
   readonly nodeKey: SigningKey
   readonly bans: Bans

@@ -7,17 +7,15 @@
  * @module swarm/swarm
  */
 import type { Clock, Timer } from '../base/clock.ts'
-import { errorMessage, isMegatorrentError } from '../base/errors.ts'
+import { errorMessage, isMegatorrentError, MegatorrentError } from '../base/errors.ts'
 import {
   GOOD_CONNECTION_MS,
   MAX_REFUSALS,
-  MAX_UPLOADS,
   PEER_TRIAL_MS,
   SWARM_TICK_MS,
   TARGET_PEERS_PER_CHANNEL,
 } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
-import { Semaphore } from '../base/queue.ts'
 import type { Random } from '../base/random.ts'
 import type { SigningKey } from '../crypto/ed25519.ts'
 import type { ChannelKeys } from '../crypto/key-schedule.ts'
@@ -40,12 +38,10 @@ import { HaveTeller } from './have-teller.ts'
 import { HelloState } from './hello-state.ts'
 import { Peer } from './peer.ts'
 import { RateMeter } from './rate-meter.ts'
+import { type BlobSource, Uploads } from './uploads.ts'
 
 /** Where blobs are kept and read. storage/blob-store.ts is one. */
-export interface SwarmStore extends BlobSink {
-  /** Sealed bytes, or null when it is not held. */
-  read(id: Uint8Array): Promise<Uint8Array | null>
-}
+export interface SwarmStore extends BlobSink, BlobSource {}
 
 export interface SwarmDeps {
   readonly clock: Clock
@@ -69,7 +65,7 @@ export class Swarm {
   readonly #haves: HaveTeller
   readonly #downloads: Downloads
   readonly #dialing: Dialing
-  readonly #uploads = new Semaphore(MAX_UPLOADS)
+  readonly #uploads: Uploads
   readonly download: RateMeter
   readonly upload: RateMeter
   /** Those to tell when a connection is over: the addresses that led to it. */
@@ -85,6 +81,7 @@ export class Swarm {
     this.#bans = new Bans(clock, deps.bans)
     this.download = new RateMeter(clock)
     this.upload = new RateMeter(clock)
+    this.#uploads = new Uploads(deps.store, this.upload, log)
     this.#haves = new HaveTeller(clock, this.#peers)
     this.#gossip = new Gossip({
       clock,
@@ -200,7 +197,11 @@ export class Swarm {
     channel.held.delete(index)
   }
 
+  /** Blobs of a release from whoever has them. Errors as `Downloads.fetch`. */
   fetch(channel: SwarmChannel, release: ReleaseId, wants: Wants, options: FetchOptions): Promise<void> {
+    if (!this.#channels.has(channel)) {
+      return Promise.reject(new MegatorrentError('ERR_ABORTED', 'the channel was left'))
+    }
     return this.#downloads.fetch(channel, release, wants, options)
   }
 
@@ -228,8 +229,8 @@ export class Swarm {
     this.#timer?.cancel()
     this.#dialing.stop()
     this.#haves.stop()
-    for (const channel of [...this.#channels]) this.leave(channel)
     for (const peer of this.#peers) peer.connection.close('shuttingDown')
+    for (const channel of [...this.#channels]) this.leave(channel)
   }
 
   /** Close without waiting for what is queued. */
@@ -251,10 +252,11 @@ export class Swarm {
 
   /** Where all whom we dialled give nothing and others could be dialled, one of them goes. */
   #tryOthers(channel: SwarmChannel): void {
+    if (channel.fetches.size === 0) return
     const nowMs = this.#deps.clock.monotonicMs()
     const isIdle = (peer: Peer): boolean => !peer.isProven && !peer.byUser && peer.expected.size === 1
     const dialled = [...this.#peers].filter((peer) => peer.direction === 'out' && peer.expected.has(channel))
-    if (channel.fetches.size === 0 || dialled.length < TARGET_PEERS_PER_CHANNEL) return
+    if (dialled.length < TARGET_PEERS_PER_CHANNEL) return
     if (channel.addresses.due(nowMs, 1, () => true).length === 0) return
     const idle = dialled.find((peer) => isIdle(peer) && nowMs - peer.init.sinceMs > PEER_TRIAL_MS)
     idle?.connection.close('notNeeded')
@@ -324,7 +326,7 @@ export class Swarm {
             if (channel !== null) this.#downloads.told(peer, channel, notice.rootId, notice.ranges)
           }
         },
-        readBlob: (id) => this.#readBlob(peer, id),
+        readBlob: (id) => this.#uploads.read(peer, id),
         readHead: (handle) => this.#gossip.readHead(peer, handle),
         onClose: (reason) => this.#onClose(peer, reason),
       },
@@ -356,28 +358,6 @@ export class Swarm {
     const nothing = { onNotice: () => {}, readBlob: async () => null, readHead: () => null, onClose }
     connection.start(nothing, secured.early)
     connection.close('tooManyConnections')
-  }
-
-  /** Blobs are for peers that have shown a channel of ours: others would only probe what we hold. */
-  async #readBlob(peer: Peer, id: Uint8Array): Promise<Uint8Array | null> {
-    if (peer.shared.size === 0) return null
-    try {
-      const sealed = await this.#uploads.run(() => this.#deps.store.read(id))
-      if (sealed !== null) this.#countUpload(peer)
-      return sealed
-    } catch (error) {
-      this.#deps.log.warn('a blob could not be read', { why: errorMessage(error) })
-      // Ours is damaged: whoever asks again would get no other answer.
-      if (isMegatorrentError(error, 'ERR_BLOB_DAMAGED')) return null
-      throw error
-    }
-  }
-
-  /** Of which channel a blob is, only a connection with a single one tells. */
-  #countUpload(peer: Peer): void {
-    this.upload.add(BLOB_BYTES)
-    const [only, ...others] = peer.shared.keys()
-    if (only !== undefined && others.length === 0) only.upload.add(BLOB_BYTES)
   }
 
   #onStored(channel: SwarmChannel, release: ReleaseId, index: number): void {
