@@ -41,12 +41,12 @@ export function sumReport(text) {
     }
     sum.failed += failedHere
   }
-  if (report.success === false && sum.failed === 0) {
-    sum.failed = 1
-    sum.messages.push('an error outside of any test')
-  } else if (sum.passed + sum.failed + sum.skipped === 0) {
+  if (sum.passed + sum.failed + sum.skipped === 0) {
     sum.failed = 1
     sum.messages.push('the run had no tests')
+  } else if (report.success === false && sum.failed === 0) {
+    sum.failed = 1
+    sum.messages.push('an error outside of any test')
   }
   return sum
 }

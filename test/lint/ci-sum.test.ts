@@ -68,7 +68,8 @@ describe('the closing line', () => {
     ['a report of another shape', { results: [] }],
     ['an empty report', ''],
     ['a run without tests', { success: true, testResults: [] }],
-    ['an error outside of any test', report([], false)],
+    ['an error outside of any test', report(['skipped'], false)],
+    ['a run that found no file', { success: false, testResults: [] }],
     [
       'a file that could not be loaded',
       {
