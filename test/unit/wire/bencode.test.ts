@@ -133,6 +133,8 @@ describe('hostile input is refused by class', () => {
     'I1e',
     'L',
     'di1ei1ee',
+    'd:i1ee',
+    'l:e',
     'dlei1ee',
     'd1:ae',
     'd1:ai1e1:be',
@@ -265,6 +267,9 @@ describe('the walking reader', () => {
     expect(at('de', (r) => r.openList())).toBe('ERR_BENCODE_SYNTAX')
     expect(at('le', (r) => r.openDictionary())).toBe('ERR_BENCODE_SYNTAX')
     expect(at('i1e', (r) => r.close())).toBe('ERR_BENCODE_SYNTAX')
+    expect(at(':a', (r) => r.bytes())).toBe('ERR_BENCODE_SYNTAX')
+    expect(at('e', (r) => r.latin1())).toBe('ERR_BENCODE_SYNTAX')
+    expect(at('e', (r) => r.peek())).toBe('ERR_BENCODE_SYNTAX')
     expect(at('', (r) => r.atEnd())).toBe('ERR_BENCODE_TRUNCATED')
     expect(at('', (r) => r.peek())).toBe('ERR_BENCODE_TRUNCATED')
   })

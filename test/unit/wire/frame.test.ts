@@ -34,6 +34,15 @@ describe('a small frame', () => {
     expect(codeOf(() => decodeFrame(hex(plain)))).toBe(code)
   })
 
+  it('is refused for each of the reasons there are', () => {
+    expect([...new Set(VECTORS.invalid.map(({ code }) => code))].sort()).toEqual([
+      'ERR_FRAME_FLAGS',
+      'ERR_FRAME_LENGTH',
+      'ERR_FRAME_PADDING',
+      'ERR_FRAME_SIZE',
+    ])
+  })
+
   it.each([0, 1, FRAME_BODY_BYTES - 1, FRAME_BODY_BYTES])('carries a body of %i bytes', (length) => {
     const body = seededRandom(length + 1).bytes(length)
     const plain = encodeFrame({ type: 1, more: false, requestId: 2, body })

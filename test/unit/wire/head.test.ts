@@ -110,6 +110,16 @@ describe('a head', () => {
     expect(codeOf(() => verifyHead(hex(bytes), CHANNEL_KEY))).toBe(code)
   })
 
+  it('is refused for each of the reasons there are', () => {
+    expect([...new Set(VECTORS.invalid.map(({ code }) => code))].sort()).toEqual([
+      'ERR_ADDRESS',
+      'ERR_HEAD_FIELD',
+      'ERR_HEAD_SIGNATURE',
+      'ERR_HEAD_SIZE',
+      'ERR_HEAD_VERSION',
+    ])
+  })
+
   it('belongs to whoever has it: the input may be overwritten', () => {
     const bytes = Buffer.from(VECTORS.valid[1]?.bytes ?? '', 'hex')
     const head = decodeHead(bytes)

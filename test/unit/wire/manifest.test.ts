@@ -111,6 +111,24 @@ describe('a manifest', () => {
     expect(codeOf(() => read(rootOf(vector), vector.parts.map(hex)))).toBe(vector.code)
   })
 
+  it('is refused for each of the reasons there are but size', () => {
+    expect(
+      [
+        ...new Set(
+          VECTORS.invalid.filter(({ code }) => code.startsWith('ERR_MANIFEST')).map(({ code }) => code),
+        ),
+      ].sort(),
+    ).toEqual([
+      'ERR_MANIFEST_BLOBS',
+      'ERR_MANIFEST_EXTENT',
+      'ERR_MANIFEST_ORDER',
+      'ERR_MANIFEST_PADDING',
+      'ERR_MANIFEST_SHAPE',
+      'ERR_MANIFEST_SUM',
+      'ERR_MANIFEST_VERSION',
+    ])
+  })
+
   it('of two parts comes out as one: fragments joined, blobs numbered in manifest order, each once', () => {
     const vector = VECTORS.valid.find(({ name }) => name.startsWith('two parts'))
     const manifest = read(hex(vector?.root ?? ''), vector?.parts.map(hex))

@@ -31,6 +31,19 @@ describe('a path', () => {
     expect(refusal(fromBase64(path))).toBe(code)
   })
 
+  it('is refused for each of the reasons there are', () => {
+    expect([...new Set(VECTORS.invalid.map(({ code }) => code))].sort()).toEqual([
+      'ERR_PATH_CHARACTER',
+      'ERR_PATH_DEVICE',
+      'ERR_PATH_DOTS',
+      'ERR_PATH_DRIVE',
+      'ERR_PATH_EMPTY',
+      'ERR_PATH_ENDING',
+      'ERR_PATH_LENGTH',
+      'ERR_PATH_UTF8',
+    ])
+  })
+
   it('keeps its bytes: what is accepted encodes to what came in', () => {
     for (const { path } of VECTORS.valid)
       expect(utf8Bytes(checkPath(fromBase64(path)))).toEqual(fromBase64(path))

@@ -40,6 +40,17 @@ describe('a link', () => {
     expect(codeOf(() => parseLink(text))).toBe(code)
   })
 
+  it('is refused for each of the reasons there are', () => {
+    expect([...new Set(INVALID.map(({ code }) => code))].sort()).toEqual([
+      'ERR_LINK_ADDRESS',
+      'ERR_LINK_KEY',
+      'ERR_LINK_LIMIT',
+      'ERR_LINK_READ_KEY',
+      'ERR_LINK_SCHEME',
+      'ERR_LINK_SYNTAX',
+    ])
+  })
+
   it('says what is wrong and never repeats itself: it may be secret', () => {
     for (const { text } of INVALID) {
       try {
