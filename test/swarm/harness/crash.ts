@@ -1,0 +1,312 @@
+/**
+ * kill -9 at random moments of ingest, publish and download, and what must hold after
+ * the restart. Used by a short run in the fast suite and by a long one.
+ *
+ * The two nodes are told to work, are killed within the time that the work takes
+ * when nobody disturbs it, and are started again on what is left on the disk.
+ * Everything follows from a seed but the moments at which the processes are when
+ * they are killed.
+ */
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+import { type Random, randomInteger, seededRandom } from '../../../src/base/random.ts'
+import { BLOB_BYTES } from '../../../src/wire/constants.ts'
+import type { TestNode } from './test-node.ts'
+import { Testnet } from './testnet.ts'
+import { appendBytes, compareTrees, makeTree, writeSeededFile } from './tree.ts'
+import { waitUntil } from './wait.ts'
+
+export type CrashKind = 'ingest' | 'publish' | 'download'
+
+export interface CrashOptions {
+  readonly seed: number
+  /** Bytes that are new in each round: what there is to seal, and to fetch. */
+  readonly newBytes: number
+}
+
+/**
+ * Blobs that were received and not yet recorded, at most, when the process dies: those
+ * on their way through the workers and those of one commit.
+ */
+const MAX_UNRECORDED_BLOBS = 64
+/** Handshakes, heads, HAVE and frames around blobs, in bytes received. */
+const MAX_OVERHEAD_BYTES = 2_000_000
+const LIMIT_MS = 60_000
+/** A node is looked at so often while it works. */
+const LOOK_MS = 10
+
+interface Subscription {
+  readonly state: string
+  readonly sequence: number
+  readonly blobsDone: number
+  readonly blobsTotal: number
+}
+
+interface Ingested {
+  readonly ingestId: string
+  readonly blobs: number
+  readonly newBlobs: number
+}
+
+export class CrashRig {
+  /** What each crash hit, in words. */
+  readonly log: string[] = []
+  readonly #net: Testnet
+  readonly #random: Random
+  readonly #options: CrashOptions
+  readonly #source: string
+  readonly #target: string
+  #uri = ''
+  /** The newest release whose publish has returned. */
+  #acknowledged = 0
+  /** The release that has what the source holds now, if its publish has returned. */
+  #sourceRelease: number | null = null
+  /** ms that each kind of work takes without a crash. */
+  readonly #takesMs: Record<CrashKind, number> = { ingest: 0, publish: 0, download: 0 }
+  #rounds = 0
+  #startMs = 1000
+
+  private constructor(net: Testnet, options: CrashOptions) {
+    this.#net = net
+    this.#options = options
+    this.#random = seededRandom(options.seed)
+    this.#source = this.publisher.path('source')
+    this.#target = this.reader.path('target')
+  }
+
+  /** A publisher with a first release and a reader that has it. */
+  static async start(options: CrashOptions): Promise<CrashRig> {
+    const net = await Testnet.start({ dhtNodes: 1, nodes: ['publisher', 'reader'] })
+    const rig = new CrashRig(net, options)
+    try {
+      await makeTree(rig.#source, { seed: options.seed, smallFiles: 100, awkward: true })
+      await rig.#renew()
+      rig.#uri = (await rig.publisher.rpc<{ uri: string }>('createChannel', { name: 'main' })).uri
+      rig.#takesMs.ingest = await timeOf(() => rig.#ingest())
+      rig.#takesMs.publish = rig.#takesMs.ingest + (await timeOf(() => rig.#publish()))
+      rig.#takesMs.download = await timeOf(() =>
+        rig.reader.rpc('addSubscription', { uri: rig.#uri, dir: rig.#target, wait: true }, LIMIT_MS),
+      )
+      return rig
+    } catch (error) {
+      await net.dispose()
+      throw error
+    }
+  }
+
+  get publisher(): TestNode {
+    return this.#net.node('publisher')
+  }
+
+  get reader(): TestNode {
+    return this.#net.node('reader')
+  }
+
+  /** One crash, and all that must hold after it. */
+  async crash(kind: CrashKind): Promise<void> {
+    this.#rounds++
+    await this.#renew()
+    if (kind === 'ingest') await this.#crashIngest()
+    else if (kind === 'publish') await this.#crashPublish()
+    else await this.#crashDownload()
+  }
+
+  /** Both sides end up with the same files, whole stores and no leftovers, and stop cleanly. */
+  async finish(): Promise<void> {
+    await this.#renew()
+    await this.#publish()
+    await this.#readerIsComplete()
+    for (const node of [this.publisher, this.reader]) {
+      expect(await node.rpc('verify', {}, LIMIT_MS), node.name).toMatchObject({ bad: 0 })
+      expect(await leftovers(join(node.dataDir, 'blobs')), node.name).toEqual([])
+    }
+    await this.#net.stop()
+  }
+
+  async dispose(): Promise<void> {
+    await this.#net.dispose()
+  }
+
+  async #crashIngest(): Promise<void> {
+    const { publisher } = this
+    const before = await heldBlobs(publisher)
+    const work = this.#ingest().catch(() => null)
+    const seen = await this.#killWithin(publisher, this.#takesMs.ingest, () => heldBlobs(publisher))
+    const done = await work
+    await this.#restart(publisher)
+    const held = await heldBlobs(publisher)
+    expect(held, 'blobs that were said to be held are held').toBeGreaterThanOrEqual(seen)
+    // What is held is not sealed again, and an ingest that had returned is all there.
+    const again = await this.#ingest()
+    const sealed = (done?.newBlobs ?? 0) + again.newBlobs
+    if (done !== null) expect(again.newBlobs, 'an ingest that returned is held').toBe(0)
+    expect(sealed, 'blobs are sealed once').toBeLessThanOrEqual(again.blobs)
+    const found = held - before
+    if (done === null) expect(again.newBlobs).toBeLessThanOrEqual(Math.max(0, again.blobs - found) + 1)
+    this.log.push(`ingest: ${found} held at the kill, ${again.newBlobs} sealed after it`)
+    await this.#reconnect()
+    await this.#publish()
+    await this.#readerIsComplete()
+  }
+
+  async #crashPublish(): Promise<void> {
+    const { publisher } = this
+    const before = this.#acknowledged
+    // What returns before the kill is acknowledged; the call itself says so, at that moment.
+    const work = this.#publish().catch(() => null)
+    await this.#killWithin(publisher, this.#takesMs.publish, () => heldBlobs(publisher))
+    await work
+    await this.#restart(publisher)
+    const { channels } = await publisher.rpc<{ channels: { sequence: number }[] }>('listChannels')
+    const sequence = channels[0]?.sequence ?? 0
+    expect(sequence, 'a publish that returned is there').toBeGreaterThanOrEqual(this.#acknowledged)
+    expect(sequence, 'no release is made twice').toBeLessThanOrEqual(before + 1)
+    const acknowledged = this.#acknowledged > before
+    this.log.push(
+      `publish: ${acknowledged ? 'returned' : sequence > before ? 'signed' : 'not signed'} at the kill`,
+    )
+    const published = await this.#publish()
+    expect(published, 'the same content is no second release').toBe(sequence > before ? sequence : before + 1)
+    await this.#reconnect()
+    await this.#readerIsComplete()
+  }
+
+  async #crashDownload(): Promise<void> {
+    const { reader } = this
+    const look = async (): Promise<{ held: number; received: number }> => {
+      // In this order: what is counted as held was received before.
+      const held = await heldBlobs(reader)
+      return { held, received: await receivedBytes(reader) }
+    }
+    const before = await look()
+    const work = this.#publish()
+    await pause(this.#random.fraction() * this.#takesMs.ingest)
+    const seen = await this.#killWithin(reader, this.#takesMs.download, look)
+    const published = await work
+    await this.#restart(reader)
+    const after = await look()
+    expect(after.held, 'blobs that were said to be held are held').toBeGreaterThanOrEqual(seen.held)
+    const received = Math.floor((seen.received - before.received) / BLOB_BYTES)
+    const unrecorded = received - (after.held - before.held)
+    expect(unrecorded, 'blobs received and not recorded').toBeLessThanOrEqual(MAX_UNRECORDED_BLOBS)
+    await this.#reconnect()
+    await this.#readerIsComplete()
+    expect((await subscription(reader)).sequence).toBe(published)
+    const end = await look()
+    const fetched = end.received - after.received
+    const missing = end.held - after.held
+    expect(fetched, `bytes received for ${missing} blobs`).toBeLessThanOrEqual(
+      missing * BLOB_BYTES * 1.01 + MAX_OVERHEAD_BYTES,
+    )
+    this.log.push(`download: ${seen.held - before.held} held at the kill, ${missing} fetched after it`)
+  }
+
+  /** Content that no release had: some of it in a file of its own, some behind a small file. */
+  async #renew(): Promise<void> {
+    const seed = randomInteger(this.#random, 1, 1_000_000_000)
+    await writeSeededFile(join(this.#source, 'changing.bin'), this.#options.newBytes, seed)
+    await appendBytes(join(this.#source, 'one byte'), Buffer.of(this.#rounds))
+    this.#sourceRelease = null
+  }
+
+  #ingest(): Promise<Ingested> {
+    return this.publisher.rpc('ingest', { path: this.#source, channel: 'main' }, LIMIT_MS)
+  }
+
+  /** Gives the number of the release. */
+  async #publish(): Promise<number> {
+    const params = { path: this.#source, channel: 'main', title: `round ${this.#rounds}` }
+    const { sequence } = await this.publisher.rpc<{ sequence: number }>('publish', params, LIMIT_MS)
+    this.#acknowledged = Math.max(this.#acknowledged, sequence)
+    this.#sourceRelease = sequence
+    return sequence
+  }
+
+  /** Kill a node within the time that its work takes, or a little later. Gives what was last seen of it. */
+  async #killWithin<T>(node: TestNode, takesMs: number, look: () => Promise<T>): Promise<T> {
+    const killAtMs = performance.now() + this.#random.fraction() * takesMs * 1.2
+    let seen = await look()
+    while (performance.now() < killAtMs) {
+      await pause(LOOK_MS)
+      seen = await look()
+    }
+    await node.kill()
+    return seen
+  }
+
+  /** Start a killed node again, sometimes after a start that is killed, too. */
+  async #restart(node: TestNode): Promise<void> {
+    if (this.#random.fraction() < 0.25) {
+      const starting = node.begin().catch(() => {}) // it is killed before or after it is ready
+      await pause(this.#random.fraction() * this.#startMs * 1.2)
+      await node.kill()
+      await starting
+    }
+    const startMs = performance.now()
+    await node.begin()
+    this.#startMs = performance.now() - startMs
+    await this.#expectNothingFalse()
+  }
+
+  async #expectNothingFalse(): Promise<void> {
+    const { state, sequence } = await subscription(this.reader)
+    if (state !== 'complete' || sequence !== this.#sourceRelease) return
+    expect(await compareTrees(this.#source, this.#target), 'what is shown as complete').toEqual([])
+  }
+
+  /** At once: peers that cannot be reached are tried again later and later. */
+  async #reconnect(): Promise<void> {
+    await this.reader.rpc('addPeer', { address: this.publisher.peerAddress })
+  }
+
+  /** The reader resolves what was acknowledged, and has it byte for byte. */
+  async #readerIsComplete(): Promise<void> {
+    await waitUntil(
+      async () => {
+        const { state, sequence } = await subscription(this.reader)
+        return state === 'complete' && sequence >= this.#acknowledged
+      },
+      LIMIT_MS,
+      async () => {
+        const seen = JSON.stringify(await subscription(this.reader))
+        return `the reader has release ${this.#acknowledged}, not ${seen}\n${this.reader.stderrTail()}`
+      },
+    )
+    expect(await compareTrees(this.#source, this.#target)).toEqual([])
+  }
+}
+
+async function timeOf(work: () => Promise<unknown>): Promise<number> {
+  const startMs = performance.now()
+  await work()
+  return performance.now() - startMs
+}
+
+async function heldBlobs(node: TestNode): Promise<number> {
+  return (await node.rpc<{ heldBlobs: number }>('getStatus')).heldBlobs
+}
+
+/** Bytes that have come over the connections that are up. */
+async function receivedBytes(node: TestNode): Promise<number> {
+  const { peers } = await node.rpc<{ peers: { bytesIn: number }[] }>('getPeers')
+  return peers.reduce((sum, { bytesIn }) => sum + bytesIn, 0)
+}
+
+async function subscription(node: TestNode): Promise<Subscription> {
+  const { subscriptions } = await node.rpc<{ subscriptions: Subscription[] }>('getSubscriptions')
+  if (subscriptions[0] === undefined) throw new Error(`${node.name} has lost its subscription`)
+  return subscriptions[0]
+}
+
+/** Files below a folder for what is not finished. */
+async function leftovers(folder: string): Promise<readonly string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  return entries
+    .filter((entry) => entry.isFile() && /te?mp/i.test(entry.name + entry.parentPath.slice(folder.length)))
+    .map((entry) => entry.name)
+}
+
+function pause(delayMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, delayMs))
+}
