@@ -36,6 +36,8 @@ import { type SourceTree, walkSource } from './walk.ts'
 
 /** Packs being read and sealed at a time; a job holds the paths of its pieces here, no content. */
 const PACKS_IN_FLIGHT = 32
+/** Files looked at again before their stats are let go. */
+const STATS_AT_A_TIME = 1_024
 /** The first try and one more. */
 const ATTEMPTS = 2
 const INGEST_ID_BYTES = 16
@@ -217,19 +219,19 @@ class IngestRun {
 
   /** Everything read was read from files that are still what they were before. */
   async #checkUnchanged(tree: SourceTree): Promise<void> {
-    const files = tree.entries.filter((entry) => entry.stamp !== null)
-    const stats = await statAll(
-      files.map((entry) => tree.sourceOf(entry.path)),
-      this.#request.signal,
-    )
-    files.forEach(({ path, stamp }, index) => {
-      const stat = stats[index] ?? null
-      if (stamp === null || (stat?.isFile() === true && sameStamp(stampOf(stat), stamp))) return
-      throw new MegatorrentError(
-        'ERR_SOURCE_CHANGED',
-        `${quotePath(path)} changed while it was read: let it rest, then ingest again`,
-      )
-    })
+    for (let start = 0; start < tree.entries.length; start += STATS_AT_A_TIME) {
+      const files = tree.entries.slice(start, start + STATS_AT_A_TIME).filter((entry) => entry.stamp !== null)
+      const paths = files.map((entry) => tree.sourceOf(entry.path))
+      const stats = await statAll(paths, this.#request.signal)
+      files.forEach(({ path, stamp }, index) => {
+        const stat = stats[index] ?? null
+        if (stamp === null || (stat?.isFile() === true && sameStamp(stampOf(stat), stamp))) return
+        throw new MegatorrentError(
+          'ERR_SOURCE_CHANGED',
+          `${quotePath(path)} changed while it was read: let it rest, then ingest again`,
+        )
+      })
+    }
   }
 
   *#entries(tree: SourceTree, pieces: Pieces, used: Set<number>): Generator<ReleaseEntry> {
