@@ -55,6 +55,7 @@ export class Recorder {
       onDrain: () => {
         heard('drain')
         this.drains++
+        if (stream.queuedBytes >= WRITE_QUEUE_BYTES) this.faults.push('drain while the queue is full')
       },
       ...(staysOpen
         ? {
@@ -159,29 +160,36 @@ export function transportCompliance(options: {
     it('delivers what was written, in order, in both directions', async () => {
       const [a, b] = (await pair()).map((stream) => new Recorder(stream)) as [Recorder, Recorder]
       const sent: [Uint8Array[], Uint8Array[]] = [[], []]
+      const copies: [Uint8Array[], Uint8Array[]] = [[], []]
       for (let i = 0; i < 60; i++) {
         for (const [side, recorder] of [a, b].entries()) {
           const bytes = random.bytes(randomInteger(random, 1, 3000))
-          sent[side as 0 | 1].push(bytes.slice())
+          sent[side as 0 | 1].push(bytes)
+          copies[side as 0 | 1].push(bytes.slice())
           recorder.stream.write(bytes)
         }
       }
-      const [fromA, fromB] = sent.map((parts) => concatBytes(...parts)) as [Uint8Array, Uint8Array]
+      const [fromA, fromB] = copies.map((parts) => concatBytes(...parts)) as [Uint8Array, Uint8Array]
       await under.until(() => b.bytes === fromA.length && a.bytes === fromB.length)
       expect(digest(b.received)).toBe(digest(fromA))
       expect(digest(a.received)).toBe(digest(fromB))
       expect([...a.faults, ...b.faults]).toEqual([])
+      // Receivers wrote over what they were given: what was sent is still the sender's.
+      expect(digest(concatBytes(...sent[0]))).toBe(digest(fromA))
     })
 
     it('delivers what was written before the other side started', async () => {
-      const [dialled, accepted] = await pair()
-      const a = new Recorder(dialled)
-      const early = random.bytes(5000)
-      a.stream.write(early.slice())
-      await under.until(() => true)
-      const b = new Recorder(accepted)
-      await under.until(() => b.bytes === early.length)
-      expect(digest(b.received)).toBe(digest(early))
+      for (const order of ['dialled first', 'accepted first']) {
+        const [dialled, accepted] = await pair()
+        const [first, second] = order === 'dialled first' ? [dialled, accepted] : [accepted, dialled]
+        const a = new Recorder(first)
+        const early = random.bytes(5000)
+        a.stream.write(early.slice())
+        for (let i = 0; i < 5; i++) await under.until(() => true)
+        const b = new Recorder(second)
+        await under.until(() => b.bytes === early.length)
+        expect(digest(b.received), order).toBe(digest(early))
+      }
     })
 
     it('carries one large write whole, says when to wait and when to go on', async () => {
@@ -269,6 +277,7 @@ export function transportCompliance(options: {
       b.stream.write(random.bytes(100))
       await under.until(() => a.bytes === 100)
       for (let i = 0; i < 10; i++) b.stream.write(random.bytes(50_000))
+      for (let i = 0; i < 10; i++) a.stream.write(new Uint8Array(1_048_576))
       a.destroy()
       a.destroy()
       const had = a.bytes
@@ -297,6 +306,34 @@ export function transportCompliance(options: {
         },
       })
       await under.until(() => closes === 1 && a.closes === 1)
+      expect(chunks).toBe(1)
+    })
+
+    it('delivers nothing of what it had in store when it is destroyed', async () => {
+      const [dialled, accepted] = await pair()
+      const a = new Recorder(dialled)
+      const first = new Recorder(accepted)
+      a.stream.write(random.bytes(10))
+      await under.until(() => first.bytes === 10)
+      accepted.pause()
+      // Pieces that a paused stream may have read from the system already.
+      for (let i = 0; i < 5; i++) {
+        a.stream.write(random.bytes(2000))
+        for (let j = 0; j < 5; j++) await under.until(() => true)
+      }
+      let chunks = 0
+      let closes = 0
+      accepted.start({
+        onData: () => {
+          chunks++
+          accepted.destroy()
+        },
+        onDrain: () => {},
+        onClose: () => {
+          closes++
+        },
+      })
+      await under.until(() => closes === 1)
       expect(chunks).toBe(1)
     })
 

@@ -256,6 +256,17 @@ describe('a secure channel', () => {
     }
   })
 
+  it('does not go on sending to a side that has ended', async () => {
+    const { clock, a, b } = await pair()
+    a.channel.pauseReading()
+    await clock.advance(1)
+    for (let i = 0; i < 50; i++) b.channel.sendSmall(small(i))
+    a.channel.end()
+    await clock.advance(1)
+    expect(b.got).toEqual(['close'])
+    expect(b.channel.stream.queuedBytes).toBe(0)
+  })
+
   it('sends what is queued before it ends, and nothing that comes later', async () => {
     const { clock, a, b } = await pair()
     a.channel.sendSmall(small(1))
