@@ -60,7 +60,7 @@ export const PEER_WORK_PER_SECOND = 10_000
 /** Work units that a peer may cause at once: 50 ms. */
 export const PEER_WORK_BURST = 5_000
 /** Blob frames being received at a time over all connections: each has its buffer of 1 MiB. */
-export const MAX_BLOBS_IN_FLIGHT = 48
+export const MAX_BLOBS_IN_FLIGHT = 24
 /** ms without any frame sent before a PAD goes out: 50 peers then cost under 30 MB a day. */
 export const IDLE_PAD_MS = 300_000
 /** ms without any frame received before a connection counts as dead: two PADs and some. */
@@ -83,7 +83,7 @@ export const MAX_WINDOW = 8
 /** ms of work that a peer is given ahead: one that takes longer for a blob gets one at a time. */
 export const WINDOW_AHEAD_MS = 2_000
 /** Requests in flight to peers that gave nothing yet, of MAX_BLOBS_IN_FLIGHT: identities are free. */
-export const MAX_TRIAL_REQUESTS = 24
+export const MAX_TRIAL_REQUESTS = 12
 /** ms after which a request may be given up when others wait for its place. */
 export const LATE_BLOB_MIN_MS = 20_000
 /** Factor by which it must be later than usual besides: on a slow line all are late. */
@@ -95,7 +95,7 @@ export const BUSY_PAUSE_MS = 1_000
 /** ms at most that a busy peer is left alone. */
 export const MAX_BUSY_PAUSE_MS = 32_000
 /** Blobs of 1 MiB being read for peers at a time over all connections. */
-export const MAX_UPLOADS = 6
+export const MAX_UPLOADS = 4
 /** Addresses kept for one channel; the worst one makes room. */
 export const MAX_ADDRESSES_PER_CHANNEL = 256
 /** Lowest port of an address that peers and slots tell of: below listen the services of others. */
@@ -322,7 +322,7 @@ export const MAX_PIECES_PER_TASK = 512
 /** Bytes hashed by one task, beyond the first file. */
 export const MAX_PIECE_BYTES_PER_TASK = 8_388_608
 /** Recycled 1 MiB buffers kept for the next blob. */
-export const MAX_IDLE_BUFFERS = 16
+export const MAX_IDLE_BUFFERS = 8
 /** Blobs deleted between two moments in which writes may go on. */
 export const DELETE_BATCH_BLOBS = 256
 /** Free space is asked of the system again after this many bytes written... */

@@ -20,7 +20,7 @@ import type { Random } from '../base/random.ts'
 import type { SigningKey } from '../crypto/ed25519.ts'
 import type { ChannelKeys } from '../crypto/key-schedule.ts'
 import { ROLE_INITIATOR } from '../crypto/tags.ts'
-import { Connection } from '../transport/connection.ts'
+import { type BlobMemory, Connection } from '../transport/connection.ts'
 import type { Secured } from '../transport/handshake.ts'
 import type { Dialer } from '../transport/transport.ts'
 import type { Address, PeerAddress } from '../wire/address.ts'
@@ -41,7 +41,10 @@ import { RateMeter } from './rate-meter.ts'
 import { type BlobSource, Uploads } from './uploads.ts'
 
 /** Where blobs are kept and read. storage/blob-store.ts is one. */
-export interface SwarmStore extends BlobSink, BlobSource {}
+export interface SwarmStore extends BlobSink, BlobSource {
+  /** Memory for blobs; where absent each has its own. */
+  readonly buffers?: BlobMemory
+}
 
 export interface SwarmDeps {
   readonly clock: Clock
@@ -317,6 +320,7 @@ export class Swarm {
     this.#peers.add(peer)
     this.#whenClosed.set(peer, onEnd)
     this.#deps.log.debug('peer connected', { direction: peer.direction, peers: this.#peers.size })
+    const { buffers } = this.#deps.store
     peer.connection.start(
       {
         onNotice: (notice) => {
@@ -328,6 +332,7 @@ export class Swarm {
         },
         readBlob: (id) => this.#uploads.read(peer, id),
         readHead: (handle) => this.#gossip.readHead(peer, handle),
+        ...(buffers === undefined ? {} : { blobMemory: buffers }),
         onClose: (reason) => this.#onClose(peer, reason),
       },
       secured.early,

@@ -17,6 +17,7 @@ import {
   MIN_PROGRESS_BYTES,
   REQUEST_TIMEOUT_MS,
 } from '../base/limits.ts'
+import { BLOB_BYTES } from '../wire/constants.ts'
 import {
   BYE_REASONS,
   codeToError,
@@ -38,6 +39,12 @@ export type ByeReason = keyof typeof BYE_REASONS
 /** Messages that ask nothing: what the owner hears of. */
 export type Notice = Extract<Message, { type: 'hello' | 'have' }>
 
+/** Where memory of BLOB_BYTES comes from and goes to. storage/buffer-pool.ts is one. */
+export interface BlobMemory {
+  take(): Uint8Array
+  give(bytes: Uint8Array): void
+}
+
 export interface ConnectionHandlers {
   /** HELLO and HAVE, in order. Throw kind peer to close the connection. */
   onNotice(notice: Notice): void
@@ -46,6 +53,8 @@ export interface ConnectionHandlers {
    * What it throws is answered with ERROR and goes no further, so whoever reads also logs.
    */
   readBlob(blobId: Uint8Array): Promise<Uint8Array | null>
+  /** Memory for blobs that goes round: given for those that come in, given back what `readBlob` gave. */
+  readonly blobMemory?: BlobMemory
   /** The newest head of the channel of that handle, or null. */
   readHead(handle: Uint8Array): Uint8Array | null
   /** The last call, once. `reason` is null when nobody did wrong. */
@@ -89,7 +98,10 @@ export class Connection {
       readBlob: async (blobId) => (await this.#handlers?.readBlob(blobId)) ?? null,
       sendBlob: (requestId, blob) => {
         this.#send({ type: 'data', requestId, kind: REQUEST_KINDS.blob })
-        return this.#ended || channel.sendBlob(blob)
+        if (this.#ended) return true
+        const hasRoom = channel.sendBlob(blob)
+        this.#handlers?.blobMemory?.give(blob)
+        return hasRoom
       },
       sendError: (requestId, code) => this.#sendError(requestId, code),
     })
@@ -126,6 +138,7 @@ export class Connection {
       {
         onSmallFrame: (plaintext) => this.#onSmallFrame(plaintext),
         onBlobFrame: (blob) => this.#onBlobFrame(blob),
+        blobBuffer: () => handlers.blobMemory?.take() ?? new Uint8Array(BLOB_BYTES),
         onDrain: () => this.#server.drained(),
         onClose: (reason) => this.#onClose(reason),
       },

@@ -32,6 +32,8 @@ export interface SecureChannelHandlers {
   onSmallFrame(plaintext: Uint8Array): NextFrame
   /** The blob frame: BLOB_BYTES in a buffer of its own that the owner may keep, or null if it was dropped. */
   onBlobFrame(blob: Uint8Array | null): void
+  /** BLOB_BYTES of memory with anything in it for a blob that comes in; where absent it is made. */
+  blobBuffer?(): Uint8Array
   /** More may be sent after a `send` gave false. */
   onDrain(): void
   /** The last call, once. `reason` is null when the stream just closed. */
@@ -202,7 +204,7 @@ export class SecureChannel {
     if (next === 'small' || this.#closed) return part.length
     this.#blob = {
       opener: receive.beginOpen(),
-      bytes: next === 'blob' ? new Uint8Array(BLOB_BYTES) : null,
+      bytes: next === 'blob' ? (this.#handlers?.blobBuffer?.() ?? new Uint8Array(BLOB_BYTES)) : null,
       filled: 0,
       tag: new Uint8Array(AEAD_TAG_BYTES),
     }
