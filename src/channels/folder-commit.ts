@@ -119,9 +119,10 @@ export class FolderCommit {
   async #place(file: ReadyFile): Promise<void> {
     const target = placeOf(this.#directory, file.path)
     const record = this.#written.get(file.path)
+    if (record === undefined) return this.#placeNew(file, target)
     const node = await this.#fs.look(target)
     if (node === null) return this.#placeNew(file, target)
-    if (record === undefined || !isUntouched(record, node)) throw inTheWay(file.path)
+    if (!isUntouched(record, node)) throw inTheWay(file.path)
     await this.#fs.rename(file.stagedAt, target)
   }
 
@@ -132,6 +133,7 @@ export class FolderCommit {
     } catch (error) {
       if (errnoOf(error) === 'EEXIST') throw inTheWay(file.path)
       if (!NO_LINKS.has(errnoOf(error))) throw error
+      if ((await this.#fs.look(target)) !== null) throw inTheWay(file.path)
       await this.#fs.rename(file.stagedAt, target)
       return
     }

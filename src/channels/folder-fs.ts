@@ -7,8 +7,20 @@
  *
  * @module channels/folder-fs
  */
-import { constants } from 'node:fs'
-import { link, lstat, mkdir, open, readdir, rename, rmdir, statfs, unlink } from 'node:fs/promises'
+import {
+  type BigIntStats,
+  close,
+  constants,
+  fstat,
+  fsync,
+  ftruncate,
+  link,
+  lstat,
+  open,
+  rename,
+  unlink,
+} from 'node:fs'
+import { mkdir, readdir, rmdir, statfs } from 'node:fs/promises'
 import type { DiskNode } from './assemble-plan.ts'
 import { isMissing } from './stat-all.ts'
 
@@ -48,7 +60,7 @@ const FOLDER_FLAGS = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NO
 export const systemFolderFs: FolderFs = {
   async look(path) {
     try {
-      return nodeOf(await lstat(path, { bigint: true }))
+      return nodeOf(await call<BigIntStats>((done) => lstat(path, { bigint: true }, done)))
     } catch (error) {
       if (isMissing(error)) return null
       throw error
@@ -58,39 +70,43 @@ export const systemFolderFs: FolderFs = {
   async makeFolder(path, mode) {
     await mkdir(path, { mode })
   },
-  async createFile(path, size) {
-    const handle = await open(path, CREATE_FLAGS, FILE_MODE)
-    try {
-      if (size > 0) await handle.truncate(size)
-    } finally {
-      await handle.close()
-    }
-  },
-  async syncFile(path) {
-    const handle = await open(path, SYNC_FLAGS)
-    try {
-      await handle.sync()
-      return nodeOf(await handle.stat({ bigint: true }))
-    } finally {
-      await handle.close()
-    }
-  },
-  link,
-  rename,
-  removeFile: unlink,
-  removeFolder: rmdir,
-  async syncFolder(path) {
-    const handle = await open(path, FOLDER_FLAGS)
-    try {
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-  },
+  createFile: (path, size) =>
+    withFile(path, CREATE_FLAGS, async (fd) => {
+      if (size > 0) await call<void>((done) => ftruncate(fd, size, done))
+    }),
+  syncFile: (path) =>
+    withFile(path, SYNC_FLAGS, async (fd) => {
+      await call<void>((done) => fsync(fd, done))
+      return nodeOf(await call<BigIntStats>((done) => fstat(fd, { bigint: true }, done)))
+    }),
+  link: (from, to) => call<void>((done) => link(from, to, done)),
+  rename: (from, to) => call<void>((done) => rename(from, to, done)),
+  removeFile: (path) => call<void>((done) => unlink(path, done)),
+  removeFolder: (path) => rmdir(path),
+  syncFolder: (path) => withFile(path, FOLDER_FLAGS, (fd) => call<void>((done) => fsync(fd, done))),
   async freeBytes(path) {
     const { bavail, bsize } = await statfs(path)
     return bavail * bsize
   },
+}
+
+/** A callback of node:fs as a promise: half the cost of node:fs/promises, for calls made once a file. */
+function call<T>(begin: (done: (error: Error | null, value?: T) => void) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    begin((error, value) => {
+      if (error === null) resolve(value as T)
+      else reject(error)
+    })
+  })
+}
+
+async function withFile<T>(path: string, flags: number, work: (fd: number) => Promise<T>): Promise<T> {
+  const fd = await call<number>((done) => open(path, flags, FILE_MODE, done))
+  try {
+    return await work(fd)
+  } finally {
+    await call<void>((done) => close(fd, done))
+  }
 }
 
 interface BigStats {

@@ -228,6 +228,27 @@ describe('where a file cannot have a second name', () => {
     expectSecond(where.directory)
     expectMineIntact(where.directory)
   })
+
+  it('nothing is written over either', async () => {
+    const where = await subscribed()
+    const noLinks = Object.assign(new Error('no links here'), { code: 'EPERM' })
+    const assembly = await Assembly.begin({
+      directory: where.directory,
+      manifest: manifests[1],
+      onlyGlobs: [],
+      ledger: new WrittenLedger(bench.state, where.publicKey),
+      store: bench.store,
+      minFreeBytes: 0,
+      random: systemRandom,
+      log: silentLog,
+      fs: { ...systemFolderFs, link: () => Promise.reject(noLinks) },
+    })
+    acceptAll(assembly)
+    await assembly.settle()
+    writeFileSync(join(where.directory, 'added-empty'), 'mine too')
+    await expect(assembly.finish()).rejects.toMatchObject({ code: 'ERR_FOREIGN_FILE' })
+    expect(readFileSync(join(where.directory, 'added-empty'), 'utf8')).toBe('mine too')
+  })
 })
 
 async function countSteps(): Promise<number> {
