@@ -8,7 +8,7 @@
  * plaintext is the blob.
  *
  *   offset  size  field
- *        0     1  type        wire/message-types.ts; not judged here
+ *        0     1  type        wire/message.ts; not judged here
  *        1     1  flags       bit 0 = another fragment follows; others zero
  *        2     2  n           bytes of body, 0..FRAME_BODY_BYTES; all of them when bit 0 is set
  *        4     4  request id

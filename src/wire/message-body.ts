@@ -27,6 +27,7 @@ import type {
   HaveRange,
   HelloMessage,
   Message,
+  REQUEST_KINDS,
   RequestMessage,
   UnknownMessage,
 } from './message.ts'
@@ -42,8 +43,9 @@ interface Body<M> {
   read(reader: ByteReader, requestId: number): M
 }
 
-const KIND_BLOB = 1
-const KIND_HEAD = 2
+// The numbers stand in wire/message.ts, which imports this file: their types hold these to them.
+const KIND_BLOB: (typeof REQUEST_KINDS)['blob'] = 1
+const KIND_HEAD: (typeof REQUEST_KINDS)['head'] = 2
 
 const HELLO_RESERVED_BYTES = 6
 const HELLO_PLACES_BYTES = HELLO_PLACES * HELLO_PLACE_BYTES
