@@ -1,17 +1,39 @@
 /**
- * Puts an item into one node of a DHT and no other, past our own put: so that nodes can
- * disagree as nodes in the world do.
+ * Puts an item into one node of a DHT and no other, past our own put, and reads what one
+ * node has: so that nodes can disagree as nodes in the world do.
  */
 import { randomBytes } from 'node:crypto'
+import { decodeKrpc, type KrpcResponse } from '../../../src/discovery/krpc.ts'
 import { itemTarget, type MutableItem } from '../../../src/wire/mutable-item.ts'
 import { ascii, encodeFields, type Fields } from './hostile-krpc.ts'
 import { RawUdp } from './raw-udp.ts'
 
 /** @returns whether the node took it. */
 export async function plantItem(port: number, item: MutableItem): Promise<boolean> {
+  return withSocket(async (ask) => {
+    const answer = await ask(port, 'get', { target: itemTarget(item.publicKey) })
+    if (answer?.token === null || answer === null) throw new Error('the node gave no token')
+    const { publicKey: k, seq, signature: sig, value: v } = item
+    return (await ask(port, 'put', { token: answer.token, k, seq, sig, v })) !== null
+  })
+}
+
+/** What one node has under a key; nothing of it is verified. */
+export async function readItemOf(port: number, publicKey: Uint8Array): Promise<MutableItem | null> {
+  return withSocket(async (ask) => {
+    const answer = await ask(port, 'get', { target: itemTarget(publicKey) })
+    if (answer === null || answer.value === null || answer.mutable === null) return null
+    const { seq, signature } = answer.mutable
+    return { publicKey, seq, value: Uint8Array.from(answer.value), signature: Uint8Array.from(signature) }
+  })
+}
+
+type Ask = (port: number, method: string, fields: object) => Promise<KrpcResponse | null>
+
+async function withSocket<T>(work: (ask: Ask) => Promise<T>): Promise<T> {
   const socket = await RawUdp.open()
   try {
-    const ask = async (method: string, fields: object): Promise<Buffer> => {
+    return await work(async (port, method, fields) => {
       const query: Fields = {
         a: { id: randomBytes(20), ...fields },
         q: ascii(method),
@@ -20,13 +42,9 @@ export async function plantItem(port: number, item: MutableItem): Promise<boolea
         y: ascii('q'),
       }
       await socket.send(encodeFields(query), port)
-      return (await socket.next()).bytes
-    }
-    const answer = await ask('get', { target: itemTarget(item.publicKey) })
-    const at = answer.indexOf('5:token20:')
-    const token = Uint8Array.from(answer.subarray(at + 10, at + 30))
-    const { publicKey: k, seq, signature: sig, value: v } = item
-    return (await ask('put', { token, k, seq, sig, v })).includes('1:y1:r')
+      const message = decodeKrpc((await socket.next()).bytes)
+      return message.type === 'response' ? message : null
+    })
   } finally {
     await socket.close()
   }
