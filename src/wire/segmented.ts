@@ -86,6 +86,8 @@ const STRING_SEGMENT_BITS = 20
 const STRING_SEGMENT_BYTES = 1 << STRING_SEGMENT_BITS
 const STRING_SEGMENT_MASK = STRING_SEGMENT_BYTES - 1
 const FIRST_STRING_BYTES = 1024
+/** Starts are u32. Manifests end far below it (base/limits.ts). */
+const MAX_STRINGS_BYTES = 2 ** 32
 
 /** Byte strings of up to 65,535 bytes each, 4 GiB together: six bytes more than they hold. */
 export class ByteStrings {
@@ -152,6 +154,7 @@ export class ByteStrings {
       return
     }
     if (place > 0 && place + count > STRING_SEGMENT_BYTES) this.#end = (number + 1) * STRING_SEGMENT_BYTES
+    if (this.#end + count > MAX_STRINGS_BYTES) throw new RangeError('"bytes" expected 4 GiB at most together')
     this.#segments[this.#end >>> STRING_SEGMENT_BITS] ??= new Uint8Array(STRING_SEGMENT_BYTES)
   }
 }
