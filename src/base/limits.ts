@@ -378,6 +378,12 @@ export const MAX_REMEMBERED_EPHEMERALS_LOADED = 65_536
 export const MANIFEST_PARTS_IN_FLIGHT = 8
 /** Bytes that one task writes into files: a manifest may say that one blob fills many, and others wait for the worker. */
 export const MAX_ASSEMBLE_TASK_BYTES = 67_108_864
+/** Characters of one pattern of wanted paths. */
+export const MAX_GLOB_CHARACTERS = 1_024
+/** `**` in one pattern: a path of 4,096 bytes costs some 20 ms with two, and seconds with three. */
+export const MAX_GLOB_GLOBSTARS = 2
+/** `*` in one part of a pattern: a name of 255 bytes costs some 20 ms with three, and seconds with four. */
+export const MAX_GLOB_STARS_A_PART = 3
 /** ms between two tries to put a head that nobody has confirmed. */
 export const PUT_RETRY_MS = 2_000
 /** ms that `publish` waits for the first confirmation unless told otherwise. */

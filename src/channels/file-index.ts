@@ -4,16 +4,18 @@
  *
  * @module channels/file-index
  */
-import picomatch from 'picomatch'
 import { ByteWriter, toHex } from '../base/bytes.ts'
 import { sha256 } from '../crypto/hash.ts'
 import { BLOB_ID_BYTES, CHUNK_BYTES } from '../wire/constants.ts'
 import type { Manifest } from '../wire/manifest.ts'
 import type { WantedFile } from './assemble-plan.ts'
-import { nextTurn, Pacer } from './turns.ts'
+import { compileGlobs } from './globs.ts'
+import { nextTurn, Pacer, STEPS_A_TURN } from './turns.ts'
 
 /** Spans hashed at a time by `fileIdentity`, at most. */
 const IDENTITY_BATCH_SPANS = 1024
+/** Paths held against globs between two pauses: a hostile path takes some 20 ms. */
+const MATCHES_A_TURN = 4
 const SPAN_BYTES = BLOB_ID_BYTES + 8
 
 /** What the user wants of a release. */
@@ -27,14 +29,15 @@ export interface Selection {
 
 /**
  * Entries whose whole path matches one of the globs; all of them when there is none.
- * `*` stops at `/`, as picomatch has it.
+ *
+ * @throws MegatorrentError ERR_USAGE for a glob that `compileGlobs` refuses.
  */
 export async function selectEntries(manifest: Manifest, onlyGlobs: readonly string[]): Promise<Selection> {
-  const isWanted = onlyGlobs.length === 0 ? () => true : picomatch([...onlyGlobs])
+  const isWanted = compileGlobs(onlyGlobs)
   const files: WantedFile[] = []
   const emptyFolders: string[] = []
   let bytes = 0
-  const pacer = new Pacer()
+  const pacer = new Pacer(onlyGlobs.length === 0 ? STEPS_A_TURN : MATCHES_A_TURN)
   for (const { index, path, kind, size } of manifest.entries()) {
     if (pacer.due()) await nextTurn()
     if (!isWanted(path)) continue

@@ -6,7 +6,7 @@
  */
 
 /** Steps between two pauses: some milliseconds of the work done here. */
-const STEPS_A_TURN = 4_096
+export const STEPS_A_TURN = 4_096
 
 /** Resolves after pending I/O callbacks and timers had a turn. */
 export function nextTurn(): Promise<void> {
@@ -17,11 +17,16 @@ export function nextTurn(): Promise<void> {
 
 /** Counts steps: `if (pacer.due()) await nextTurn()`. */
 export class Pacer {
+  readonly #stepsATurn: number
   #steps = 0
+
+  constructor(stepsATurn = STEPS_A_TURN) {
+    this.#stepsATurn = stepsATurn
+  }
 
   due(): boolean {
     this.#steps += 1
-    return this.#steps % STEPS_A_TURN === 0
+    return this.#steps % this.#stepsATurn === 0
   }
 }
 

@@ -1,6 +1,7 @@
 /** Small parts of the data path, each alone. */
 import { describe, expect, it } from 'vitest'
 import { ManualClock } from '../../../src/base/clock.ts'
+import { compileGlobs } from '../../../src/channels/globs.ts'
 import { inOrder } from '../../../src/channels/in-order.ts'
 import { hashName, KnownPieces, pieceRow } from '../../../src/channels/known-pieces.ts'
 import { boundaryOf, layoutParts, partOfPath } from '../../../src/channels/manifest-layout.ts'
@@ -158,6 +159,38 @@ describe('paths', () => {
     expect(quotePath('\u001b[2J\n\u202e\u2028')).toBe('"\\u{1b}[2J\\u{a}\\u{202e}\\u{2028}"')
     expect(quotePath(Uint8Array.of(0x61, 0xff, 0x22, 0x0a))).toBe('"a\\xff\\x22\\x0a"')
   })
+})
+
+describe('globs', () => {
+  it('match whole paths, any of them, and everything when there is none', () => {
+    const matches = compileGlobs(['docs/**/*.txt', 'READ*'])
+    expect(['docs/a.txt', 'docs/x/y/a.txt', 'README'].every(matches)).toBe(true)
+    expect(['a.txt', 'docs/a.bin', 'x/README', 'docs/.hidden.txt'].some(matches)).toBe(false)
+    expect(compileGlobs([])('anything')).toBe(true)
+    expect(compileGlobs(['+(jpg|png)/*.{a,b}'])('png/x.b')).toBe(true)
+  })
+
+  it.each(['', '**/**/**', 'a/**/b/**/c/**', '*a*b*c*d', 'x/+(*a)x', '*(a?)b', '*+(a)*b*'])(
+    'refuses %j, which is empty or could match in too many ways',
+    (glob) => {
+      expect(() => compileGlobs([glob])).toThrow(expect.objectContaining({ code: 'ERR_USAGE' }))
+    },
+  )
+
+  it('refuses one that is longer than anybody types', () => {
+    expect(() => compileGlobs(['x'.repeat(1025)])).toThrow(expect.objectContaining({ code: 'ERR_USAGE' }))
+  })
+
+  it.each(['*a*a*b', '**/a/**/*.x', '**/*a*a*b', '*(a)*(b)*(d)'])(
+    'what %j lets through costs little on the worst path',
+    (glob) => {
+      const matches = compileGlobs([glob])
+      const worst = [`${'a'.repeat(254)}c`, `${'a/'.repeat(2047)}b`, `${`${'a'.repeat(255)}/`.repeat(15)}c`]
+      const started = process.cpuUsage().user
+      for (const path of worst) expect(matches(path)).toBe(false)
+      expect(process.cpuUsage().user - started).toBeLessThan(600_000)
+    },
+  )
 })
 
 describe('known pieces', () => {
