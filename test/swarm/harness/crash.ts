@@ -84,7 +84,8 @@ export class CrashRig {
       await rig.#renew()
       rig.#uri = (await rig.publisher.rpc<{ uri: string }>('createChannel', { name: 'main' })).uri
       rig.#takesMs.ingest = await timeOf(() => rig.#ingest())
-      rig.#takesMs.publish = rig.#takesMs.ingest + (await timeOf(() => rig.#publish()))
+      const { ingestId } = await rig.#ingest()
+      rig.#takesMs.publish = await timeOf(() => rig.#publish({ ingestId }))
       rig.#takesMs.download = await timeOf(() =>
         rig.reader.rpc('addSubscription', { uri: rig.#uri, dir: rig.#target, wait: true }, LIMIT_MS),
       )
@@ -132,7 +133,13 @@ export class CrashRig {
     const { publisher } = this
     const before = await heldBlobs(publisher)
     const work = this.#ingest().catch(() => null)
-    const seen = await this.#killWithin(publisher, this.#takesMs.ingest, () => heldBlobs(publisher))
+    const enough = before + this.#someBlobs()
+    const seen = await this.#killWithin(
+      publisher,
+      this.#takesMs.ingest,
+      () => heldBlobs(publisher),
+      (held) => held >= enough,
+    )
     const done = await work
     await this.#restart(publisher)
     const held = await heldBlobs(publisher)
@@ -153,9 +160,10 @@ export class CrashRig {
   async #crashPublish(): Promise<void> {
     const { publisher } = this
     const before = this.#acknowledged
-    // What returns before the kill is acknowledged; the call itself says so, at that moment.
-    const work = this.#publish().catch(() => null)
-    await this.#killWithin(publisher, this.#takesMs.publish, () => heldBlobs(publisher))
+    // The work before the signature is that of an ingest, which has crashes of its own.
+    const { ingestId } = await this.#ingest()
+    const work = this.#publish({ ingestId }).catch(() => null)
+    await this.#killWithin(publisher, this.#takesMs.publish / 2, () => heldBlobs(publisher))
     await work
     await this.#restart(publisher)
     const { channels } = await publisher.rpc<{ channels: { sequence: number }[] }>('listChannels')
@@ -182,7 +190,8 @@ export class CrashRig {
     const before = await look()
     const work = this.#publish()
     await pause(this.#random.fraction() * this.#takesMs.ingest)
-    const seen = await this.#killWithin(reader, this.#takesMs.download, look)
+    const enough = before.held + this.#someBlobs()
+    const seen = await this.#killWithin(reader, this.#takesMs.download, look, ({ held }) => held >= enough)
     const published = await work
     await this.#restart(reader)
     const after = await look()
@@ -202,6 +211,11 @@ export class CrashRig {
     this.log.push(`download: ${seen.held - before.held} held at the kill, ${missing} fetched after it`)
   }
 
+  /** As many as a round has, or fewer. */
+  #someBlobs(): number {
+    return randomInteger(this.#random, 1, Math.ceil(this.#options.newBytes / BLOB_BYTES))
+  }
+
   /** Content that no release had: some of it in a file of its own, some behind a small file. */
   async #renew(): Promise<void> {
     const seed = randomInteger(this.#random, 1, 1_000_000_000)
@@ -215,19 +229,27 @@ export class CrashRig {
   }
 
   /** Gives the number of the release. */
-  async #publish(): Promise<number> {
-    const params = { path: this.#source, channel: 'main', title: `round ${this.#rounds}` }
+  async #publish(what: object = { path: this.#source }): Promise<number> {
+    const params = { ...what, channel: 'main', title: `round ${this.#rounds}` }
     const { sequence } = await this.publisher.rpc<{ sequence: number }>('publish', params, LIMIT_MS)
     this.#acknowledged = Math.max(this.#acknowledged, sequence)
     this.#sourceRelease = sequence
     return sequence
   }
 
-  /** Kill a node within the time that its work takes, or a little later. Gives what was last seen of it. */
-  async #killWithin<T>(node: TestNode, takesMs: number, look: () => Promise<T>): Promise<T> {
+  /**
+   * Kill a node within the time that its work takes, or a little later, or when it has come so far:
+   * times are a bad guess on a busy machine. Gives what was last seen of it.
+   */
+  async #killWithin<T>(
+    node: TestNode,
+    takesMs: number,
+    look: () => Promise<T>,
+    isFarEnough: (seen: T) => boolean = () => false,
+  ): Promise<T> {
     const killAtMs = performance.now() + this.#random.fraction() * takesMs * 1.2
     let seen = await look()
-    while (performance.now() < killAtMs) {
+    while (performance.now() < killAtMs && !isFarEnough(seen)) {
       await pause(LOOK_MS)
       seen = await look()
     }
