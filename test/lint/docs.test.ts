@@ -50,7 +50,12 @@ const PLANS_OR_DOCUMENTS =
 function namedDocumentFaults(file: ProjectFile, exists: (path: string) => boolean): readonly string[] {
   return [...scanText(file.text).commentsOnly.matchAll(PLANS_OR_DOCUMENTS)]
     .map((match) => match[1] as string)
-    .filter((path) => ![path, `docs/${path}`, `${dirname(file.path)}/${path}`].some(exists))
+    .filter(
+      (path) =>
+        ![path, `docs/${path}`, `${dirname(file.path).replace(/^test\/unit\//, 'src/')}/${path}`].some(
+          exists,
+        ),
+    )
     .map((path) => `${file.path} names ${path}, which is not there`)
 }
 

@@ -8,7 +8,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { BareIdentity } from './harness/bare-crypto.ts'
-import { type CommandResult, runProgram, scrubbedEnvironment, TestNode } from './harness/test-node.ts'
+import {
+  type CommandResult,
+  RpcFailure,
+  runProgram,
+  scrubbedEnvironment,
+  TestNode,
+} from './harness/test-node.ts'
 import { makeTree } from './harness/tree.ts'
 import { waitUntil } from './harness/wait.ts'
 
@@ -90,34 +96,55 @@ describe('without a daemon', () => {
 })
 
 describe('with a daemon', () => {
-  it.each<[string, () => readonly string[], number, string]>([
-    ['a name that is taken', () => ['channel', 'create', 'taken'], 64, 'usage'],
-    ['a channel that nobody has', () => ['get', UNUSED_LINK, '--timeout', '1'], 3, 'not-found'],
+  it.each<[string, () => readonly string[], number, string, string]>([
+    ['a name that is taken', () => ['channel', 'create', 'taken'], 64, 'usage', 'ERR_NAME_TAKEN'],
+    [
+      'a channel that nobody has',
+      () => ['get', UNUSED_LINK, '--timeout', '1'],
+      3,
+      'not-found',
+      'ERR_RELEASE_NOT_FOUND',
+    ],
     [
       'a name that other systems cannot have',
       () => ['ingest', node.path('hostile'), '--channel', 'taken'],
       64,
       'usage',
+      'ERR_INGEST_PATHS',
     ],
     [
       'a release that nobody can confirm',
       () => ['publish', node.path('source'), '--channel', 'taken'],
       6,
       'network',
+      'ERR_NO_CARRIER',
     ],
-  ])('%s', async (_name, args, exitCode, kind) => {
+  ])('%s', async (_name, args, exitCode, kind, code) => {
     const result = await node.cli([...args(), '--json'])
     const shown = `${result.stdout}${result.stderr}`
     expect(result.exitCode, shown).toBe(exitCode)
     const document = JSON.parse(result.stdout) as { error: { code: string; kind: string; message: string } }
     expect(document.error.kind, shown).toBe(kind)
-    expect(document.error.code).toMatch(/^ERR_[A-Z_]+$/)
+    expect(document.error.code, shown).toBe(code)
     expect(document.error.message).toMatch(/^\S.{5,}/)
   })
 
   it('what was published and not confirmed is there all the same', async () => {
     const { sequence } = await node.json<{ sequence: number }>(['channel', 'show', 'taken'])
     expect(sequence).toBe(1)
+  })
+
+  it('a channel that is followed already keeps its folder and its read key', async () => {
+    const dir = node.path('first')
+    await node.rpc('addSubscription', { uri: UNUSED_LINK, dir, wait: false })
+    await node.rpc('addSubscription', { uri: UNUSED_LINK, wait: false })
+    const again = (params: object): Promise<unknown> =>
+      node.rpc('addSubscription', { uri: UNUSED_LINK, wait: false, ...params })
+    await expect(again({ dir: node.path('second') })).rejects.toMatchObject({ code: 'ERR_SUBSCRIPTION_DIR' })
+    const withReadKey = `${UNUSED_LINK}:${'ab'.repeat(32)}`
+    await expect(again({ uri: withReadKey })).rejects.toMatchObject({ code: 'ERR_SUBSCRIPTION_KEY' })
+    await node.rpc('removeSubscription', { uri: UNUSED_LINK })
+    await expect(node.rpc('removeSubscription', { uri: UNUSED_LINK })).rejects.toBeInstanceOf(RpcFailure)
   })
 
   it('a key can be exported once, is for its user alone, and comes back as it was', async () => {

@@ -120,10 +120,41 @@ describe('peers that lie about blobs', () => {
     await reader.json(['subscribe', link, '--dir', target, '--wait', '--timeout', '50'])
     expect(await compareTrees(published.source, target)).toEqual([])
 
-    // A peer that sent one false blob is not asked for another: identities that are unknown have one request open.
-    for (const { serving, counts } of liars) {
-      if (serving === 'junk' || serving === 'other') expect(counts.blobsSent, serving).toBe(1)
+    // Asked no more once the hash of what it sent was looked at, and not dialled again.
+    for (const { serving, counts, listener } of liars) {
+      expect(listener.firstMessages, serving).toHaveLength(1)
+      if (serving === 'junk' || serving === 'other') expect(counts.blobsSent, serving).toBeLessThanOrEqual(4)
     }
+    await reader.stop()
+    await published.publisher.stop()
+  })
+})
+
+describe('a release that is only partly there', () => {
+  it('is told as unfinished, and goes on where it stopped', async () => {
+    const published = await publish(6 * MIB)
+    const release = await fetchBare(published)
+    // The head has the publisher's address, so it must not be there.
+    await published.publisher.stop()
+    const listener = await BareListener.listen({
+      channels: [published.channel],
+      onConnection: async (connection) => {
+        await serveRelease(connection, published.channel, release, 'partly')
+      },
+    })
+    cleanUps.push(() => listener.close())
+    const reader = await start('reader', ['--peer', listener.address])
+    const link = published.uri.replace(/\?.*$/, '')
+    const get = ['get', link, '--dir', reader.path('target'), '--timeout']
+    const { error } = await reader.json<{ error: { code: string } }>([...get, '3'], 7)
+    expect(error.code).toBe('ERR_UNFINISHED')
+    const { heldBlobs } = await reader.rpc<{ heldBlobs: number }>('getStatus')
+    expect(heldBlobs).toBeGreaterThanOrEqual(2)
+
+    await published.publisher.begin()
+    await reader.json(['peers', 'add', published.publisher.peerAddress])
+    await reader.json([...get, '40'])
+    expect(await compareTrees(published.source, reader.path('target'))).toEqual([])
     await reader.stop()
     await published.publisher.stop()
   })
