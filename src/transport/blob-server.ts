@@ -24,8 +24,10 @@ interface Waiting {
 
 export class BlobServer {
   readonly #deps: BlobServerDeps
-  /** The first one is being read. */
+  /** In the order of asking. */
   readonly #waiting: Waiting[] = []
+  /** The one that is being read, cancelled or not. */
+  #reading: Waiting | null = null
   #isServing = false
   #closed = false
   #wake: (() => void) | null = null
@@ -47,13 +49,13 @@ export class BlobServer {
     if (!this.#isServing) void this.#serve()
   }
 
-  /** @returns whether it had been begun: what was read for it is read for nothing. */
+  /** @returns whether it was being read: that is for nothing now. */
   cancel(requestId: number): boolean {
     const at = this.#waiting.findIndex((waiting) => waiting.requestId === requestId)
     if (at < 0) return false // its answer is on the way already
-    this.#waiting.splice(at, 1)
+    const [cancelled] = this.#waiting.splice(at, 1)
     this.#deps.sendError(requestId, ERROR_CODES.cancelled)
-    return at === 0
+    return cancelled === this.#reading
   }
 
   /** What was sent has been taken. */
@@ -82,11 +84,13 @@ export class BlobServer {
   async #answer(next: Waiting): Promise<void> {
     let blob: Uint8Array | null = null
     let code: number = ERROR_CODES.notFound
+    this.#reading = next
     try {
       blob = await this.#deps.readBlob(next.blobId)
     } catch (error) {
       code = errorToCode(error)
     }
+    this.#reading = null
     // A CANCEL may have taken it away while it was read.
     if (this.#waiting[0] !== next) return
     this.#waiting.shift()

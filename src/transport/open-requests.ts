@@ -58,8 +58,14 @@ export class OpenRequest {
 export class OpenRequests {
   /** By id, in the order of asking. */
   readonly #open = new Map<number, OpenRequest>()
+  readonly #lastId: number
   #nextId = 1
   #nextOrder = 0
+
+  /** @param lastId - after it they begin again from 1; lower than what fits into a frame for tests only. */
+  constructor(lastId = MAX_REQUEST_ID) {
+    this.#lastId = lastId
+  }
 
   get size(): number {
     return this.#open.size
@@ -67,9 +73,9 @@ export class OpenRequests {
 
   /** A new request under an id that no open one has. */
   add(wanted: Wanted, nowMs: number, settle: Settle): OpenRequest {
-    while (this.#open.has(this.#nextId)) this.#nextId = following(this.#nextId)
+    while (this.#open.has(this.#nextId)) this.#nextId = this.#following()
     const request = new OpenRequest(this.#nextId, wanted, this.#nextOrder++, nowMs, settle)
-    this.#nextId = following(this.#nextId)
+    this.#nextId = this.#following()
     this.#open.set(request.id, request)
     return request
   }
@@ -112,8 +118,8 @@ export class OpenRequests {
   clear(): void {
     this.#open.clear()
   }
-}
 
-function following(id: number): number {
-  return (id % MAX_REQUEST_ID) + 1
+  #following(): number {
+    return (this.#nextId % this.#lastId) + 1
+  }
 }

@@ -115,6 +115,22 @@ describe('an acceptor', () => {
     await handshake
   })
 
+  it('reads nothing more from a peer whose first message waits for its turn', async () => {
+    const rig = new Rig()
+    const to = await rig.responder({ trialsPerSecond: 50 })
+    for (let i = 0; i < 20; i++) (await rig.dial(to)).write(random.bytes(112))
+    const stream = await rig.dial(to)
+    new Recorder(stream)
+    stream.write(random.bytes(112))
+    await rig.clock.advance(1)
+    for (let i = 0; i < 10; i++) stream.write(random.bytes(100_000))
+    await rig.clock.advance(100)
+    expect(stream.queuedBytes).toBe(1_000_000)
+    // Once it had its turn, and was none of ours, all is read and dropped.
+    await rig.clock.advance(5000)
+    expect(stream.queuedBytes).toBe(0)
+  })
+
   it('keeps the event loop going under thousands of first messages at once', async () => {
     const rig = new Rig()
     const { clock } = rig

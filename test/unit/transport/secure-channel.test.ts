@@ -15,6 +15,7 @@ import {
   SMALL_FRAME_PLAIN_BYTES,
 } from '../../../src/wire/constants.ts'
 import { Recorder } from '../../compliance/transport.ts'
+import { settledGrowth } from './helpers.ts'
 
 const random = seededRandom(8)
 const KEY = random.bytes(32)
@@ -409,18 +410,6 @@ describe('a secure channel', () => {
     expect(await settledGrowth(before)).toBeLessThan(12 * 1_048_576)
   })
 })
-
-/** Growth of memory for byte strings once what is not referenced has been collected, as far as that happens. */
-async function settledGrowth(before: number): Promise<number> {
-  let least = Number.POSITIVE_INFINITY
-  for (let i = 0; i < 60 && least > 2 * 1_048_576; i++) {
-    // Allocating is what makes the collector look.
-    for (let j = 0; j < 20; j++) new Uint8Array(1_048_576).fill(j)
-    await new Promise((resolve) => setImmediate(resolve))
-    least = Math.min(least, process.memoryUsage().arrayBuffers - before)
-  }
-  return least
-}
 
 describe('damage on the way', () => {
   /** Feed frames and see that what is before the damage arrives, and nothing after it. */
