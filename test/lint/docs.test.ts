@@ -48,13 +48,12 @@ const PLANS_OR_DOCUMENTS =
 
 /** Documents that a source names, such as LIMITS.md, and that neither the root nor docs has. */
 function namedDocumentFaults(file: ProjectFile, exists: (path: string) => boolean): readonly string[] {
+  // A folder may have a document of its own; its tests name it as well.
+  const area = /^test\/(?:unit\/|property\/)([a-z]+)/.exec(file.path)?.[1]
   return [...scanText(file.text).commentsOnly.matchAll(PLANS_OR_DOCUMENTS)]
     .map((match) => match[1] as string)
     .filter(
-      (path) =>
-        ![path, `docs/${path}`, `${dirname(file.path).replace(/^test\/unit\//, 'src/')}/${path}`].some(
-          exists,
-        ),
+      (path) => ![path, `docs/${path}`, `${dirname(file.path)}/${path}`, `src/${area}/${path}`].some(exists),
     )
     .map((path) => `${file.path} names ${path}, which is not there`)
 }
