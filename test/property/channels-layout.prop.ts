@@ -101,11 +101,11 @@ describe('manifest layout', () => {
     )
   })
 
-  it('one changed, added or removed file of 30,000 remakes at most 3 parts, release after release', () => {
+  it('one changed, added or removed file of 15,000 remakes at most 3 parts, release after release', () => {
     const kind = fc.constantFrom('change', 'add', 'remove')
-    const operation = fc.record({ kind, at: fc.nat(59_999), pathLength: fc.integer({ min: 10, max: 4000 }) })
+    const operation = fc.record({ kind, at: fc.nat(29_999), pathLength: fc.integer({ min: 10, max: 4000 }) })
     const base: ReleaseEntry[] = []
-    for (let n = 0; n < 30_000; n++) {
+    for (let n = 0; n < 15_000; n++) {
       base.push(
         entry(pathOf(n * 2, 40), [{ blob: Math.floor(n / 100), offset: (n % 100) * 10_240, length: 10_240 }]),
       )
@@ -141,7 +141,7 @@ describe('manifest layout', () => {
   })
 
   it('files of up to a TiB and over are cut into parts that fit', () => {
-    const sizes = fc.integer({ min: 1, max: 2 ** 40 + 2 ** 33 })
+    const sizes = fc.integer({ min: 1, max: 2 ** 36 })
     fc.assert(
       fc.property(sizes, fc.boolean(), (size, repeated) => {
         const chunks = Math.ceil(size / CHUNK_BYTES)
@@ -162,7 +162,7 @@ describe('manifest layout', () => {
           expect(parts.length).toBeLessThanOrEqual(Math.ceil((chunks * 64) / (CHUNK_BYTES * 0.7)) + 1)
       }),
       {
-        numRuns: 10,
+        numRuns: 5,
         examples: [
           [2 ** 40, false],
           [2 ** 36, true],
