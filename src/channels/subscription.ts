@@ -205,14 +205,18 @@ export class Subscription {
     this.#notify()
     const wants = { indexes: missing, idOf: (index: number) => manifest.blobId(index) }
     const fetching = this.session.fetch(head, wants, {
-      signal,
+      // A file that cannot be written ends the fetch: `finish` says why.
+      signal: AbortSignal.any([signal, assembly.failed]),
       onStored: (index) => {
         this.#onBlob()
         assembly.accept(index)
       },
     })
     for (const index of held) assembly.accept(index)
-    await fetching
+    await fetching.catch(async (error: unknown) => {
+      await assembly.settle()
+      throw error
+    })
   }
 
   #completed(head: Head, manifest: Manifest): void {

@@ -41,6 +41,8 @@ export interface ChannelsApiDeps {
   readonly publisher: Publisher
   /** Addresses that a link names, so that a reader finds us at once. */
   readonly linkPeers: () => readonly PeerAddress[]
+  /** Absolute. */
+  readonly dataDir: string
   /** Is there any way to put a slot? */
   readonly canPut: boolean
   readonly clock: Clock
@@ -243,6 +245,8 @@ export class ChannelsApi {
       publicKey: row.publicKey,
       convergenceSecret: keys.convergenceSecret,
       title,
+      // Somebody may publish a folder above ours: keys and blobs are never part of it.
+      privateFolders: [this.#deps.dataDir],
       publishedIngest: this.#deps.state.channels.get(row.publicKey)?.publishedIngest ?? null,
       onProgress: ({ bytesDone, bytesTotal }) => {
         options.onProgress({ phase: 'sealing', done: bytesDone, total: bytesTotal, unit: 'bytes' })

@@ -103,6 +103,7 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
       sessions,
       publisher: new Publisher({ state, store, discovery, clock, log: log.child('publish'), addresses }),
       linkPeers: () => addresses().map((address) => ({ ...address, nodeKey: null })),
+      dataDir: config.dataDir,
       canPut: network.dht !== null,
       clock,
       random,

@@ -12,6 +12,7 @@ import { LOOK_FIRST_MS, LOOK_MAX_MS } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { Assembly } from '../channels/assemble.ts'
+import { compileGlobs } from '../channels/globs.ts'
 import type { HeadLog } from '../channels/head-log.ts'
 import { loadManifest } from '../channels/manifest-loader.ts'
 import type { ChannelSession, ChannelSessions } from '../channels/session.ts'
@@ -72,6 +73,7 @@ export class SubscriptionsApi {
 
   async add(params: AddSubscriptionParams, options: CallOptions): Promise<AddSubscriptionResult> {
     const link = parseLink(params.uri)
+    compileGlobs(params.only) // a pattern that cannot be used is the caller's mistake, now and not later
     const known = this.#running.get(toHex(link.publicKey))
     const subscription = known ?? this.#create(link, params)
     if (known !== undefined) this.#checkSame(known, link, params)
