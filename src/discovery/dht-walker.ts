@@ -99,14 +99,28 @@ export class DhtWalker {
     if (this.#places.waiting >= DHT_MAX_WAITING_OPERATIONS) {
       throw new MegatorrentError('ERR_DHT_BUSY', 'too many operations wait for the DHT')
     }
-    await this.#places.acquire()
+    await this.#acquirePlace(signal)
     try {
-      throwIfStopped(signal)
       const timeoutMs = options.timeoutMs ?? DHT_OPERATION_TIMEOUT_MS
       return await work(signal, this.#clock.monotonicMs() + timeoutMs)
     } finally {
       this.#places.release()
     }
+  }
+
+  /** Wait for a place, or throw at once when the signal fires; the place is then given back when it comes. */
+  async #acquirePlace(signal: AbortSignal): Promise<void> {
+    const acquired = this.#places.acquire()
+    let onAbort = (): void => {}
+    const stopped = new Promise<'stopped'>((resolve) => {
+      onAbort = () => resolve('stopped')
+      signal.addEventListener('abort', onAbort, { once: true })
+    })
+    const first = await Promise.race([acquired, stopped])
+    signal.removeEventListener('abort', onAbort)
+    if (first !== 'stopped') return
+    void acquired.then(() => this.#places.release())
+    throw stopReason(signal)
   }
 
   /**

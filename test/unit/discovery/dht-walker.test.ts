@@ -29,7 +29,7 @@ import {
 } from '../../../src/discovery/dht-walker.ts'
 import type { KrpcArguments } from '../../../src/discovery/krpc.ts'
 import type { WalkNode } from '../../../src/discovery/walk.ts'
-import { type MutableItem, signItem } from '../../../src/wire/mutable-item.ts'
+import { itemTarget, type MutableItem, signItem } from '../../../src/wire/mutable-item.ts'
 
 type Behaviour = (query: KrpcArguments) => DhtAnswer | Promise<DhtAnswer>
 
@@ -182,6 +182,19 @@ describe('an operation', () => {
     expect(clock.pendingTimers).toBe(0)
   })
 
+  it('leaves the queue at once when its signal fires, and its place to the next', async () => {
+    const { clock, network, walker } = newWalker()
+    network.add(1, () => NEVER)
+    const running = Array.from({ length: DHT_PARALLEL_WALKS }, () => getMutable(walker, key.publicKey))
+    const controller = new AbortController()
+    const waiting = getMutable(walker, key.publicKey, { signal: controller.signal })
+    const next = getMutable(walker, key.publicKey)
+    controller.abort()
+    await expect(waiting).rejects.toMatchObject({ code: 'ERR_ABORTED' })
+    await clock.advance(2 * DHT_OPERATION_TIMEOUT_MS)
+    expect(await Promise.all([...running, next])).toHaveLength(DHT_PARALLEL_WALKS + 1)
+  })
+
   it('is refused when too many wait', async () => {
     const { walker, network } = newWalker()
     network.add(1, () => NEVER)
@@ -264,7 +277,40 @@ describe('reading', () => {
   })
 })
 
+describe('a node that is not what others say', () => {
+  it('counts where it shows itself to be: its value is seen, and it is none of the nearest', async () => {
+    const { network, walker } = newWalker()
+    const item = itemOf(4)
+    const target = itemTarget(key.publicKey)
+    const farthest = target.map((byte) => byte ^ 0xff)
+    // In the table under the target itself, so it is asked first; it answers under the farthest id.
+    network.nodes.push({
+      id: target,
+      host: '10.0.0.99',
+      port: 6881,
+      behave: () => withItem({ id: farthest, host: '10.0.0.99', port: 6881 }, item),
+    })
+    network.add(DHT_CLOSEST_NODES, (node) => () => reply(node))
+    const all = network.nodes
+    network.tableNodes = () => all
+    expect(await getMutable(walker, key.publicKey)).toMatchObject({
+      candidates: [{ item, holders: 0 }],
+      nearest: DHT_CLOSEST_NODES,
+      asked: DHT_CLOSEST_NODES + 1,
+    })
+  })
+})
+
 describe('writing', () => {
+  it('stops at a seq that is higher than its own', async () => {
+    const { network, walker } = newWalker()
+    const newer = itemOf(6)
+    network.add(3, (node) => () => reply(node))
+    network.add(1, (node) => () => withItem(node, newer))
+    expect(await putMutable(walker, itemOf(5))).toEqual({ storedBy: 0, alreadyHeldBy: 0, asked: 0, newer })
+    expect(network.asked.every(({ query }) => query.method === 'get')).toBe(true)
+  })
+
   it('counts nodes one by one: taken, held, refused, silent, without a token', async () => {
     const { network, walker } = newWalker()
     const item = itemOf(5)

@@ -29,9 +29,9 @@ export class RawUdp {
   /** Called for each datagram, for a node that answers. */
   onMessage: ((bytes: Buffer, port: number) => void) | null = null
 
-  static async open(host = '127.0.0.1'): Promise<RawUdp> {
+  static async open(host = '127.0.0.1', port = 0): Promise<RawUdp> {
     const socket = createSocket('udp4')
-    socket.bind(0, host)
+    socket.bind(port, host)
     await once(socket, 'listening')
     return new RawUdp(socket)
   }
