@@ -87,7 +87,7 @@ describe('a folder of many small files and a large one', () => {
     net = await Testnet.start({ dhtNodes: 2, nodes: ['publisher', 'reader', 'sleeper'] })
     const [publisher, reader, sleeper] = [net.node('publisher'), net.node('reader'), net.node('sleeper')]
     const source = publisher.path('source')
-    await makeTree(source, { seed: 3, smallFiles: 400, bigBytes: 24 * MIB, awkward: true })
+    await makeTree(source, { seed: 3, smallFiles: 300, bigBytes: 12 * MIB, awkward: true })
 
     const { uri } = await createChannel(publisher)
     const first = await publish(publisher, source)
