@@ -26,7 +26,6 @@ import { buildOpenItem, buildSlot, rebuildSlot, type SlotPlace, slotKey } from '
 import type { Dht, DhtGetResult } from './dht.ts'
 import {
   type FollowedChannel,
-  isSameItem,
   recordOf,
   type SlotRecord,
   type SlotStore,
@@ -35,6 +34,7 @@ import {
 import {
   chooseHead,
   daysToFollow,
+  isSameItem,
   needsPutBack,
   newerHead,
   nextLookMs,
@@ -57,11 +57,18 @@ export interface SlotFollowerOptions {
   readonly places: Semaphore
 }
 
+/** An item that we can put, and the head in it. */
+interface KeptSlot {
+  readonly item: MutableItem
+  readonly head: Head
+}
+
 /** One slot that is looked after. Times are monotonic. */
 interface Slot {
   readonly place: SlotPlace
   /** Computed when it is first needed: 1 ms each, and many channels start at once. */
   key: Uint8Array | null
+  kept: KeptSlot | null
   phase: SlotPhase
   dueMs: number
   /** When it was last refreshed, as far as we know: by us, or by the one of all who drew the lot. */
@@ -165,6 +172,7 @@ export class SlotFollower {
       this.#slots.set(name, {
         place,
         key: null,
+        kept: null,
         phase,
         dueMs: nowMs + this.#firstDelayMs(place.day, phase),
         refreshedMs: nowMs,
@@ -224,8 +232,8 @@ export class SlotFollower {
   #isIdle(slot: Slot): boolean {
     const head = this.#channel.head()
     if (slot.phase !== 'ahead' || this.#isOurs || head === null) return false
-    const saved = this.#savedHead(slot)
-    return saved !== null && slotVersion(saved.head) >= slotVersion(head)
+    const kept = this.#kept(slot)
+    return kept !== null && slotVersion(kept.head) >= slotVersion(head)
   }
 
   /** @returns whether any node answered. */
@@ -268,9 +276,22 @@ export class SlotFollower {
     return key
   }
 
-  #savedHead(slot: Slot): { readonly record: SlotRecord; readonly head: Head } | null {
+  /** What is saved of the slot, built again once for each version: that is curve arithmetic. */
+  #kept(slot: Slot): KeptSlot | null {
     const record = this.#options.store.highest(this.#keyOf(slot))
-    return record === null ? null : { record, head: verifyHead(record.head, this.#channel.keys.publicKey) }
+    if (record === null) slot.kept = null
+    else if (slot.kept?.item.seq !== record.seq) slot.kept = this.#rebuild(slot, record)
+    return slot.kept
+  }
+
+  #rebuild({ place }: Slot, record: SlotRecord): KeptSlot {
+    const { keys } = this.#channel
+    const head = verifyHead(record.head, keys.publicKey)
+    const unsigned =
+      place.day === OPEN_SLOT_DAY
+        ? { publicKey: record.slotKey, seq: record.seq, value: record.head }
+        : rebuildSlot(keys, place, record.head)
+    return { head, item: { ...unsigned, signature: record.signature } }
   }
 
   /** Save and give out what the slot says. The item of an open channel is ours, and is only kept up. */
@@ -279,8 +300,9 @@ export class SlotFollower {
     const { store, clock } = this.#options
     const { keys } = this.#channel
     const held = this.#channel.head()
-    const known = newerHead(held, this.#savedHead(slot)?.head ?? null)
-    const { newest, conflicts } = chooseHead(readSlot(keys, slot.place, result).found, known)
+    const kept = this.#kept(slot)
+    const known = newerHead(held, kept?.head ?? null)
+    const { newest, conflicts } = chooseHead(readSlot(keys, slot.place, result, kept).found, known)
     if (newest !== null) store.save(recordOf(keys, slot.place, newest.item, newest.head.bytes, clock.now()))
     const isNews = newest !== null && (held === null || slotVersion(newest.head) > slotVersion(held))
     if (isNews || conflicts.length > 0) this.#channel.onFound({ newest: isNews ? newest : null, conflicts })
@@ -289,15 +311,9 @@ export class SlotFollower {
   /** The newest item of the slot that we can put, or null. Saved before it is returned. */
   #itemToKeep(slot: Slot): MutableItem | null {
     const head = this.#channel.head()
-    const saved = this.#savedHead(slot)
-    const isBehind = head !== null && (saved === null || slotVersion(head) > slotVersion(saved.head))
-    if (isBehind) return this.#sign(slot, head)
-    if (saved === null) return null
-    const { record } = saved
-    if (slot.place.day === OPEN_SLOT_DAY) {
-      return { publicKey: record.slotKey, seq: record.seq, value: record.head, signature: record.signature }
-    }
-    return { ...rebuildSlot(this.#channel.keys, slot.place, record.head), signature: record.signature }
+    const kept = this.#kept(slot)
+    const isBehind = head !== null && (kept === null || slotVersion(head) > slotVersion(kept.head))
+    return isBehind ? this.#sign(slot, head) : (kept?.item ?? null)
   }
 
   /** Null for a channel of others: nobody but its publisher can sign its slots. */

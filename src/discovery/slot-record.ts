@@ -6,7 +6,6 @@
  *
  * @module discovery/slot-record
  */
-import { equalBytes } from '../base/bytes.ts'
 import type { ChannelKeys, PublisherKeys } from '../crypto/key-schedule.ts'
 import type { Head } from '../wire/head.ts'
 import type { MutableItem } from '../wire/mutable-item.ts'
@@ -82,8 +81,4 @@ export function recordOf(
     head,
     updatedAt: nowMs,
   }
-}
-
-export function isSameItem(a: MutableItem, b: MutableItem): boolean {
-  return a.seq === b.seq && equalBytes(a.value, b.value)
 }

@@ -39,10 +39,11 @@ import {
 } from '../wire/slot.ts'
 import type { Dht, DhtOptions } from './dht.ts'
 import { SlotFollower } from './slot-follower.ts'
-import { type FollowedChannel, isSameItem, recordOf, type SlotStore, type SlotTiming } from './slot-record.ts'
+import { type FollowedChannel, recordOf, type SlotStore, type SlotTiming } from './slot-record.ts'
 import {
   chooseHead,
   type FoundHead,
+  isSameItem,
   newerHead,
   OPEN_SLOT_DAY,
   placesOfDay,

@@ -73,16 +73,29 @@ export function placesOfDay(day: number): readonly SlotPlace[] {
  * Open the values that the DHT returned for one slot.
  *
  * Cost: 2 ms a value, MAX_SLOT_CANDIDATES at most, the highest seq first.
+ *
+ * @param opened - an item that was opened before, and its head: it is not opened again.
  */
-export function readSlot(keys: ChannelKeys, place: SlotPlace, result: DhtGetResult): SlotReading {
+export function readSlot(
+  keys: ChannelKeys,
+  place: SlotPlace,
+  result: DhtGetResult,
+  opened: { readonly item: MutableItem; readonly head: Head } | null = null,
+): SlotReading {
   const found: FoundHead[] = []
   let invalid = result.refused
   for (const { item, holders } of result.candidates.slice(0, MAX_SLOT_CANDIDATES)) {
-    const head = tryOpen(keys, place, item)
+    const isOpened = opened !== null && isSameItem(opened.item, item)
+    const head = isOpened ? opened.head : tryOpen(keys, place, item)
     if (head === null) invalid++
     else found.push({ head, place, item, holders })
   }
   return { found, invalid }
+}
+
+/** The same version with the same value. */
+export function isSameItem(a: MutableItem, b: MutableItem): boolean {
+  return a.seq === b.seq && equalBytes(a.value, b.value)
 }
 
 function tryOpen(keys: ChannelKeys, place: SlotPlace, item: MutableItem): Head | null {
