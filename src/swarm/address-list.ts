@@ -27,6 +27,8 @@ export type AddressSource = 'user' | 'link' | 'head' | 'topic' | 'pex'
 export interface KnownAddress<A> {
   readonly key: string
   readonly address: A
+  /** What belongs to one owner, most likely. */
+  readonly group: string
   source: AddressSource
   /** Failures in a row. */
   failures: number
@@ -71,6 +73,7 @@ export class AddressList<A extends Address> {
     this.#known.set(key, {
       key,
       address,
+      group: groupOf(address),
       source,
       failures: 0,
       notBeforeMs: Number.NEGATIVE_INFINITY,
@@ -124,11 +127,8 @@ export class AddressList<A extends Address> {
   #evict(): boolean {
     const spare = [...this.#known.values()].filter(({ busy, source }) => !busy && !isTrusted(source))
     const sizes = new Map<string, number>()
-    for (const { address } of this.#known.values()) {
-      const group = groupOf(address)
-      sizes.set(group, (sizes.get(group) ?? 0) + 1)
-    }
-    const size = (known: KnownAddress<A>): number => sizes.get(groupOf(known.address)) ?? 0
+    for (const { group } of this.#known.values()) sizes.set(group, (sizes.get(group) ?? 0) + 1)
+    const size = ({ group }: KnownAddress<A>): number => sizes.get(group) ?? 0
     const worst = spare.reduce<KnownAddress<A> | null>((a, b) => {
       if (a === null) return b
       const order =
@@ -165,7 +165,7 @@ function promise({ failures, isProven }: KnownAddress<unknown>): number {
 const IPV4_GROUP_BYTES = 2
 const IPV6_GROUP_BYTES = 4
 
-/** What belongs to one owner, most likely: a /16 of IPv4, a /32 of IPv6, else the host alone. */
+/** A /16 of IPv4, a /32 of IPv6, else the host alone. */
 function groupOf({ kind, host }: Address): string {
   const bytes = kind === 'ipv4' ? parseIpv4(host) : kind === 'ipv6' ? parseIpv6(host) : null
   return bytes === null
