@@ -12,7 +12,6 @@ import type { Clock, Timer } from '../base/clock.ts'
 import { MegatorrentError } from '../base/errors.ts'
 import {
   CLOSE_LINGER_MS,
-  MAX_OPEN_REQUESTS_PER_PEER,
   MAX_QUEUED_SMALL_BYTES,
   MIN_PROGRESS_BYTES,
   REQUEST_TIMEOUT_MS,
@@ -20,7 +19,6 @@ import {
 import { BLOB_BYTES } from '../wire/constants.ts'
 import {
   BYE_REASONS,
-  codeToError,
   ERROR_CODES,
   MESSAGE_TYPES,
   type Message,
@@ -30,7 +28,7 @@ import {
 } from '../wire/message.ts'
 import { BlobServer } from './blob-server.ts'
 import { judge, ProgressMark } from './liveness.ts'
-import { type OpenRequest, OpenRequests, type Wanted } from './open-requests.ts'
+import { type Query, Requester } from './requester.ts'
 import type { NextFrame, SecureChannel } from './secure-channel.ts'
 import { REFUSAL_WORK, WASTED_READ_WORK, WorkMeter, workOf } from './work-meter.ts'
 
@@ -50,10 +48,11 @@ export interface ConnectionHandlers {
   onNotice(notice: Notice): void
   /**
    * The sealed blob, or null for "not found". May take its time: others of the same peer wait.
-   * What it throws is answered with ERROR and goes no further, so whoever reads also logs.
+   * What it throws is answered with ERROR and goes no further, so whoever reads also logs. With
+   * `blobMemory` the bytes are ours from then on: nobody else may hold them.
    */
   readBlob(blobId: Uint8Array): Promise<Uint8Array | null>
-  /** Memory for blobs that goes round: given for those that come in, given back what `readBlob` gave. */
+  /** Memory for blobs that goes round: taken for those that come in, given back what `readBlob` gave. */
   readonly blobMemory?: BlobMemory
   /** The newest head of the channel of that handle, or null. */
   readHead(handle: Uint8Array): Uint8Array | null
@@ -64,18 +63,12 @@ export interface ConnectionHandlers {
 /** ms between two looks at what has gone quiet. */
 const WATCH_INTERVAL_MS = REQUEST_TIMEOUT_MS / 6
 
-type Query =
-  | { readonly kind: typeof REQUEST_KINDS.blob; readonly blobId: Uint8Array }
-  | { readonly kind: typeof REQUEST_KINDS.head; readonly handle: Uint8Array }
-
 export class Connection {
   readonly #channel: SecureChannel
   readonly #clock: Clock
   #handlers: ConnectionHandlers | null = null
   readonly #assembler = new MessageAssembler()
-  readonly #requests = new OpenRequests()
-  /** The request whose blob frame is coming in. */
-  #receiving: OpenRequest | null = null
+  readonly #requester: Requester
   readonly #server: BlobServer
   readonly #work: WorkMeter
   /** BYE was said, by either side. */
@@ -94,6 +87,12 @@ export class Connection {
     this.#answers = new ProgressMark(this.#sentMs, MIN_PROGRESS_BYTES)
     this.#taken = new ProgressMark(this.#sentMs, 1)
     this.#work = new WorkMeter(clock, channel)
+    this.#requester = new Requester({
+      clock,
+      send: (message) => void this.#send(message),
+      dropBlob: () => channel.dropBlob(),
+      progressed: () => this.#answers.mark(clock.monotonicMs(), channel.bytesIn),
+    })
     this.#server = new BlobServer({
       readBlob: async (blobId) => (await this.#handlers?.readBlob(blobId)) ?? null,
       sendBlob: (requestId, blob) => {
@@ -123,7 +122,7 @@ export class Connection {
 
   /** Our requests that have no answer yet, given-up ones included. */
   get openRequests(): number {
-    return this.#requests.size + (this.#receiving === null ? 0 : 1)
+    return this.#requester.openRequests
   }
 
   /**
@@ -137,7 +136,10 @@ export class Connection {
     this.#channel.start(
       {
         onSmallFrame: (plaintext) => this.#onSmallFrame(plaintext),
-        onBlobFrame: (blob) => this.#onBlobFrame(blob),
+        onBlobFrame: (blob) => {
+          this.#receivedMs = this.#clock.monotonicMs()
+          this.#requester.onBlob(blob)
+        },
         blobBuffer: () => handlers.blobMemory?.take() ?? new Uint8Array(BLOB_BYTES),
         onDrain: () => this.#server.drained(),
         onClose: (reason) => this.#onClose(reason),
@@ -160,12 +162,12 @@ export class Connection {
    *   signal fires.
    */
   requestBlob(blobId: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.#request('blob', { kind: REQUEST_KINDS.blob, blobId }, signal)
+    return this.#ask({ kind: REQUEST_KINDS.blob, blobId }, signal)
   }
 
   /** Ask for the newest head of a channel; HEAD_BYTES that nobody has verified yet. Errors as `requestBlob`. */
   requestHead(handle: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.#request('head', { kind: REQUEST_KINDS.head, handle }, signal)
+    return this.#ask({ kind: REQUEST_KINDS.head, handle }, signal)
   }
 
   /** Say why and close, after what is queued has gone out. Requests are rejected now, `onClose` follows. */
@@ -174,7 +176,7 @@ export class Connection {
     this.#send({ type: 'bye', reason: BYE_REASONS[reason] })
     this.#ended = true
     this.#server.close()
-    this.#rejectAll(null)
+    this.#requester.close(null)
     this.#channel.end()
     // The other side answers our end with its own; one that does not is cut off.
     this.#lingerTimer = this.#clock.setTimer(() => this.#channel.destroy(), CLOSE_LINGER_MS)
@@ -185,40 +187,9 @@ export class Connection {
     this.#channel.destroy(reason)
   }
 
-  #request(wanted: Wanted, query: Query, signal: AbortSignal | undefined): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
-      if (this.closed) throw connectionClosed(null)
-      if (signal?.aborted) throw calledOff()
-      if (this.openRequests >= MAX_OPEN_REQUESTS_PER_PEER) {
-        throw new MegatorrentError('ERR_REMOTE_BUSY', 'too many requests to this peer are open')
-      }
-      const nowMs = this.#clock.monotonicMs()
-      if (!this.#isWaiting) this.#answers.mark(nowMs, this.#channel.bytesIn)
-      const onAbort = (): void => this.#giveUp(request, calledOff())
-      const settled = (): void => signal?.removeEventListener('abort', onAbort)
-      const request = this.#requests.add(wanted, nowMs, {
-        resolve: (bytes) => {
-          settled()
-          resolve(bytes)
-        },
-        reject: (error) => {
-          settled()
-          reject(error)
-        },
-      })
-      signal?.addEventListener('abort', onAbort, { once: true })
-      this.#send({ type: 'request', requestId: request.id, ...query })
-    })
-  }
-
-  get #isWaiting(): boolean {
-    return this.#receiving !== null || this.#requests.isWaiting
-  }
-
-  #giveUp(request: OpenRequest, error: MegatorrentError): void {
-    request.giveUp(this.#clock.monotonicMs(), error)
-    if (request === this.#receiving) this.#channel.dropBlob()
-    else this.#send({ type: 'cancel', requestId: request.id })
+  #ask(query: Query, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    if (this.closed) this.#requester.close(null) // its channel may have closed before `start`
+    return this.#requester.ask(query, signal)
   }
 
   /** @returns false under back-pressure. */
@@ -239,9 +210,9 @@ export class Connection {
     const message = this.#assembler.push(plaintext)
     this.#work.charge(workOf(message))
     if (message === null) return 'small'
-    if (message.type === 'data') return this.#onData(message)
+    if (message.type === 'data') return this.#requester.onData(message)
     if (message.type === 'bye') this.#channel.destroy()
-    else if (message.type === 'ok' || message.type === 'error') this.#onRefusal(message)
+    else if (message.type === 'ok' || message.type === 'error') this.#requester.onRefusal(message)
     else if (!this.#ended) this.#onOther(message)
     return 'small'
   }
@@ -280,55 +251,6 @@ export class Connection {
     }
   }
 
-  #onData(message: Extract<Message, { type: 'data' }>): NextFrame {
-    const request = this.#requests.get(message.requestId)
-    if (message.kind === REQUEST_KINDS.blob) {
-      if (request?.wanted !== 'blob') {
-        throw new MegatorrentError('ERR_PROTOCOL', 'a blob that nobody asked for')
-      }
-      this.#answered(request)
-      this.#receiving = request
-      return request.givenUpMs === null ? 'blob' : 'unwanted blob'
-    }
-    if (request === undefined) return 'small'
-    if (request.wanted !== 'head') throw wrongAnswer()
-    this.#answered(request)
-    if (message.kind === REQUEST_KINDS.head) request.resolve(message.head)
-    else request.reject(new MegatorrentError('ERR_REMOTE_REFUSED', 'an answer of an unknown kind'))
-    return 'small'
-  }
-
-  #onBlobFrame(blob: Uint8Array | null): void {
-    this.#receivedMs = this.#clock.monotonicMs()
-    this.#answers.mark(this.#receivedMs, this.#channel.bytesIn)
-    const request = this.#receiving
-    this.#receiving = null
-    if (request === null) return
-    if (blob !== null) request.resolve(blob)
-    for (const left of this.#requests.overtaken(request, this.#receivedMs - REQUEST_TIMEOUT_MS)) {
-      this.#giveUp(left, new MegatorrentError('ERR_TIMEOUT', 'the peer answers later requests and not this'))
-    }
-  }
-
-  #onRefusal(message: Extract<Message, { type: 'ok' | 'error' }>): void {
-    const request = this.#requests.get(message.requestId)
-    if (request === undefined) return
-    if (message.type === 'ok') throw wrongAnswer()
-    this.#answered(request)
-    // Whoever was cancelled has been told; others cannot be cancelled by the other side.
-    const isCancelled = message.code === ERROR_CODES.cancelled
-    request.reject(
-      isCancelled
-        ? new MegatorrentError('ERR_REMOTE_REFUSED', 'the peer cancelled what nobody cancelled')
-        : codeToError(message.code),
-    )
-  }
-
-  #answered(request: OpenRequest): void {
-    this.#requests.close(request)
-    this.#answers.mark(this.#clock.monotonicMs(), this.#channel.bytesIn)
-  }
-
   #sendError(requestId: number, code: number): void {
     this.#work.charge(REFUSAL_WORK)
     this.#send({ type: 'error', requestId, code })
@@ -353,25 +275,19 @@ export class Connection {
     const taken = bytesOut - stream.queuedBytes
     if (stream.queuedBytes === 0) this.#taken.mark(nowMs, taken)
     else this.#taken.see(nowMs, taken)
-    if (this.#receiving !== null) this.#answers.see(nowMs, bytesIn)
+    const { isReceiving, isWaiting, givenUpMs } = this.#requester
+    if (isReceiving) this.#answers.see(nowMs, bytesIn)
     // With blobs queued before it, our request may not have left yet.
     else if (stream.queuedBytes > 0) this.#answers.mark(nowMs, bytesIn)
     return {
       nowMs,
-      isWaiting: this.#isWaiting,
+      isWaiting,
       answeredMs: this.#answers.atMs,
       takenMs: this.#taken.atMs,
-      givenUpMs: this.#requests.givenUpMs,
-      receivedMs: this.#receiving === null ? this.#receivedMs : this.#answers.atMs,
+      givenUpMs,
+      receivedMs: isReceiving ? this.#answers.atMs : this.#receivedMs,
       sentMs: this.#sentMs,
     }
-  }
-
-  #rejectAll(cause: unknown): void {
-    const nowMs = this.#clock.monotonicMs()
-    for (const request of this.#requests.all()) request.giveUp(nowMs, connectionClosed(cause))
-    this.#receiving?.giveUp(nowMs, connectionClosed(cause))
-    this.#channel.dropBlob()
   }
 
   #onClose(reason: unknown): void {
@@ -380,21 +296,8 @@ export class Connection {
     this.#lingerTimer?.cancel()
     this.#work.close()
     this.#server.close()
-    this.#rejectAll(reason)
-    this.#requests.clear()
-    this.#receiving = null
+    this.#requester.close(reason)
+    this.#requester.clear()
     this.#handlers?.onClose(reason)
   }
-}
-
-function connectionClosed(cause: unknown): MegatorrentError {
-  return new MegatorrentError('ERR_CONNECTION_CLOSED', 'the connection closed', { cause })
-}
-
-function wrongAnswer(): MegatorrentError {
-  return new MegatorrentError('ERR_PROTOCOL', 'an answer of the wrong kind')
-}
-
-function calledOff(): MegatorrentError {
-  return new MegatorrentError('ERR_ABORTED', 'the request was called off')
 }

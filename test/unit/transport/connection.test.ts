@@ -16,7 +16,9 @@ import {
   WRITE_QUEUE_BYTES,
   WRITE_STALL_MS,
 } from '../../../src/base/limits.ts'
+import { Connection } from '../../../src/transport/connection.ts'
 import {
+  BLOB_BYTES,
   HEAD_BYTES,
   HELLO_PLACE_BYTES,
   HELLO_PLACES,
@@ -31,7 +33,7 @@ import {
   REQUEST_KINDS,
 } from '../../../src/wire/message.ts'
 import { failureOf, settledGrowth } from './helpers.ts'
-import { blobOf, blobRequest, idOf, type Peer, type RawPeer, Rig } from './rig.ts'
+import { blobOf, blobRequest, idOf, Peer, RawPeer, Rig } from './rig.ts'
 
 const HANDLE = new Uint8Array(16).fill(5)
 const HEAD = new Uint8Array(HEAD_BYTES).fill(6)
@@ -121,7 +123,6 @@ describe('two connections', () => {
     const to = await rig.responder()
     const [ours, theirs] = await rig.secure(to)
     expect(theirs.early.length).toBe(0)
-    const { Peer } = await import('./rig.ts')
     const a = new Peer(ours, rig.clock)
     a.connection.notify(hello(0))
     const wanted = watch([a.connection.requestHead(HANDLE)])
@@ -413,6 +414,47 @@ describe('our requests', () => {
   })
 })
 
+describe('memory for blobs that goes round', () => {
+  it('is taken for blobs that come in, and gets back what was read and sent', async () => {
+    const rig = new Rig()
+    const to = await rig.responder()
+    const [ours, theirs] = await rig.secure(to)
+    const taken: Uint8Array[] = []
+    const given: Uint8Array[] = []
+    const blobMemory = {
+      take: () => {
+        const buffer = new Uint8Array(BLOB_BYTES).fill(0xdd)
+        taken.push(buffer)
+        return buffer
+      },
+      give: (bytes: Uint8Array) => {
+        given.push(bytes)
+        bytes.fill(0xee) // whoever gives memory away does not see it again
+      },
+    }
+    const peer = new Peer(theirs, rig.clock, { blobMemory })
+    const raw = new RawPeer(ours)
+    await rig.clock.advance(0)
+    const [served, controller] = [blobOf(7), new AbortController()]
+    peer.blobs.set(7, served)
+    const results = watch([
+      peer.connection.requestBlob(idOf(1)),
+      peer.connection.requestBlob(idOf(2), controller.signal),
+    ])
+    controller.abort()
+    raw.requestBlob(1, 7)
+    raw.sendBlob(1, blobOf(1))
+    raw.sendBlob(2, blobOf(2))
+    await rig.clock.advance(1)
+    expect(taken.length).toBe(1) // none for the one that was called off
+    expect(results[0]).toBe(taken[0])
+    expect(equalBytes(results[0] as Uint8Array, blobOf(1))).toBe(true)
+    expect(given).toEqual([served])
+    const received = raw.got.find((message) => message.type === 'blob')
+    expect(equalBytes((received as { bytes: Uint8Array }).bytes, blobOf(7))).toBe(true)
+  })
+})
+
 describe('a peer that breaks a rule', () => {
   const request = blobRequest(1, 1)
   const faults: readonly (readonly [name: string, code: string, act: (raw: RawPeer) => void])[] = [
@@ -560,6 +602,27 @@ describe('closing', () => {
     await rig.clock.advance(2)
     expect(peer.closes).toEqual([null])
     expect(rig.clock.pendingTimers).toBe(0)
+  })
+
+  it('before it was started leaves nothing open', async () => {
+    const rig = new Rig()
+    const [ours] = await rig.secure(await rig.responder())
+    const connection = new Connection(ours.channel, rig.clock)
+    connection.destroy()
+    expect(connection.closed).toBe(true)
+    expect(await failed(connection.requestBlob(idOf(1)))).toBe('ERR_CONNECTION_CLOSED')
+    const closes: unknown[] = []
+    connection.start(
+      {
+        onNotice: () => {},
+        readBlob: async () => null,
+        readHead: () => null,
+        onClose: (why) => closes.push(why),
+      },
+      ours.early,
+    )
+    await rig.clock.advance(REQUEST_TIMEOUT_MS)
+    expect([closes, rig.clock.pendingTimers]).toEqual([[null], 0])
   })
 
   it('at once tells the owner before it returns, and why', async () => {

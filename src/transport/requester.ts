@@ -1,0 +1,172 @@
+/**
+ * Our requests on one connection and what comes of them (PROTOCOL_FINAL.md §7.1,
+ * §7.4): the counterpart of transport/blob-server.ts.
+ *
+ * Every promise settles once: by its answer, when it is called off, when the other
+ * side answers later requests and not this one, or when the connection closes.
+ *
+ * @module transport/requester
+ */
+import type { Clock } from '../base/clock.ts'
+import { MegatorrentError } from '../base/errors.ts'
+import { MAX_OPEN_REQUESTS_PER_PEER, REQUEST_TIMEOUT_MS } from '../base/limits.ts'
+import { codeToError, ERROR_CODES, type Message, REQUEST_KINDS } from '../wire/message.ts'
+import { type OpenRequest, OpenRequests, type Wanted } from './open-requests.ts'
+import type { NextFrame } from './secure-channel.ts'
+
+/** What is asked for. */
+export type Query =
+  | { readonly kind: typeof REQUEST_KINDS.blob; readonly blobId: Uint8Array }
+  | { readonly kind: typeof REQUEST_KINDS.head; readonly handle: Uint8Array }
+
+export interface RequesterDeps {
+  readonly clock: Clock
+  send(message: Message): void
+  /** Nobody wants the blob that is coming in any more. */
+  dropBlob(): void
+  /** An answer came, or waiting for one begins. */
+  progressed(): void
+}
+
+export class Requester {
+  readonly #deps: RequesterDeps
+  readonly #open = new OpenRequests()
+  /** The request whose blob frame is coming in. */
+  #receiving: OpenRequest | null = null
+  #closed = false
+
+  constructor(deps: RequesterDeps) {
+    this.#deps = deps
+  }
+
+  /** Requests without an answer, given-up ones included. */
+  get openRequests(): number {
+    return this.#open.size + (this.#receiving === null ? 0 : 1)
+  }
+
+  /** Is a blob frame coming in? */
+  get isReceiving(): boolean {
+    return this.#receiving !== null
+  }
+
+  /** Does somebody wait for an answer, or for the rest of one? */
+  get isWaiting(): boolean {
+    return this.#receiving !== null || this.#open.isWaiting
+  }
+
+  /** When the longest unanswered request of those given up was given up, monotonic ms; null if there is none. */
+  get givenUpMs(): number | null {
+    return this.#open.givenUpMs
+  }
+
+  /** @throws MegatorrentError as `Connection.requestBlob`. */
+  ask(query: Query, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) throw connectionClosed(null)
+      if (signal?.aborted) throw calledOff()
+      if (this.openRequests >= MAX_OPEN_REQUESTS_PER_PEER) {
+        throw new MegatorrentError('ERR_REMOTE_BUSY', 'too many requests to this peer are open')
+      }
+      if (!this.isWaiting) this.#deps.progressed()
+      const wanted: Wanted = query.kind === REQUEST_KINDS.blob ? 'blob' : 'head'
+      const onAbort = (): void => this.#giveUp(request, calledOff())
+      const settled = (): void => signal?.removeEventListener('abort', onAbort)
+      const request = this.#open.add(wanted, this.#deps.clock.monotonicMs(), {
+        resolve: (bytes) => {
+          settled()
+          resolve(bytes)
+        },
+        reject: (error) => {
+          settled()
+          reject(error)
+        },
+      })
+      signal?.addEventListener('abort', onAbort, { once: true })
+      this.#deps.send({ type: 'request', requestId: request.id, ...query })
+    })
+  }
+
+  /** @throws MegatorrentError ERR_PROTOCOL for a blob that nobody asked for, or an answer of another kind. */
+  onData(message: Extract<Message, { type: 'data' }>): NextFrame {
+    const request = this.#open.get(message.requestId)
+    if (message.kind === REQUEST_KINDS.blob) {
+      if (request?.wanted !== 'blob') {
+        throw new MegatorrentError('ERR_PROTOCOL', 'a blob that nobody asked for')
+      }
+      this.#answered(request)
+      this.#receiving = request
+      return request.givenUpMs === null ? 'blob' : 'unwanted blob'
+    }
+    if (request === undefined) return 'small'
+    if (request.wanted !== 'head') throw wrongAnswer()
+    this.#answered(request)
+    if (message.kind === REQUEST_KINDS.head) request.resolve(message.head)
+    else request.reject(new MegatorrentError('ERR_REMOTE_REFUSED', 'an answer of an unknown kind'))
+    return 'small'
+  }
+
+  /** @param blob - null if it was dropped. */
+  onBlob(blob: Uint8Array | null): void {
+    this.#deps.progressed()
+    const request = this.#receiving
+    this.#receiving = null
+    if (request === null) return
+    if (blob !== null) request.resolve(blob)
+    const beforeMs = this.#deps.clock.monotonicMs() - REQUEST_TIMEOUT_MS
+    for (const left of this.#open.overtaken(request, beforeMs)) {
+      this.#giveUp(left, new MegatorrentError('ERR_TIMEOUT', 'the peer answers later requests and not this'))
+    }
+  }
+
+  /** @throws MegatorrentError ERR_PROTOCOL: OK is no answer to anything that we ask. */
+  onRefusal(message: Extract<Message, { type: 'ok' | 'error' }>): void {
+    const request = this.#open.get(message.requestId)
+    if (request === undefined) return
+    if (message.type === 'ok') throw wrongAnswer()
+    this.#answered(request)
+    // Whoever was cancelled has been told; others cannot be cancelled by the other side.
+    request.reject(
+      message.code === ERROR_CODES.cancelled
+        ? new MegatorrentError('ERR_REMOTE_REFUSED', 'the peer cancelled what nobody cancelled')
+        : codeToError(message.code),
+    )
+  }
+
+  /** Reject all, ask nothing more, and take no notice of answers that still come. */
+  close(cause: unknown): void {
+    this.#closed = true
+    const nowMs = this.#deps.clock.monotonicMs()
+    for (const request of this.#open.all()) request.giveUp(nowMs, connectionClosed(cause))
+    this.#receiving?.giveUp(nowMs, connectionClosed(cause))
+    this.#deps.dropBlob()
+  }
+
+  /** No answers can come any more. */
+  clear(): void {
+    this.#open.clear()
+    this.#receiving = null
+  }
+
+  #giveUp(request: OpenRequest, error: MegatorrentError): void {
+    request.giveUp(this.#deps.clock.monotonicMs(), error)
+    if (request === this.#receiving) this.#deps.dropBlob()
+    else this.#deps.send({ type: 'cancel', requestId: request.id })
+  }
+
+  #answered(request: OpenRequest): void {
+    this.#open.close(request)
+    this.#deps.progressed()
+  }
+}
+
+function connectionClosed(cause: unknown): MegatorrentError {
+  return new MegatorrentError('ERR_CONNECTION_CLOSED', 'the connection closed', { cause })
+}
+
+function wrongAnswer(): MegatorrentError {
+  return new MegatorrentError('ERR_PROTOCOL', 'an answer of the wrong kind')
+}
+
+function calledOff(): MegatorrentError {
+  return new MegatorrentError('ERR_ABORTED', 'the request was called off')
+}
