@@ -1,3 +1,4 @@
+import net from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { systemClock } from '../../../src/base/clock.ts'
 import {
@@ -15,7 +16,7 @@ import { EphemeralMemory, HandshakeKeyring } from '../../../src/transport/handsh
 import { TcpTransport } from '../../../src/transport/tcp.ts'
 import type { ByteStream, StreamHandlers } from '../../../src/transport/transport.ts'
 import { Recorder } from '../../compliance/transport.ts'
-import { turn } from './helpers.ts'
+import { turn, until } from './helpers.ts'
 import { firstMessage, MapStore, Responder, Rig, random } from './rig.ts'
 
 describe('an acceptor', () => {
@@ -155,6 +156,45 @@ describe('an acceptor', () => {
 })
 
 describe('over TCP', () => {
+  it('keeps its side open and silent after junk and an end, and closes at the deadline without a reset', async () => {
+    const rig = new Rig()
+    const to = new Responder(rig.clock)
+    const transport = new TcpTransport()
+    const listener = await transport.listen({ host: '127.0.0.1', port: 0 }, (stream) =>
+      to.acceptor.accept(stream),
+    )
+    const right = firstMessage(rig.clock, { psk: NETWORK_HANDSHAKE_KEY }).bytes
+    const openings: readonly (readonly [bytes: Uint8Array, ends: boolean])[] = [
+      [new Uint8Array(0), true],
+      [random.bytes(50), true],
+      [random.bytes(50), false],
+      [random.bytes(112), true],
+      [random.bytes(200_000), true],
+      [right.subarray(0, 100), true],
+    ]
+    const probes = openings.map(([bytes, ends]) => {
+      const socket = net.connect({ port: listener.endpoint.port, host: '127.0.0.1', allowHalfOpen: true })
+      const seen = { socket, received: 0, events: [] as string[] }
+      socket.on('data', (data) => {
+        seen.received += data.length
+      })
+      for (const event of ['end', 'error', 'close']) socket.on(event, () => seen.events.push(event))
+      if (ends) socket.end(bytes)
+      else socket.write(bytes)
+      return seen
+    })
+    await until(() => to.acceptor.halfOpen === openings.length)
+    for (let i = 0; i < 50; i++) await turn()
+    expect(probes.map(({ received, events }) => [received, events])).toEqual(openings.map(() => [0, []]))
+    await rig.clock.advance(HANDSHAKE_DEADLINE_MS)
+    for (const { socket } of probes) socket.end()
+    await until(() => probes.every(({ events }) => events.includes('close')))
+    expect(probes.map(({ received, events }) => [received, events])).toEqual(
+      openings.map(() => [0, ['end', 'close']]),
+    )
+    await listener.close()
+  })
+
   it('gives an early HELLO in one segment with message 3 to the connection', async () => {
     const rig = new Rig()
     const transport = new TcpTransport()
