@@ -11,8 +11,9 @@ import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { cpuSeconds } from '../test/swarm/harness/memory.ts'
 import { MIB } from './figure.ts'
-import { megabytesPerSecond } from './floors.ts'
+import { type Floor, megabytesPerSecond } from './floors.ts'
 
 export const FRAME_KEY: Buffer = Buffer.alloc(32, 9)
 export const FRAME_NONCE: Buffer = Buffer.alloc(12)
@@ -23,8 +24,8 @@ const PIECE_BYTES = 32_768
 /** wire: frames are opened. kept: and hashed and written. assembled: and the blob is opened and its content written. */
 export type TransferWork = 'wire' | 'kept' | 'assembled'
 
-/** Send `blobs` blobs of 1 MiB. @returns MB/s of content. */
-export async function transferFloor(folder: string, blobs: number, work: TransferWork): Promise<number> {
+/** Send `blobs` blobs of 1 MiB. The speed is in MB/s of content, the processor time that of both sides. */
+export async function transferFloor(folder: string, blobs: number, work: TransferWork): Promise<Floor> {
   const target = join(folder, 'floor')
   mkdirSync(target)
   const server = createServer()
@@ -37,6 +38,7 @@ export async function transferFloor(folder: string, blobs: number, work: Transfe
   try {
     const [socket] = (await once(server, 'connection')) as [Socket]
     const startMs = performance.now()
+    const cpu = process.cpuUsage()
     await receive(socket, blobs, (frame, number) => {
       const blob = frame.subarray(0, BLOB_BYTES)
       openInPlace(frame)
@@ -49,7 +51,11 @@ export async function transferFloor(folder: string, blobs: number, work: Transfe
       openInPlace(blob)
       writeSync(file, blob, 0, MIB)
     })
-    return megabytesPerSecond(blobs * MIB, performance.now() - startMs)
+    const speed = megabytesPerSecond(blobs * MIB, performance.now() - startMs)
+    const { user, system } = process.cpuUsage(cpu)
+    const ofSender = (await cpuSeconds(sender.pid ?? 0)) ?? 0
+    socket.destroy()
+    return { speed, cpuSeconds: (user + system) / 1e6 + ofSender }
   } finally {
     closeSync(file)
     server.close()
@@ -82,7 +88,8 @@ async function receive(
       }
     })
   })
-  socket.destroy()
+  socket.removeAllListeners()
+  socket.on('error', () => {}) // nobody needs it any more
 }
 
 /** Both layers have the same key and nonce here; whether tags are right is not what is measured. */

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { Testnet } from '../test/swarm/harness/testnet.ts'
 import { compareTrees, writeSeededFile } from '../test/swarm/harness/tree.ts'
 import { type Bench, Cost, figure, MAX_RSS_MIB, MIB } from './figure.ts'
-import { blobFloor, mean, megabytesPerSecond } from './floors.ts'
+import { blobFloor, type Floor, mean, megabytesPerSecond } from './floors.ts'
 import { QUIET } from './ingest.ts'
 import { transferFloor } from './tcp-floor.ts'
 
@@ -28,12 +28,14 @@ export async function transfer(bench: Bench): Promise<void> {
     const { seconds, note, ...spent } = await cost.spent()
     const differences = await compareTrees(source, target)
     if (differences.length > 0) throw new Error(`the transfer is not complete: ${differences.join(', ')}`)
-    const floor = mean(before, await transferFloor(bench.folder, blobs, 'kept'))
+    const floor = mean(before.speed, (await transferFloor(bench.folder, blobs, 'kept')).speed)
     const wire = await transferFloor(bench.folder, blobs, 'wire')
     const assembled = await transferFloor(bench.folder, blobs, 'assembled')
     const disk = blobFloor(join(source, 'large.bin'), bench.folder, { convergence: false, durable: false })
     const value = megabytesPerSecond(bench.bytes, seconds * 1000)
-    const others = `floors: wire alone ${wire.toFixed(0)}, with assembly ${assembled.toFixed(0)}, disk alone ${disk.speed.toFixed(0)}`
+    const shown = ({ speed, cpuSeconds }: Floor): string =>
+      `${speed.toFixed(0)} MB/s with ${cpuSeconds.toFixed(1)} s CPU`
+    const others = `floors: kept ${shown(before)}, wire alone ${shown(wire)}, with assembly ${shown(assembled)}, disk alone ${shown(disk)}`
     bench.report(
       figure({
         ...{ name: 'transfer', value, unit: 'MB/s', floor, ratio: value / floor, ...spent },
