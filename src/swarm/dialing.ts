@@ -5,6 +5,7 @@
  *
  * @module swarm/dialing
  */
+import { setMaxListeners } from 'node:events'
 import { equalBytes } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { errorMessage, MegatorrentError } from '../base/errors.ts'
@@ -84,6 +85,7 @@ export class Dialing {
   constructor(deps: DialingDeps) {
     this.#deps = deps
     this.#userAddresses = new AddressList(deps.random)
+    setMaxListeners(2 * MAX_DIALS, this.#stopping.signal) // each dial hears of the end
   }
 
   /** An address from the user: kept, and connected to as long as we run. */

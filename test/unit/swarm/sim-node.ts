@@ -8,6 +8,7 @@ import { MegatorrentError } from '../../../src/base/errors.ts'
 import { type Log, silentLog } from '../../../src/base/log.ts'
 import { type Random, seededRandom } from '../../../src/base/random.ts'
 import { TokenBucket } from '../../../src/base/token-bucket.ts'
+import { label } from '../../../src/crypto/domains.ts'
 import { SigningKey } from '../../../src/crypto/ed25519.ts'
 import { sha256 } from '../../../src/crypto/hash.ts'
 import { type ChannelKeys, publisherKeys } from '../../../src/crypto/key-schedule.ts'
@@ -22,7 +23,7 @@ import type { MemoryNetwork } from '../../../src/transport/memory.ts'
 import type { Transport } from '../../../src/transport/transport.ts'
 import type { Address, PeerAddress } from '../../../src/wire/address.ts'
 import { blobId, blobReference, verifyBlob } from '../../../src/wire/blob.ts'
-import { BLOB_BYTES, BLOB_ID_BYTES } from '../../../src/wire/constants.ts'
+import { BLOB_BYTES, BLOB_ID_BYTES, HEAD_SIGNED_BYTES } from '../../../src/wire/constants.ts'
 import { type Head, headHash, signHead, slotVersion, verifyHead } from '../../../src/wire/head.ts'
 
 export const SIM_PORT = 7117
@@ -53,6 +54,15 @@ export class SimChannel {
       },
       this.#signingKey,
     )
+  }
+
+  /** The bytes of a head with one byte changed, signed again: what a later version might look like. */
+  resigned(head: Head, offset: number, value: number): Uint8Array {
+    const bytes = head.bytes.slice()
+    bytes[offset] = value
+    const signed = concatBytes(label('head'), bytes.subarray(0, HEAD_SIGNED_BYTES))
+    bytes.set(this.#signingKey.sign(signed), HEAD_SIGNED_BYTES)
+    return bytes
   }
 }
 

@@ -31,6 +31,8 @@ export interface SimPeerBehaviour {
 }
 
 let nextHost = 1
+/** Each handshake has keys of its own: the same ephemeral key again is a replay. */
+let nextSeed = 1
 
 export class SimPeer {
   readonly secured: Secured
@@ -92,7 +94,7 @@ export class SimPeer {
         expectedNodeKey: null,
         nodeKey: null,
         clock,
-        random: seededRandom(nextHost),
+        random: seededRandom(nextSeed++),
       })
       peer = new SimPeer(secured, clock, behaviour)
     })()
@@ -171,7 +173,7 @@ export async function listenBare(
   onPeer: (peer: SimPeer) => void,
   behaviour: SimPeerBehaviour = {},
 ): Promise<PeerAddress> {
-  const nodeKey = new SigningKey(seededRandom(nextHost++).bytes(32))
+  const nodeKey = new SigningKey(seededRandom(nextSeed++).bytes(32))
   const keyring = new HandshakeKeyring(nodeKey.publicKey)
   for (const channel of channels) keyring.addChannel(channel.keys)
   const acceptor = new Acceptor({
@@ -181,7 +183,7 @@ export async function listenBare(
     nodeKey,
     trials: new TokenBucket(clock, 1e9, 1e9),
     clock,
-    random: seededRandom(nextHost++),
+    random: seededRandom(nextSeed++),
     log: silentLog,
     onSecured: (secured) => onPeer(new SimPeer(secured, clock, behaviour)),
   })
