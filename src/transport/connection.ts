@@ -174,6 +174,7 @@ export class Connection {
   close(reason: ByeReason): void {
     if (this.closed) return
     this.#send({ type: 'bye', reason: BYE_REASONS[reason] })
+    if (this.#channel.closed) return // too much was queued for a last word
     this.#ended = true
     this.#server.close()
     this.#requester.close(null)
