@@ -14,8 +14,12 @@ export class SimClock implements Clock {
   #live = 0
   readonly #heap: Entry[] = []
 
-  constructor(startMs = Date.UTC(2026, 0, 1, 12)) {
+  readonly #grainMs: number
+
+  /** @param grainMs - timers run at multiples of it: long simulations then have fewer moments. 0: when they are due. */
+  constructor(startMs = Date.UTC(2026, 0, 1, 12), grainMs = 0) {
     this.#startMs = startMs
+    this.#grainMs = grainMs
   }
 
   now(): number {
@@ -32,7 +36,9 @@ export class SimClock implements Clock {
   }
 
   setTimer(callback: () => void, delayMs: number): Timer {
-    const entry: Entry = { dueMs: this.#elapsedMs + Math.max(0, delayMs), order: this.#order++, callback }
+    const exactMs = this.#elapsedMs + Math.max(0, delayMs)
+    const dueMs = this.#grainMs === 0 ? exactMs : Math.ceil(exactMs / this.#grainMs) * this.#grainMs
+    const entry: Entry = { dueMs, order: this.#order++, callback }
     this.#push(entry)
     this.#live++
     return {
