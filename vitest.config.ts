@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     reporters: ['default'],
+    // One fewer than the cores by default; most of the swarm tests wait for processes.
+    maxWorkers: 2,
     projects: [
       {
         test: {

@@ -208,7 +208,8 @@ export class Dialing {
       purpose,
       dialled: channel === null || address.kind === 'name' ? null : encodeAddress(address),
       expectedNodeKey: address.nodeKey,
-      nodeKey,
+      // Shown only where the user pinned the other side (§6.2): a link's pin is the link's, not the user's.
+      nodeKey: channel === null ? nodeKey : null,
       clock,
       random,
       signal,

@@ -1,6 +1,6 @@
 /**
  * How much work a peer's messages have caused, and for how long it is read more
- * slowly for it (THREATS: floods of small messages).
+ * slowly for it.
  *
  * Work is paid off at PEER_WORK_PER_SECOND. Unlike a token bucket it can be
  * overdrawn: messages that are here already are worked on, and paid for by waiting.

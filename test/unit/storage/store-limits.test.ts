@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { ManualClock } from '../../../src/base/clock.ts'
-import { FREE_SPACE_RECHECK_BYTES, FREE_SPACE_RECHECK_MS } from '../../../src/base/limits.ts'
+import {
+  FREE_SPACE_RECHECK_BYTES,
+  FREE_SPACE_RECHECK_MS,
+  MAX_IDLE_BUFFERS,
+} from '../../../src/base/limits.ts'
 import { BufferPool } from '../../../src/storage/buffer-pool.ts'
 import { StoreBudget, systemFreeBytes } from '../../../src/storage/store-limits.ts'
 import { BLOB_BYTES } from '../../../src/wire/constants.ts'
@@ -91,6 +95,6 @@ describe('BufferPool', () => {
   it('keeps a bounded number of them', () => {
     const pool = new BufferPool()
     for (let n = 0; n < 40; n++) pool.give(new Uint8Array(BLOB_BYTES))
-    expect(pool.idle).toBe(16)
+    expect(pool.idle).toBe(MAX_IDLE_BUFFERS)
   })
 })
