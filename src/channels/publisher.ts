@@ -66,10 +66,15 @@ export class Publisher {
   release(request: PublishRequest): Promise<Release> {
     return this.#turn.run(async () => {
       const { keys, session } = request
-      const newest = session.newest
-      if (newest !== null && (await this.#isUnchanged(request, newest)))
-        return { head: newest, unchanged: true }
+      const before = session.newest
+      if (before !== null && (await this.#isUnchanged(request, before))) {
+        return { head: before, unchanged: true }
+      }
       const root = await this.#rootOf(request)
+      // All that can fail comes before the signature: a number is signed once and then stays taken.
+      const manifest = await loadManifest({ root, store: this.#deps.store, fetch: notHeld })
+      const held = await session.heldOf(manifest)
+      const newest = session.newest
       const head = signHead(
         {
           releaseNumber: (newest?.releaseNumber ?? 0) + 1,
@@ -83,9 +88,8 @@ export class Publisher {
         keys.signingKey,
       )
       this.#keep(request, head)
-      const manifest = await loadManifest({ root, store: this.#deps.store, fetch: notHeld })
       // What we hold is told before the head is: whoever hears of the release can ask at once.
-      session.serve(head, manifest)
+      session.serve(head, manifest, held)
       session.adopt(head)
       this.#deps.log.info('release signed', { channel: short(keys.publicKey), sequence: head.releaseNumber })
       return { head, unchanged: false }
@@ -148,8 +152,10 @@ export class Publisher {
 
   async #isUnchanged(request: PublishRequest, newest: Head): Promise<boolean> {
     const { state } = this.#deps
-    const published = state.channels.get(request.keys.publicKey)?.publishedIngest ?? null
-    const before = published === null ? null : loadIngest(state.ingests, published)
+    const row = state.channels.get(request.keys.publicKey)
+    // The newest release may be of another machine with the same key: then nothing is known of its files.
+    if (row === null || row.publishedIngest === null || row.sequence !== newest.releaseNumber) return false
+    const before = loadIngest(state.ingests, row.publishedIngest)
     if (before === null || !equalBytes(before.contentId, request.record.contentId)) return false
     const wanted = request.title ?? (await this.#titleOf(request.record.root))
     return wanted !== null && wanted === (await this.#titleOf(newest.root))

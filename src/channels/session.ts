@@ -20,6 +20,7 @@ import { type Head, slotVersion } from '../wire/head.ts'
 import type { Manifest } from '../wire/manifest.ts'
 import type { ChannelDiscovery, Followed } from './discovery.ts'
 import type { HeadCarrier, HeadLog, HeadOutcome } from './head-log.ts'
+import { nextTurn, Pacer } from './turns.ts'
 
 export interface SessionDeps {
   readonly swarm: Swarm
@@ -34,7 +35,7 @@ export class ChannelSession {
   readonly keys: ChannelKeys
   readonly #deps: SessionDeps
   readonly #swarmChannel: SwarmChannel
-  readonly #followed: Followed
+  #followed: Followed
   readonly #listeners = new Set<(head: Head) => void>()
   #newest: Head | null
   /** The release that peers are told of. */
@@ -47,13 +48,15 @@ export class ChannelSession {
     this.#newest = deps.heads.newest(keys.publicKey)
     deps.keyring.addChannel(keys)
     this.#swarmChannel = deps.swarm.join(keys, { onHead: (head) => void this.accept(head, 'peer') })
-    this.#followed = deps.discovery.follow(keys, open, {
-      newest: () => this.#newest,
-      onHead: (head) => this.#acceptFound(head),
-      onPeers: (addresses) => void this.#deps.swarm.addAddresses(this.#swarmChannel, addresses, 'topic'),
-      holders: () => deps.swarm.peersOf(this.#swarmChannel),
-    })
+    this.#followed = this.#follow(open)
     if (this.#newest !== null) this.#show(this.#newest)
+  }
+
+  /** Begin to look after the slots anew: our keys of the channel have come or gone. */
+  followAgain(open: boolean): void {
+    if (this.#closed) return
+    this.#followed.stop()
+    this.#followed = this.#follow(open)
   }
 
   /** The head to act on, or null when none was ever seen. */
@@ -108,12 +111,19 @@ export class ChannelSession {
     return this.#followed.look(signal)
   }
 
-  /** Tell peers which blobs of a release we hold, from now on the one that is served. */
-  serve(head: Head, manifest: Manifest): void {
+  /** Which blobs of a release we hold. Pauses: a release may have two million. */
+  async heldOf(manifest: Manifest): Promise<number[]> {
+    const pacer = new Pacer()
     const held: number[] = []
     for (let index = 0; index < manifest.blobCount; index++) {
       if (this.#deps.store.has(manifest.blobId(index))) held.push(index)
+      if (pacer.due()) await nextTurn()
     }
+    return held
+  }
+
+  /** Tell peers which blobs of a release we hold, from now on the one that is served. */
+  serve(head: Head, manifest: Manifest, held: readonly number[]): void {
     this.#served = { head, manifest }
     this.#deps.swarm.setInventory(this.#swarmChannel, releaseOf(head), held)
   }
@@ -131,7 +141,7 @@ export class ChannelSession {
     for (let index = 0; index < manifest.blobCount; index++) {
       if (!ids.has(toHex(manifest.blobId(index)))) continue
       indexes.push(index)
-      this.#deps.swarm.removeHeld(this.#swarmChannel, index)
+      this.#deps.swarm.removeHeld(this.#swarmChannel, releaseOf(head), index)
     }
     const wants = { indexes, idOf: (index: number) => manifest.blobId(index) }
     await this.fetch(head, wants, { signal, onStored: () => {} })
@@ -161,8 +171,19 @@ export class ChannelSession {
     this.#deps.keyring.removeChannel(this.keys)
   }
 
+  #follow(open: boolean): Followed {
+    const { discovery, swarm } = this.#deps
+    return discovery.follow(this.keys, open, {
+      newest: () => this.#newest,
+      onHead: (head) => this.#acceptFound(head),
+      onPeers: (addresses) => void swarm.addAddresses(this.#swarmChannel, addresses, 'topic'),
+      holders: () => swarm.peersOf(this.#swarmChannel),
+    })
+  }
+
   /** A head from a slot may be false only by a bug, since it was verified there: never the end of a round. */
   #acceptFound(bytes: Uint8Array): void {
+    if (this.#closed) return
     try {
       this.accept(bytes, 'slot')
     } catch (error) {
@@ -196,13 +217,19 @@ export class ChannelSessions {
     this.#deps = deps
   }
 
-  /** @param open - is the plain slot of an open channel looked after too? */
-  acquire(keys: ChannelKeys, open = false): ChannelSession {
+  /** @param open - given by who publishes the channel: is it open, with a plain slot to look after? */
+  acquire(keys: ChannelKeys, open?: boolean): ChannelSession {
     const id = toHex(keys.secret)
-    const known = this.#open.get(id) ?? { session: new ChannelSession(keys, open, this.#deps), users: 0 }
-    known.users++
-    this.#open.set(id, known)
-    return known.session
+    const known = this.#open.get(id)
+    if (known !== undefined) {
+      known.users++
+      // It was followed before our key of it came.
+      if (open !== undefined) known.session.followAgain(open)
+      return known.session
+    }
+    const session = new ChannelSession(keys, open ?? false, this.#deps)
+    this.#open.set(id, { session, users: 1 })
+    return session
   }
 
   release(session: ChannelSession): void {

@@ -8,10 +8,18 @@
  *
  * @module channels/subscription
  */
+import { setMaxListeners } from 'node:events'
 import { equalBytes } from '../base/bytes.ts'
 import { type Clock, sleep } from '../base/clock.ts'
 import { errorMessage, isMegatorrentError } from '../base/errors.ts'
-import { FAILED_RETRY_MS, LOOK_FIRST_MS, LOOK_MAX_MS, LOOK_QUIET_MS, STALLED_MS } from '../base/limits.ts'
+import {
+  FAILED_RETRY_MS,
+  LOOK_FIRST_MS,
+  LOOK_MAX_MS,
+  LOOK_QUIET_MS,
+  MANIFEST_PARTS_IN_FLIGHT,
+  STALLED_MS,
+} from '../base/limits.ts'
 import { type Log, short } from '../base/log.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
 import type { State } from '../storage/state.ts'
@@ -22,6 +30,7 @@ import type { Manifest } from '../wire/manifest.ts'
 import type { Assembly } from './assemble.ts'
 import { loadManifest } from './manifest-loader.ts'
 import type { ChannelSession } from './session.ts'
+import { nextTurn, Pacer } from './turns.ts'
 
 export type SubscriptionPhase = 'resolving' | 'fetching' | 'complete' | 'stalled' | 'paused' | 'error'
 
@@ -63,6 +72,8 @@ export class Subscription {
   /** Called off when a newer release is known, or all stops. */
   #task = new AbortController()
   #wake: () => void = () => {}
+  /** The look that every start begins with, while it lasts. */
+  #firstLook: Promise<void> | null = null
   #running: Promise<void> = Promise.resolve()
   readonly #watchers = new Set<() => void>()
   readonly #stopHearing: () => void
@@ -111,7 +122,12 @@ export class Subscription {
   }
 
   start(): void {
-    this.#running = this.#run()
+    // A first look in any case: what is known may be old, and nobody may be there to tell.
+    const looking = this.session.look(this.#stopping.signal).then(() => {
+      this.#firstLook = null
+    })
+    this.#firstLook = looking
+    this.#running = Promise.all([this.#run(), looking]).then(() => {})
   }
 
   /** Hear of every change of `status`. @returns how to stop. */
@@ -129,13 +145,14 @@ export class Subscription {
     await this.#running
   }
 
+  /** Never rejects. */
   async #run(): Promise<void> {
     let lookDelayMs = LOOK_FIRST_MS
     while (!this.#stopping.signal.aborted) {
       const head = this.session.newest
       if (head === null) {
         this.#show('resolving', null)
-        await this.session.look(this.#stopping.signal)
+        await this.#look(this.#stopping.signal)
         if (this.session.newest === null) {
           await this.#rest(lookDelayMs)
           lookDelayMs = Math.min(lookDelayMs * 2, LOOK_MAX_MS)
@@ -152,6 +169,7 @@ export class Subscription {
   async #follow(head: Head): Promise<void> {
     this.#task = new AbortController()
     const { signal } = this.#task
+    setMaxListeners(MANIFEST_PARTS_IN_FLIGHT + 8, signal)
     if (this.#stopping.signal.aborted) return
     this.#target = head
     const looking = this.#lookWhileFetching(signal)
@@ -180,7 +198,8 @@ export class Subscription {
       },
     })
     this.#manifest = manifest
-    this.session.serve(head, manifest)
+    this.session.serve(head, manifest, await this.session.heldOf(manifest))
+    signal.throwIfAborted()
     const assembly = await this.#deps.assemble(this.#row, manifest)
     try {
       await this.#fetchData(head, manifest, assembly, signal)
@@ -196,9 +215,11 @@ export class Subscription {
     const { store } = this.#deps
     const missing: number[] = []
     const held: number[] = []
+    const pacer = new Pacer()
     for (const index of assembly.neededBlobs()) {
       if (store.has(manifest.blobId(index))) held.push(index)
       else missing.push(index)
+      if (pacer.due()) await nextTurn()
     }
     this.#blobsTotal = manifest.manifestBlobCount + held.length + missing.length
     this.#blobsDone = manifest.manifestBlobCount + held.length
@@ -244,7 +265,12 @@ export class Subscription {
       code,
       why: message,
     })
-    this.#update({ state: 'error', errorCode: code, errorMessage: message })
+    try {
+      this.#update({ state: 'error', errorCode: code, errorMessage: message })
+    } catch (again) {
+      // The database is what fails: the state is shown all the same, and tried again.
+      this.#deps.log.error('the state of a subscription was not written down', { why: errorMessage(again) })
+    }
     this.#show('error', { code, message })
     await this.#rest(FAILED_RETRY_MS)
   }
@@ -253,9 +279,19 @@ export class Subscription {
   async #lookWhileFetching(signal: AbortSignal): Promise<void> {
     for (let delayMs = LOOK_FIRST_MS; !signal.aborted; delayMs = Math.min(delayMs * 2, LOOK_MAX_MS)) {
       const quietMs = this.#deps.clock.monotonicMs() - this.#lastBlobMs
-      if (this.session.peers === 0 || quietMs > LOOK_QUIET_MS) await this.session.look(signal)
+      if (this.session.peers === 0 || quietMs > LOOK_QUIET_MS) await this.#look(signal)
       await sleep(this.#deps.clock, delayMs, signal).catch(() => {}) // called off: the loop ends
     }
+  }
+
+  /** Look for heads and peers, or wait for the look that is under way. Never rejects. */
+  #look(signal: AbortSignal): Promise<void> {
+    const first = this.#firstLook
+    if (first === null) return this.session.look(signal)
+    return new Promise((resolve) => {
+      signal.addEventListener('abort', () => resolve(), { once: true })
+      void first.then(resolve)
+    })
   }
 
   #onNews(head: Head): void {

@@ -223,7 +223,8 @@ export class ChannelsApi {
       store,
       fetch: () => Promise.reject(new MegatorrentError('ERR_NOT_FOUND', 'our own manifest is not held')),
     })
-    if (session.newest === head) session.serve(head, manifest)
+    const held = await session.heldOf(manifest)
+    if (session.newest === head) session.serve(head, manifest, held)
   }
 
   async #recordOf(row: ChannelRow, params: PublishParams, options: CallOptions): Promise<IngestRecord> {

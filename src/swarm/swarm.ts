@@ -177,17 +177,20 @@ export class Swarm {
     this.#gossip.tellNews(channel)
   }
 
-  /** What we hold of a release, from now on the one that HAVE is about. */
+  /**
+   * What we hold of a release, from now on the one that HAVE is about. For the release that it is
+   * about already, these are added to what was held.
+   */
   setInventory(channel: SwarmChannel, release: ReleaseId, held: Iterable<number>): void {
-    const before = channel.isCurrent(release.rootId) ? channel.held : null
-    const now = new BlobSet()
-    for (const index of held) now.add(index)
+    if (channel.isCurrent(release.rootId)) {
+      for (const index of held) this.addHeld(channel, index)
+      return
+    }
     channel.release = release
-    channel.held = now
-    if (before === null) {
-      this.#haves.forget(channel)
-      this.#haves.tellEverybody(channel)
-    } else for (const index of now) if (!before.has(index)) this.#haves.tellHeld(channel, index)
+    channel.held = new BlobSet()
+    for (const index of held) channel.held.add(index)
+    this.#haves.forget(channel)
+    this.#haves.tellEverybody(channel)
   }
 
   /** One more blob of that release is held, not by way of `fetch`. */
@@ -195,9 +198,9 @@ export class Swarm {
     if (channel.held.add(index)) this.#haves.tellHeld(channel, index)
   }
 
-  /** A blob of that release is lost: when it is held again, that is news. */
-  removeHeld(channel: SwarmChannel, index: number): void {
-    channel.held.delete(index)
+  /** A blob of a release is lost: when it is held again, that is news. */
+  removeHeld(channel: SwarmChannel, release: ReleaseId, index: number): void {
+    if (channel.isCurrent(release.rootId)) channel.held.delete(index)
   }
 
   /** Blobs of a release from whoever has them. Errors as `Downloads.fetch`. */

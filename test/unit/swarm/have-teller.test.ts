@@ -99,7 +99,11 @@ describe('what we hold', () => {
     const { node, following } = await holder(rig, [0, 1])
     const peer = await listener(node)
     await rig.until(() => peer.haves.length === 1)
-    node.swarm.removeHeld(following.channel, 1)
+    node.swarm.removeHeld(following.channel, SECOND.releaseId(2), 1)
+    node.swarm.addHeld(following.channel, 1)
+    await rig.clock.advance(1_000)
+    expect(peer.haves).toHaveLength(1) // that was another release
+    node.swarm.removeHeld(following.channel, RELEASE.releaseId(1), 1)
     node.swarm.addHeld(following.channel, 1)
     await rig.until(() => peer.haves.length === 2, 1_000)
   })
