@@ -111,6 +111,11 @@ export class Subscription {
     return newest !== null && this.#completeSequence >= newest.releaseNumber
   }
 
+  /** Nothing more will happen here. */
+  get isStopped(): boolean {
+    return this.#stopping.signal.aborted
+  }
+
   /** Is some blob of the newest release held? Tells "unfinished" from "timed out". */
   get hasSome(): boolean {
     return this.#blobsDone > 0
@@ -142,6 +147,7 @@ export class Subscription {
     this.#stopping.abort()
     this.#task.abort()
     this.#wake()
+    this.#notify()
     await this.#running
   }
 

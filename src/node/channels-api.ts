@@ -54,6 +54,8 @@ export interface ChannelsApiDeps {
 interface OwnChannel {
   readonly keys: PublisherKeys
   readonly session: ChannelSession
+  /** Ends what goes on for it when it is removed. */
+  readonly stopping: AbortController
 }
 
 /** Marks a channel whose numbers may go on elsewhere: look before the first release here. */
@@ -153,8 +155,8 @@ export class ChannelsApi {
     const row = this.#find(channel)
     const info = this.#info(row)
     const own = this.#own.get(info.publicKey)
-    if (own !== undefined) sessions.release(own.session)
     this.#own.delete(info.publicKey)
+    own?.stopping.abort()
     state.database.transaction(() => {
       state.channels.remove(row.publicKey)
       state.pieces.removeChannel(row.publicKey)
@@ -164,6 +166,9 @@ export class ChannelsApi {
       }
     })
     keystore.remove(row.publicKey)
+    if (own === undefined) return info
+    sessions.release(own.session)
+    own.session.followAgain(false) // who follows it besides goes on without our key
     return info
   }
 
@@ -210,7 +215,8 @@ export class ChannelsApi {
     }
     const keys = publisherKeys(record.seed, record.readKey)
     // Before the session: it asks for our keys when it begins to follow the slots.
-    const own: OwnChannel = { keys, session: sessions.acquire(keys, row.open) }
+    const session = sessions.acquire(keys, row.open)
+    const own: OwnChannel = { keys, session, stopping: new AbortController() }
     this.#own.set(toHex(row.publicKey), own)
     const { newest } = own.session
     if (newest !== null) this.#inBackground(this.#serve(own.session, newest))
@@ -275,8 +281,8 @@ export class ChannelsApi {
     }
     const deadline = AbortSignal.timeout(timeoutMs ?? PUBLISH_TIMEOUT_MS)
     try {
-      const both = AbortSignal.any([deadline, signal, this.#stopping.signal])
-      const storedBy = await this.#deps.publisher.put(own.keys, open, release.head, both)
+      const any = AbortSignal.any([deadline, signal, this.#stopping.signal, own.stopping.signal])
+      const storedBy = await this.#deps.publisher.put(own.keys, open, release.head, any)
       if (storedBy > 0) return { storedBy, pending: null }
     } catch (error) {
       if (!isMegatorrentError(error)) throw error
@@ -288,7 +294,8 @@ export class ChannelsApi {
   }
 
   #putInBackground(own: OwnChannel, open: boolean, head: Head): void {
-    this.#inBackground(this.#deps.publisher.put(own.keys, open, head, this.#stopping.signal).then(() => {}))
+    const signal = AbortSignal.any([this.#stopping.signal, own.stopping.signal])
+    this.#inBackground(this.#deps.publisher.put(own.keys, open, head, signal).then(() => {}))
   }
 
   #inBackground(work: Promise<void>): void {

@@ -53,6 +53,8 @@ export interface SubscriptionsApiDeps {
 export class SubscriptionsApi {
   readonly #deps: SubscriptionsApiDeps
   readonly #running = new Map<string, Subscription>()
+  /** How many calls wait for a subscription to be complete. */
+  readonly #waiting = new Map<Subscription, number>()
 
   constructor(deps: SubscriptionsApiDeps) {
     this.#deps = deps
@@ -79,12 +81,12 @@ export class SubscriptionsApi {
     if (known !== undefined) this.#checkSame(known, link, params)
     subscription.session.addPeers(link.peers, 'link')
     if (!params.wait && !params.once) return resultOf(subscription)
+    this.#waiting.set(subscription, (this.#waiting.get(subscription) ?? 0) + 1)
     try {
       await this.#waitUntilComplete(subscription, params.timeoutMs, options)
       return resultOf(subscription)
     } finally {
-      // `get` leaves files and no subscription; whoever followed the channel before goes on.
-      if (params.once && subscription.row.kind === 'once') await this.#forget(subscription)
+      await this.#waited(subscription)
     }
   }
 
@@ -192,6 +194,15 @@ export class SubscriptionsApi {
     this.#deps.sessions.release(subscription.session)
   }
 
+  /** `get` leaves files and no subscription, unless somebody else waits for it or follows it by now. */
+  async #waited(subscription: Subscription): Promise<void> {
+    const left = (this.#waiting.get(subscription) ?? 1) - 1
+    if (left > 0) this.#waiting.set(subscription, left)
+    else this.#waiting.delete(subscription)
+    const isRunning = this.#running.get(toHex(subscription.row.publicKey)) === subscription
+    if (left === 0 && isRunning && subscription.row.kind === 'once') await this.#forget(subscription)
+  }
+
   async #forget(subscription: Subscription): Promise<void> {
     await this.#stop(subscription)
     this.#deps.state.database.transaction(() => {
@@ -224,6 +235,7 @@ export class SubscriptionsApi {
           unit: 'blobs',
         })
         if (subscription.isComplete) settle(resolve)
+        else if (subscription.isStopped) onAbort()
         else if (error !== null && isFinal(error.code)) {
           settle(() => reject(new MegatorrentError(error.code as ErrorCode, error.message)))
         }
