@@ -348,7 +348,7 @@ export class Swarm {
     this.#downloads.peerGone(peer)
     const lastedMs = this.#deps.clock.monotonicMs() - peer.init.sinceMs
     const isClean = !isMegatorrentError(reason) || reason.kind !== 'peer'
-    const wasGood = isClean && peer.shared.size > 0 && lastedMs > GOOD_CONNECTION_MS
+    const wasGood = isClean && lastedMs > GOOD_CONNECTION_MS
     for (const end of this.#whenClosed.get(peer) ?? []) end(wasGood)
     this.#whenClosed.delete(peer)
     if (!isClean) this.#deps.log.info('peer broke the protocol', { why: errorMessage(reason) })

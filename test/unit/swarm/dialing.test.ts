@@ -10,7 +10,8 @@ import type { Endpoint, Transport } from '../../../src/transport/transport.ts'
 import type { PeerAddress } from '../../../src/wire/address.ts'
 import { addressClass } from '../../../src/wire/address-class.ts'
 import { type Rig, useRigs } from './rig.ts'
-import { SIM_PORT, SimChannel, type SimNode, SimRelease } from './sim-node.ts'
+import { falseBlob, SIM_PORT, SimChannel, type SimNode, SimRelease } from './sim-node.ts'
+import { listenBare } from './sim-peer.ts'
 
 const CHANNEL = new SimChannel(1)
 const OTHER = new SimChannel(2)
@@ -144,8 +145,8 @@ describe('addresses that others tell of', () => {
 })
 
 describe('dialling', () => {
-  it('stops at as many peers of a channel as it wants', async () => {
-    const rig = newRig()
+  it('stops at as many peers of a channel as it wants, those on their way counted', async () => {
+    const rig = newRig({ latencyMs: 350 }) // a handshake takes two looks
     const { node } = await dialler(rig)
     const { channel } = node.follow(CHANNEL)
     const others: SimNode[] = []
@@ -215,6 +216,42 @@ describe('dialling', () => {
     await rig.clock.advance(600_000)
     expect(recorder.dialled.length).toBeGreaterThan(1)
     expect(recorder.dialled.length).toBeLessThan(10)
+  })
+
+  it('of one that leaves again and again gets rarer too', async () => {
+    const rig = newRig()
+    const { node, recorder } = await dialler(rig)
+    const { channel } = node.follow(CHANNEL)
+    const address = await listenBare(rig.network, rig.clock, '10.9.0.1', [CHANNEL], (peer) => {
+      peer.hello([[CHANNEL, 0]])
+      rig.clock.setTimer(() => peer.connection.close('notNeeded'), 1_000)
+    })
+    node.swarm.addAddresses(channel, [address], 'topic')
+    await rig.clock.advance(600_000)
+    expect(recorder.dialled.length).toBeGreaterThan(1)
+    expect(recorder.dialled.length).toBeLessThan(10)
+  })
+
+  it('of an address that is banned does not happen', async () => {
+    const rig = newRig()
+    const { node, recorder } = await dialler(rig)
+    const following = node.follow(CHANNEL)
+    void node.fetch(following, RELEASE, 1).catch(() => {}) // ends with the node
+    const address = await listenBare(
+      rig.network,
+      rig.clock,
+      '10.9.0.1',
+      [CHANNEL],
+      (peer) => {
+        peer.hello([[CHANNEL, 0]])
+        peer.have(CHANNEL, RELEASE, [{ start: 0, length: 1 }])
+      },
+      { readBlob: async (id) => falseBlob(id) },
+    )
+    node.swarm.addAddresses(following.channel, [address], 'topic')
+    await rig.until(() => node.bans.size > 0)
+    await rig.clock.advance(600_000)
+    expect(recorder.dialled).toHaveLength(1)
   })
 
   it('of ourselves happens once, however often we are told of it', async () => {

@@ -179,6 +179,47 @@ describe('a fetch', () => {
     expect(peer.asked).toHaveLength(RELEASE.count)
   })
 
+  it('does not ask a peer again for a blob that it does not give', async () => {
+    const rig = newRig()
+    const { node, following, ending } = await reader(rig, SMALL)
+    const blobs = honest(SMALL).readBlob
+    const missing = toHex(SMALL.id(1))
+    const peer = await source(node, SMALL, {
+      readBlob: async (id) => (toHex(id) === missing ? null : ((await blobs?.(id)) ?? null)),
+    })
+    await rig.until(() => ending.stored.length === 2)
+    await rig.clock.advance(30_000)
+    expect(peer.asked.filter((id) => toHex(id) === missing)).toHaveLength(1)
+    const [fetch] = [...following.channel.fetches.values()]
+    expect(fetch?.picker.holders(1)).toBe(0)
+    peer.connection.destroy()
+    await rig.clock.advance(1_000)
+    expect(SMALL.indexes.map((index) => fetch?.picker.holders(index))).toEqual([0, 0, 0])
+    await source(node, SMALL)
+    await rig.until(() => ending.isOver)
+  })
+
+  it('knows of each blob that is held that it is wanted no more', async () => {
+    const rig = newRig()
+    const node = await rig.node()
+    const following = node.follow(CHANNEL)
+    const wrong: string[] = []
+    let stored = 0
+    const fetching = node.fetch(following, RELEASE, 1, {
+      onStored: (index) => {
+        stored++
+        const [fetch] = [...following.channel.fetches.values()]
+        if (fetch?.picker.isWanted(index) !== false) wrong.push(`${index} is still wanted`)
+        if (fetch?.picker.remaining !== RELEASE.count - stored)
+          wrong.push(`${fetch?.picker.remaining} remain`)
+      },
+    })
+    await source(node, RELEASE)
+    await rig.until(() => stored === RELEASE.count)
+    await fetching
+    expect(wrong).toEqual([])
+  })
+
   it('leaves a peer alone that is busy, and comes back', async () => {
     const rig = newRig()
     const { node, ending } = await reader(rig, SMALL)
@@ -302,8 +343,15 @@ describe('calls', () => {
   it('that are called off end with ERR_ABORTED, and nothing more is asked', async () => {
     const rig = newRig()
     const stop = new AbortController()
-    const { node, ending } = await reader(rig, RELEASE, stop.signal)
-    const peer = await source(node, RELEASE, never)
+    const { node, following, ending } = await reader(rig, RELEASE, stop.signal)
+    const gate: (() => void)[] = []
+    const blobs = honest(RELEASE).readBlob
+    const peer = await source(node, RELEASE, {
+      readBlob: async (id) => {
+        await new Promise<void>((resolve) => gate.push(resolve))
+        return (await blobs?.(id)) ?? null
+      },
+    })
     await rig.until(() => peer.asked.length === 1)
     stop.abort()
     await rig.until(() => ending.isOver, 10)
@@ -311,6 +359,11 @@ describe('calls', () => {
     expect([...node.swarm.peers][0]?.inFlight.size).toBe(0)
     await rig.clock.advance(5_000)
     expect(peer.asked).toHaveLength(1)
+    gate.shift()?.()
+    await rig.clock.advance(100)
+    // It was our doing: the peer is asked again as soon as there is something to ask.
+    watch(node, following, RELEASE)
+    await rig.until(() => peer.asked.length === 2, 100)
     expect(peer.isClosed).toBe(false)
   })
 

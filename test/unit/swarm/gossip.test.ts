@@ -147,6 +147,38 @@ describe('a channel', () => {
     expect(peer.notices.map(({ type }) => type)).toEqual(['hello', 'have'])
   })
 
+  it('is not talked of before our HELLO, also when others have news of it (C3)', async () => {
+    const rig = newRig()
+    const { node } = await member(rig)
+    const early = await SimPeer.dial(node, CHANNEL, { readHead: () => FIRST_HEAD.bytes })
+    const other = await SimPeer.dial(node, CHANNEL)
+    for (const peer of [early, other]) peer.hello([])
+    await rig.until(() => early.hellos.length === 1 && other.hellos.length === 1)
+    // The answer to this one waits a moment, since one has just gone out.
+    early.hello([[CHANNEL, slotVersion(FIRST_HEAD)]])
+    await rig.clock.advance(15)
+    const late = await SimPeer.dial(node, CHANNEL)
+    late.hello([[CHANNEL, slotVersion(FIRST_HEAD)]])
+    await rig.until(() => early.headsAsked === 1 || late.headsAsked === 1)
+    expect([early.headsAsked, late.headsAsked]).toEqual([0, 1])
+    await rig.until(() => early.headsAsked === 1, 1_000)
+    expect(early.shown([CHANNEL]).size).toBe(1)
+  })
+
+  it('of many is told of in turns to a peer that says nothing', async () => {
+    const rig = newRig()
+    const node = await rig.node()
+    const channels = Array.from({ length: 2 * HELLO_PLACES + 9 }, (_, number) => new SimChannel(100 + number))
+    for (const channel of channels) node.follow(channel)
+    const peers: SimPeer[] = []
+    const address = await listenBare(rig.network, rig.clock, '10.9.0.3', [], (peer) => peers.push(peer))
+    node.swarm.addUserAddress(address)
+    await rig.until(() => peers.length === 1)
+    await rig.clock.advance(5_000)
+    expect(peers[0]?.hellos).toHaveLength(3)
+    expect(peers[0]?.shown(channels).size).toBe(channels.length)
+  })
+
   it('that is left is not told or answered any more (C5)', async () => {
     const rig = newRig()
     const { node, following } = await member(rig)
@@ -317,7 +349,7 @@ describe('HELLO', () => {
     const rig = newRig()
     const { node, following } = await member(rig)
     const peer = await SimPeer.dial(node, CHANNEL)
-    for (let hello = 0; hello < 60; hello++) peer.hello([])
+    for (let hello = 0; hello < 40; hello++) peer.hello([])
     peer.hello([[CHANNEL, slotVersion(FIRST_HEAD)]])
     await rig.clock.advance(100)
     expect(node.swarm.peersOf(following.channel)).toBe(0)

@@ -38,7 +38,7 @@ function told(peer: SimPeer, release: SimRelease): number[] {
 describe('what we hold', () => {
   it('is told whole, however full of holes it is, a few messages at a time', async () => {
     const rig = newRig()
-    const held = Array.from({ length: 6 * MAX_HAVE_RANGES + 5 }, (_, at) => 2 * at)
+    const held = Array.from({ length: 14 * MAX_HAVE_RANGES + 5 }, (_, at) => 2 * at)
     const { node } = await holder(rig, held)
     const peer = await listener(node)
     await rig.until(() => peer.haves.length > 0)

@@ -110,15 +110,19 @@ describe('a peer that comes in', () => {
     expect([peer.isClosed, idle[1]?.isClosed, node.swarm.peers.size]).toEqual([false, false, 3])
   })
 
-  it('in a crowd costs no more than a few connections beyond the limit', async () => {
+  it('in a crowd that does not go away costs a few connections beyond the limit', async () => {
     const rig = newRig()
     const { node } = await publisher(rig, 4)
     const crowd: SimPeer[] = []
+    for (let number = 0; number < 3; number++) crowd.push(await friend(node, '172.30.0.1'))
     for (let number = 0; number < MAX_REFUSALS + 20; number++) {
-      crowd.push(await SimPeer.dial(node, CHANNEL, {}, '172.30.0.1'))
-      crowd.at(-1)?.hello([[CHANNEL, 0]])
+      const late = await SimPeer.dial(node, CHANNEL, {}, '172.30.0.1')
+      late.secured.channel.pauseReading()
+      crowd.push(late)
     }
+    await rig.clock.advance(20)
     expect(node.swarm.peers.size).toBe(3)
+    expect(crowd.filter(({ isClosed }) => !isClosed)).toHaveLength(3 + MAX_REFUSALS)
     await rig.clock.advance(HELLO_DEADLINE_MS)
     expect(crowd.filter(({ isClosed }) => !isClosed)).toHaveLength(3)
   })
@@ -234,6 +238,15 @@ describe('the end', () => {
     expect(peer.closeReason).toBe(null)
     node.kill()
     await rig.clock.advance(15_000)
+    expect(rig.clock.pendingTimers).toBe(0)
+  })
+
+  it('leaves no timer, from one moment to the next (I13)', async () => {
+    const rig = newRig()
+    const { node, following } = await publisher(rig)
+    expect(rig.clock.pendingTimers).toBeGreaterThan(0)
+    node.swarm.addHeld(following.channel, 7)
+    node.swarm.destroy()
     expect(rig.clock.pendingTimers).toBe(0)
   })
 
