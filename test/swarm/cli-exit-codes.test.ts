@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { BareIdentity } from './harness/bare-crypto.ts'
+import { udpPorts } from './harness/memory.ts'
 import {
   type CommandResult,
   RpcFailure,
@@ -174,6 +175,11 @@ describe('with a daemon', () => {
     expect(result).toMatchObject({ exitCode: 78, stdout: '' })
     expect(result.stderr.trimEnd().split('\n').at(-1)).toMatch(/^megatorrent: .* is in use by .*--data-dir/)
     expect(await node.isUp()).toBe(true)
+  })
+
+  it('without a DHT there is no UDP port', async () => {
+    expect(node.ready.dhtPort).toBeNull()
+    expect(await udpPorts(node.pid)).toEqual([])
   })
 
   it('files with secrets are for their user alone', async () => {

@@ -33,9 +33,9 @@ describe('openings that are not accepted', () => {
   it('get no byte, and are closed at the same time', async () => {
     // Two nodes that know the same channel.
     const publisher = await start('publisher')
-    const { uri } = await publisher.json<{ uri: string }>(['channel', 'create', 'secret'])
+    const { uri } = await publisher.rpc<{ uri: string }>('createChannel', { name: 'secret' })
     const other = await start('other', ['--peer', publisher.peerAddress])
-    await other.json(['subscribe', uri, '--dir', other.path('target')])
+    await other.rpc('addSubscription', { uri, wait: false })
 
     const channel = BareChannel.fromLink(uri)
     const { host, port } = publisher.endpoint
