@@ -25,6 +25,13 @@ function tableFaults(values: Values, manual: string): readonly string[] {
     if (unit === '') faults.push(`${constant} has no unit in the manual`)
     if (reason.length < 15) faults.push(`${constant} has no reason in the manual`)
   }
+  // In prose: a constant, or what several begin with.
+  for (const [, name = ''] of manual.matchAll(/`([A-Z][A-Z0-9]*_[A-Z0-9_]*)`/g)) {
+    const exists = name.endsWith('_')
+      ? Object.keys(values).some((known) => known.startsWith(name))
+      : name in values
+    if (!exists) faults.push(`the manual names ${name}`)
+  }
   for (const name of Object.keys(values)) {
     const times = seen.get(name) ?? 0
     if (times !== 1) faults.push(`${name} has ${times} rows in the manual`)
@@ -91,6 +98,8 @@ describe('planted faults', () => {
     ['another value', sound.replace('200', '201')],
     ['no unit', sound.replace('peers', '')],
     ['no reason', sound.replace('sockets and memory held', '')],
+    ['a constant that is only named', `${sound}See \`MAX_GONE\`.\n`],
+    ['a family that is only named', `${sound}See the \`GONE_\` rows.\n`],
     ['a row without a constant', `${sound}| MAX_GONE | 1 | peers | sockets and memory held |\n`],
   ])('%s is seen', (_name, manual) => {
     expect(tableFaults(values, manual).length).toBeGreaterThan(0)
