@@ -357,10 +357,9 @@ describe('calls', () => {
     await rig.until(() => ending.isOver, 10)
     expect(code(ending.error)).toBe('ERR_ABORTED')
     expect([...node.swarm.peers][0]?.inFlight.size).toBe(0)
-    await rig.clock.advance(5_000)
-    expect(peer.asked).toHaveLength(1)
     gate.shift()?.()
     await rig.clock.advance(100)
+    expect(peer.asked).toHaveLength(1)
     // It was our doing: the peer is asked again as soon as there is something to ask.
     watch(node, following, RELEASE)
     await rig.until(() => peer.asked.length === 2, 100)
@@ -398,6 +397,30 @@ describe('calls', () => {
     expect(ending.stored.length).toBe(SMALL.count)
     expect(other.stored).toEqual([])
     expect(peer.asked).toHaveLength(SMALL.count)
+  })
+
+  it('are told of what they want, and of nothing else', async () => {
+    const rig = newRig()
+    const node = await rig.node()
+    const { channel } = node.follow(CHANNEL)
+    const idOf = (index: number): Uint8Array => SMALL.id(index)
+    const { signal } = new AbortController()
+    const told: number[][] = [[], []]
+    const calls = [[0], [1, 2]].map((indexes, number) =>
+      node.swarm.fetch(
+        channel,
+        SMALL.releaseId(1),
+        { indexes, idOf },
+        { signal, onStored: (index) => told[number]?.push(index) },
+      ),
+    )
+    await source(node, SMALL)
+    let isOver = false
+    void Promise.all(calls).then(() => {
+      isOver = true
+    })
+    await rig.until(() => isOver)
+    expect(told.map((indexes) => indexes.sort())).toEqual([[0], [1, 2]])
   })
 
   it('for two releases of a channel run side by side', async () => {

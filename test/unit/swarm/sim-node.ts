@@ -141,6 +141,8 @@ export interface SimNodeOptions {
   readonly isAcceptable?: (address: Address) => boolean
   readonly resolve?: (host: string) => Promise<readonly string[]>
   readonly transport?: Transport
+  /** Instead of the node's own `store`. */
+  readonly blobs?: SwarmStore
 }
 
 /** What a node does with one channel, as channels/session.ts would. */
@@ -179,7 +181,7 @@ export class SimNode {
       resolve: options.resolve ?? (() => Promise.reject(new Error('no names here'))),
       isAcceptable: options.isAcceptable ?? (() => true),
       nodeKey: this.nodeKey,
-      store: this.store,
+      store: options.blobs ?? this.store,
       bans: {
         load: () => this.bans.values(),
         save: (ban) => void this.bans.set(ban.subject, ban),

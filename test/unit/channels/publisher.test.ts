@@ -1,0 +1,185 @@
+/** From an ingest to a release that is signed, durable, told and put. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { MegatorrentError } from '../../../src/base/errors.ts'
+import { PUT_RETRY_MS } from '../../../src/base/limits.ts'
+import { loadIngest } from '../../../src/channels/ingest-record.ts'
+import type { Release } from '../../../src/channels/publisher.ts'
+import type { ChannelSession } from '../../../src/channels/session.ts'
+import { referenceId } from '../../../src/wire/blob.ts'
+import { headHash, signHead, verifyHead } from '../../../src/wire/head.ts'
+import { ChannelNet, type ChannelNode, keysOf } from './channel-node.ts'
+
+const KEYS = keysOf(1)
+
+describe('a publisher', () => {
+  let net: ChannelNet
+  let node: ChannelNode
+  let session: ChannelSession
+  let source: string
+
+  beforeEach(async () => {
+    net = new ChannelNet()
+    node = await net.node()
+    node.addChannel(KEYS)
+    session = node.sessions.acquire(KEYS, false)
+    source = join(node.folder, 'source')
+    mkdirSync(source)
+    writeFileSync(join(source, 'a.txt'), 'first')
+  })
+
+  afterEach(() => net.close())
+
+  async function release(title: string | null = null): Promise<Release> {
+    const record = await node.ingest(KEYS, source)
+    return node.publisher.release({ keys: KEYS, open: false, session, record, title })
+  }
+
+  function put(head: Release['head'], signal = new AbortController().signal): Promise<number> {
+    return node.publisher.put(KEYS, false, head, signal)
+  }
+
+  it('numbers releases from 1 and ties each to the one before', async () => {
+    const first = (await release()).head
+    expect(first).toMatchObject({ releaseNumber: 1, revision: 0, previousHash: null })
+    writeFileSync(join(source, 'a.txt'), 'second')
+    const second = (await release()).head
+    expect(second.releaseNumber).toBe(2)
+    expect(second.previousHash).toEqual(headHash(first.bytes))
+    expect(verifyHead(second.bytes, KEYS.publicKey).releaseNumber).toBe(2)
+    expect(session.newest).toBe(second)
+  })
+
+  it('makes a release durable before anybody hears of it, with the wish to put it', async () => {
+    const seen: unknown[] = []
+    session.onNews(() => {
+      const row = node.state.channels.get(KEYS.publicKey)
+      seen.push([
+        node.heads.newest(KEYS.publicKey)?.releaseNumber,
+        row?.sequence,
+        row?.publishedIngest !== null,
+        node.state.pendingPuts.list().map(({ sequence }) => sequence),
+      ])
+    })
+    await release()
+    expect(seen).toEqual([[1, 1, true, [1]]])
+  })
+
+  it('makes nothing of the same content and title', async () => {
+    const first = await release()
+    const again = await release()
+    expect(again).toEqual({ head: first.head, unchanged: true })
+    const titled = await release('another title')
+    expect(titled).toMatchObject({ unchanged: false, head: { releaseNumber: 2 } })
+    expect(await release('another title')).toMatchObject({ unchanged: true, head: { releaseNumber: 2 } })
+    expect(await release()).toMatchObject({ unchanged: false, head: { releaseNumber: 3 } })
+  })
+
+  it('does not take its own files for those of a release that came from elsewhere', async () => {
+    await release()
+    const foreign = signHead(
+      {
+        releaseNumber: 2,
+        revision: 0,
+        signedAt: 1,
+        root: new Uint8Array(64).fill(9),
+        previousHash: null,
+        successorKey: null,
+        addresses: [],
+      },
+      KEYS.signingKey,
+    )
+    session.accept(foreign.bytes, 'slot')
+    expect(await release()).toMatchObject({ unchanged: false, head: { releaseNumber: 3 } })
+  })
+
+  it('signs no number twice, whatever fails on the way', async () => {
+    const record = await node.ingest(KEYS, source)
+    const id = referenceId(record.root)
+    const root = await node.store.read(id)
+    await node.store.delete([id])
+    const request = { keys: KEYS, open: false, session, record, title: 'a title' }
+    await expect(node.publisher.release(request)).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' })
+    expect(node.heads.newest(KEYS.publicKey)).toBe(null)
+    expect(node.state.pendingPuts.list()).toEqual([])
+    if (root === null) throw new Error('no root')
+    await node.store.put(id, root)
+    expect(await node.publisher.release(request)).toMatchObject({ head: { releaseNumber: 1 } })
+    expect(node.state.releases.conflicts(KEYS.publicKey)).toEqual([])
+  })
+
+  it('gives two releases at a time two numbers', async () => {
+    const one = await node.ingest(KEYS, source)
+    writeFileSync(join(source, 'b.txt'), 'more')
+    const two = await node.ingest(KEYS, source)
+    const made = await Promise.all(
+      [one, two].map((record) =>
+        node.publisher.release({ keys: KEYS, open: false, session, record, title: null }),
+      ),
+    )
+    expect(made.map(({ head }) => head.releaseNumber)).toEqual([1, 2])
+  })
+
+  it('forgets how the files of the release before lay, and keeps those of this one', async () => {
+    await release()
+    const first = node.state.channels.get(KEYS.publicKey)?.publishedIngest ?? ''
+    writeFileSync(join(source, 'a.txt'), 'second')
+    await release()
+    const second = node.state.channels.get(KEYS.publicKey)?.publishedIngest ?? ''
+    expect(second).not.toBe(first)
+    expect(loadIngest(node.state.ingests, second)).not.toBe(null)
+  })
+
+  describe('putting a head', () => {
+    it('goes on until somebody has confirmed', async () => {
+      const { head } = await release()
+      const answers = [0, new MegatorrentError('ERR_DHT_BUSY', 'busy'), 0, 5]
+      node.discovery.onPublish = async () => {
+        const answer = answers.shift() ?? 0
+        if (answer instanceof Error) throw answer
+        return answer
+      }
+      let storedBy = -1
+      void put(head).then((count) => {
+        storedBy = count
+      })
+      await net.until(() => storedBy >= 0)
+      expect(storedBy).toBe(5)
+      expect(node.discovery.published).toHaveLength(4)
+      expect(net.clock.monotonicMs()).toBeGreaterThanOrEqual(3 * PUT_RETRY_MS)
+      expect(node.state.pendingPuts.list()).toEqual([])
+    })
+
+    it('stops when it is called off, and the wish stays', async () => {
+      const { head } = await release()
+      node.discovery.onPublish = async () => 0
+      const stop = new AbortController()
+      let storedBy = -1
+      void put(head, stop.signal).then((count) => {
+        storedBy = count
+      })
+      await net.until(() => node.discovery.published.length === 2)
+      stop.abort()
+      await net.until(() => storedBy === 0, 100)
+      expect(node.state.pendingPuts.list()).toHaveLength(1)
+      expect(await put(head, stop.signal)).toBe(0)
+      expect(node.discovery.published).toHaveLength(2)
+    })
+
+    it('ends where a newer one is known, which is told', async () => {
+      const { head } = await release()
+      node.discovery.onPublish = () => Promise.reject(new MegatorrentError('ERR_SLOT_NEWER_KNOWN', 'newer'))
+      await expect(put(head)).rejects.toMatchObject({ code: 'ERR_SLOT_NEWER_KNOWN' })
+      expect(node.state.pendingPuts.list()).toEqual([])
+    })
+
+    it('of an old release that is confirmed leaves the wish for a newer one', async () => {
+      const first = (await release()).head
+      writeFileSync(join(source, 'a.txt'), 'second')
+      await release()
+      await put(first)
+      expect(node.state.pendingPuts.list().map(({ sequence }) => sequence)).toEqual([2])
+    })
+  })
+})

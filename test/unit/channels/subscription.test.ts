@@ -1,0 +1,276 @@
+/** A folder that follows a channel, whatever is interrupted. */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { sleep } from '../../../src/base/clock.ts'
+import { MegatorrentError } from '../../../src/base/errors.ts'
+import { FAILED_RETRY_MS, STALLED_MS } from '../../../src/base/limits.ts'
+import { silentLog } from '../../../src/base/log.ts'
+import { systemRandom } from '../../../src/base/random.ts'
+import { Assembly } from '../../../src/channels/assemble.ts'
+import { Subscription } from '../../../src/channels/subscription.ts'
+import { WrittenLedger } from '../../../src/channels/written-ledger.ts'
+import { PUBLIC_READ_KEY } from '../../../src/crypto/key-schedule.ts'
+import type { SubscriptionRow } from '../../../src/storage/tables/subscriptions-table.ts'
+import { signHead } from '../../../src/wire/head.ts'
+import { ChannelNet, type ChannelNode, keysOf } from './channel-node.ts'
+import { readTree } from './harness.ts'
+import { unsyncedFs } from './step-fs.ts'
+
+const KEYS = keysOf(1)
+const MIB = 1_048_576
+
+describe('a subscription', () => {
+  let net: ChannelNet
+  let publisher: ChannelNode
+  let reader: ChannelNode
+  let source: string
+  let target: string
+  const started: Subscription[] = []
+
+  beforeEach(async () => {
+    net = new ChannelNet()
+    publisher = await net.node()
+    reader = await net.node()
+    publisher.addChannel(KEYS)
+    source = join(publisher.folder, 'source')
+    target = join(reader.folder, 'target')
+    mkdirSync(source)
+    writeFileSync(join(source, 'small.txt'), 'one')
+    writeFileSync(join(source, 'big'), Buffer.alloc(3 * MIB + 5, 'some content '))
+  })
+
+  afterEach(async () => {
+    await Promise.all(started.splice(0).map((subscription) => subscription.stop()))
+    net.close()
+  })
+
+  async function publish(): Promise<number> {
+    const session = publisher.sessions.acquire(KEYS)
+    const record = await publisher.ingest(KEYS, source)
+    const { head } = await publisher.publisher.release({
+      keys: KEYS,
+      open: false,
+      session,
+      record,
+      title: null,
+    })
+    return head.releaseNumber
+  }
+
+  /** Follow the channel, knowing where the publisher is unless told otherwise. */
+  function follow(knowsPublisher = true, kind: SubscriptionRow['kind'] = 'follow'): Subscription {
+    const row: SubscriptionRow = {
+      publicKey: KEYS.publicKey,
+      uri: 'megatorrent://test',
+      readKey: PUBLIC_READ_KEY,
+      directory: target,
+      onlyGlobs: [],
+      kind,
+      state: 'resolving',
+      paused: false,
+      addedAt: 0,
+      completeSequence: 0,
+      errorCode: null,
+      errorMessage: null,
+      title: null,
+    }
+    if (reader.state.subscriptions.get(KEYS.publicKey) === null) reader.state.subscriptions.add(row)
+    const session = reader.sessions.acquire(KEYS)
+    if (knowsPublisher) session.addPeers([publisher.sim.address], 'link')
+    const { state, store, clock } = reader
+    const subscription = new Subscription(reader.state.subscriptions.get(KEYS.publicKey) ?? row, session, {
+      state,
+      store,
+      clock,
+      log: silentLog,
+      assemble: ({ publicKey, directory, onlyGlobs }, manifest) =>
+        Assembly.begin({
+          directory,
+          manifest,
+          onlyGlobs,
+          ledger: new WrittenLedger(state, publicKey),
+          store,
+          minFreeBytes: 0,
+          random: systemRandom,
+          log: silentLog,
+          fs: unsyncedFs,
+        }),
+    })
+    started.push(subscription)
+    subscription.start()
+    return subscription
+  }
+
+  const isEqual = (): boolean => {
+    try {
+      return JSON.stringify([...readTree(target)]) === JSON.stringify([...readTree(source)])
+    } catch {
+      return false // the folder is not there yet
+    }
+  }
+
+  it('brings the folder to the newest release, and follows', async () => {
+    await publish()
+    const subscription = follow()
+    expect(subscription.status).toMatchObject({ phase: 'resolving', sequence: 0, blobsDone: 0 })
+    await net.until(() => subscription.isComplete)
+    expect(isEqual()).toBe(true)
+    const { status } = subscription
+    expect(status).toMatchObject({ phase: 'complete', sequence: 1, files: 2, error: null, title: 'a title' })
+    expect(status.blobsDone).toBe(status.blobsTotal)
+    expect(reader.state.subscriptions.get(KEYS.publicKey)).toMatchObject({
+      completeSequence: 1,
+      state: 'complete',
+    })
+    writeFileSync(join(source, 'small.txt'), 'two')
+    rmSync(join(source, 'big'))
+    await publish()
+    await net.until(() => subscription.isComplete && subscription.status.sequence === 2)
+    expect(isEqual()).toBe(true)
+  })
+
+  it('fetches of a new release only what is new', async () => {
+    await publish()
+    const subscription = follow()
+    await net.until(() => subscription.isComplete)
+    const before = reader.store.count
+    writeFileSync(join(source, 'small.txt'), 'two')
+    await publish()
+    await net.until(() => subscription.isComplete && subscription.status.sequence === 2)
+    expect(reader.store.count - before).toBeLessThanOrEqual(2) // the manifest, and the blob of small pieces
+    expect(isEqual()).toBe(true)
+  })
+
+  it('waits for a release when there is none, and for peers when there are none', async () => {
+    const subscription = follow(false)
+    await net.until(() => reader.discovery.last.looks > 2)
+    expect(subscription.status.phase).toBe('resolving')
+    await publish()
+    reader.discovery.onLook = async ({ hooks }) => hooks.onPeers([publisher.sim.address])
+    await net.until(() => subscription.isComplete)
+    expect(isEqual()).toBe(true)
+  })
+
+  it('looks at each start, also when all that it knows of is in place', async () => {
+    await publish()
+    const first = follow()
+    await net.until(() => first.isComplete)
+    await first.stop()
+    reader.sessions.closeAll()
+    // While it was away there was a release, and nobody is connected who could tell.
+    writeFileSync(join(source, 'small.txt'), 'two')
+    await publish()
+    const slot = publisher.heads.newest(KEYS.publicKey)?.bytes
+    if (slot === undefined) throw new Error('no head')
+    reader.discovery.onLook = async ({ hooks }, signal) => {
+      await sleep(reader.clock, 3_000, signal).catch(() => {}) // called off
+      if (!signal.aborted) hooks.onHead(slot)
+      hooks.onPeers([publisher.sim.address])
+    }
+    const again = follow(false)
+    await net.until(() => again.status.sequence === 2 && again.isComplete, 30_000)
+    expect(isEqual()).toBe(true)
+  })
+
+  it('goes over to a release that comes while the one before is on its way', async () => {
+    await publish()
+    const subscription = follow()
+    await net.until(() => subscription.status.blobsDone >= 1 && subscription.status.phase === 'fetching')
+    writeFileSync(join(source, 'small.txt'), 'two')
+    writeFileSync(join(source, 'big'), Buffer.alloc(2 * MIB, 'other content '))
+    await publish()
+    await net.until(() => subscription.isComplete && subscription.status.sequence === 2)
+    expect(isEqual()).toBe(true)
+    expect(subscription.status.error).toBe(null)
+  })
+
+  it('does not fetch anything again because addresses were refreshed', async () => {
+    await publish()
+    const subscription = follow()
+    await net.until(() => subscription.isComplete)
+    const { newest } = subscription.session
+    if (newest === null) throw new Error('no head')
+    const refreshed = signHead({ ...newest, revision: 1 }, KEYS.signingKey)
+    let changes = 0
+    subscription.watch(() => {
+      changes++
+      expect(subscription.status.phase).toBe('complete')
+    })
+    subscription.session.accept(refreshed.bytes, 'slot')
+    await net.until(() => changes > 0)
+    await net.until(() => net.clock.monotonicMs() > 5_000)
+    expect(subscription.isComplete).toBe(true)
+  })
+
+  it('shows what went wrong, and tries again', async () => {
+    await publish()
+    mkdirSync(target)
+    writeFileSync(join(target, 'small.txt'), 'somebody else wrote this')
+    const subscription = follow()
+    await net.until(() => subscription.status.phase === 'error')
+    expect(subscription.status.error?.code).toBe('ERR_FOREIGN_FILE')
+    expect(reader.state.subscriptions.get(KEYS.publicKey)).toMatchObject({
+      state: 'error',
+      errorCode: 'ERR_FOREIGN_FILE',
+    })
+    expect(readFileSync(join(target, 'small.txt'), 'utf8')).toBe('somebody else wrote this')
+    const failedMs = net.clock.monotonicMs()
+    rmSync(join(target, 'small.txt'))
+    await net.until(() => subscription.isComplete)
+    expect(net.clock.monotonicMs() - failedMs).toBeGreaterThan(FAILED_RETRY_MS / 2)
+    expect(isEqual()).toBe(true)
+  })
+
+  it('goes on when the database fails, and shows it', async () => {
+    await publish()
+    const { update } = reader.state.subscriptions
+    let failures = 0
+    reader.state.subscriptions.update = () => {
+      failures++
+      throw new MegatorrentError('ERR_DATABASE', 'disk full')
+    }
+    const subscription = follow()
+    await net.until(() => subscription.status.phase === 'error')
+    expect(failures).toBe(2) // that it is complete, and that this failed
+    expect(subscription.status.error?.code).toBe('ERR_DATABASE')
+    reader.state.subscriptions.update = update
+    await net.until(() => subscription.isComplete)
+  })
+
+  it('is stalled while nobody gives anything, and says so', async () => {
+    await publish()
+    const subscription = follow()
+    await net.until(() => subscription.session.newest !== null)
+    publisher.sim.kill()
+    await net.until(() => subscription.status.phase === 'stalled', STALLED_MS * 3)
+    expect(subscription.isComplete).toBe(false)
+  })
+
+  it('stops wherever it stands, and goes on there', async () => {
+    await publish()
+    for (const blobs of [0, 1, 2, 3]) {
+      const subscription = follow()
+      await net.until(() => subscription.status.blobsDone >= blobs || subscription.isComplete)
+      await subscription.stop()
+      expect(subscription.isStopped).toBe(true)
+      reader.sessions.closeAll()
+    }
+    const held = reader.store.count
+    const last = follow()
+    await net.until(() => last.isComplete)
+    expect(reader.store.count).toBeGreaterThanOrEqual(held)
+    expect(isEqual()).toBe(true)
+  })
+
+  it('tells who watches of its end', async () => {
+    const subscription = follow(false)
+    let seen = false
+    subscription.watch(() => {
+      seen = subscription.isStopped
+    })
+    await subscription.stop()
+    expect(seen).toBe(true)
+    await subscription.stop()
+  })
+})
