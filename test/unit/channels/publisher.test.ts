@@ -78,12 +78,15 @@ describe('a publisher', () => {
 
   it('does not take its own files for those of a release that came from elsewhere', async () => {
     await release()
+    writeFileSync(join(source, 'a.txt'), 'from elsewhere')
+    const { root } = await node.ingest(KEYS, source)
+    writeFileSync(join(source, 'a.txt'), 'first')
     const foreign = signHead(
       {
         releaseNumber: 2,
         revision: 0,
         signedAt: 1,
-        root: new Uint8Array(64).fill(9),
+        root,
         previousHash: null,
         successorKey: null,
         addresses: [],

@@ -1,0 +1,205 @@
+/** Channels of this node as its API has them: keys, publishing, and what ends with a channel. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { toHex } from '../../../src/base/bytes.ts'
+import { silentLog } from '../../../src/base/log.ts'
+import { systemRandom } from '../../../src/base/random.ts'
+import type { CallOptions } from '../../../src/node/api.ts'
+import { ChannelsApi } from '../../../src/node/channels-api.ts'
+import { Keystore } from '../../../src/storage/keystore.ts'
+import { parseLink } from '../../../src/wire/uri.ts'
+import { ChannelNet, type ChannelNode } from '../channels/channel-node.ts'
+
+const OPTIONS: CallOptions = { signal: new AbortController().signal, onProgress: () => {} }
+
+describe('channels of a node', () => {
+  let net: ChannelNet
+  let node: ChannelNode
+  let api: ChannelsApi
+  let source: string
+
+  beforeEach(async () => {
+    net = new ChannelNet()
+    node = await net.node()
+    api = newApi()
+    api.start()
+    source = join(node.folder, 'source')
+    mkdirSync(source)
+    writeFileSync(join(source, 'a.txt'), 'content')
+  })
+
+  afterEach(async () => {
+    await api.close()
+    net.close()
+  })
+
+  function newApi(canPut = true): ChannelsApi {
+    const { state, store, clock, sessions, publisher } = node
+    return new ChannelsApi({
+      state,
+      store,
+      keystore: Keystore.open({ folder: join(node.folder, 'keys'), random: systemRandom, clock }),
+      sessions,
+      publisher,
+      dataDir: join(node.folder, 'data'),
+      linkPeers: () => [node.sim.address],
+      canPut,
+      clock,
+      random: systemRandom,
+      log: silentLog,
+    })
+  }
+
+  const publish = (channel: string | null = null, timeoutMs: number | null = null) =>
+    api.publish({ source: { path: source }, channel, title: null, timeoutMs }, OPTIONS)
+
+  it('are made with a link that leads here, and are followed at once', async () => {
+    const info = await api.create({ name: 'main', private: false, open: true })
+    expect(info).toMatchObject({ name: 'main', private: false, open: true, sequence: 0 })
+    const link = parseLink(info.uri)
+    expect(toHex(link.publicKey)).toBe(info.publicKey)
+    expect(link.peers).toHaveLength(1)
+    expect(link.readKey).toBe(null)
+    expect(node.discovery.last.open).toBe(true)
+    const secret = await api.create({ name: 'secret', private: true, open: false })
+    expect(parseLink(secret.uri).readKey).toHaveLength(32)
+  })
+
+  it('cannot be open and private, nor have a name twice', async () => {
+    await expect(api.create({ name: 'x', private: true, open: true })).rejects.toMatchObject({
+      code: 'ERR_USAGE',
+    })
+    await api.create({ name: 'x', private: false, open: false })
+    await expect(api.create({ name: 'x', private: false, open: false })).rejects.toMatchObject({
+      code: 'ERR_NAME_TAKEN',
+    })
+    expect(api.list()).toHaveLength(1)
+  })
+
+  it('are named where there are several, and need not be where there is one', async () => {
+    await expect(publish()).rejects.toMatchObject({ code: 'ERR_USAGE' })
+    const { publicKey } = await api.create({ name: 'a', private: false, open: false })
+    expect((await publish()).sequence).toBe(1)
+    await api.create({ name: 'b', private: false, open: false })
+    await expect(publish()).rejects.toMatchObject({ code: 'ERR_USAGE' })
+    expect((await publish('b')).sequence).toBe(1)
+    expect((await publish(publicKey)).unchanged).toBe(true)
+    await expect(publish('c')).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' })
+  })
+
+  it('publish as their contract says: confirmed, unchanged, and pending where nobody confirms', async () => {
+    await api.create({ name: 'main', private: false, open: false })
+    expect(await publish()).toMatchObject({
+      sequence: 1,
+      files: 1,
+      storedBy: 8,
+      unchanged: false,
+      pending: null,
+    })
+    expect(await publish()).toMatchObject({ sequence: 1, storedBy: 8, unchanged: true })
+    writeFileSync(join(source, 'a.txt'), 'other')
+    node.discovery.onPublish = async () => 0
+    let result: Awaited<ReturnType<typeof publish>> | null = null
+    void publish(null, 1).then((done) => {
+      result = done
+    })
+    await net.until(() => result !== null)
+    expect(result).toMatchObject({ sequence: 2, storedBy: 0, pending: { code: 'ERR_TIMEOUT' } })
+    // It goes on in the background until somebody confirms.
+    node.discovery.onPublish = async () => 3
+    await net.until(() => node.state.pendingPuts.list().length === 0)
+  })
+
+  it('say so where there is nobody to put to, and the release is there all the same', async () => {
+    await api.close()
+    api = newApi(false)
+    await api.create({ name: 'main', private: false, open: false })
+    expect(await publish()).toMatchObject({ sequence: 1, storedBy: 0, pending: { code: 'ERR_NO_CARRIER' } })
+    expect(api.show('main').sequence).toBe(1)
+  })
+
+  it('go on after a restart where they stopped: puts that nobody confirmed', async () => {
+    await api.create({ name: 'main', private: false, open: false })
+    node.discovery.onPublish = async () => 0
+    let isPending = false
+    void publish(null, 1).then(() => {
+      isPending = true
+    })
+    await net.until(() => isPending)
+    await api.close()
+    node.sessions.closeAll()
+    expect(node.state.pendingPuts.list()).toHaveLength(1)
+    const before = node.discovery.published.length
+    node.discovery.onPublish = async () => 8
+    api = newApi()
+    api.start()
+    await net.until(() => node.state.pendingPuts.list().length === 0)
+    expect(node.discovery.published.length).toBe(before + 1)
+    expect(api.show('main').sequence).toBe(1)
+  })
+
+  it('that are removed leave nothing behind that acts', async () => {
+    const { publicKey } = await api.create({ name: 'main', private: false, open: false })
+    node.discovery.onPublish = async () => 0
+    let isPending = false
+    void publish(null, 1).then(() => {
+      isPending = true
+    })
+    await net.until(() => isPending)
+    api.remove('main')
+    const puts = node.discovery.published.length
+    await net.clock.advance(60_000)
+    expect(node.discovery.published.length).toBe(puts)
+    expect(node.discovery.last.isStopped).toBe(true)
+    expect(node.state.pendingPuts.list()).toEqual([])
+    expect(() => api.show(publicKey)).toThrow(expect.objectContaining({ code: 'ERR_NOT_FOUND' }))
+  })
+
+  it('that are followed besides go on without their key when they are removed', async () => {
+    const { publicKey } = await api.create({ name: 'main', private: false, open: false })
+    const keys = api.keysOf(Buffer.from(publicKey, 'hex'))
+    if (keys === null) throw new Error('no keys')
+    const session = node.sessions.acquire(keys)
+    api.remove('main')
+    expect(api.keysOf(keys.publicKey)).toBe(null)
+    expect(node.discovery.follows.map(({ isStopped }) => isStopped)).toEqual([true, false])
+    node.sessions.release(session)
+    expect(node.discovery.last.isStopped).toBe(true)
+  })
+
+  it('come and go as files: an import looks for newer releases before it signs', async () => {
+    const { publicKey } = await api.create({ name: 'main', private: false, open: false })
+    await publish()
+    const file = join(node.folder, 'exported')
+    api.export('main', file)
+    const head = node.heads.newest(Buffer.from(publicKey, 'hex'))
+    if (head === null) throw new Error('no head')
+    // On another machine, which has never seen the release.
+    const other = await net.node()
+    const { state, store, clock, sessions, publisher } = other
+    const imported = new ChannelsApi({
+      state,
+      store,
+      keystore: Keystore.open({ folder: join(other.folder, 'keys'), random: systemRandom, clock }),
+      sessions,
+      publisher,
+      dataDir: join(other.folder, 'data'),
+      linkPeers: () => [],
+      canPut: true,
+      clock,
+      random: systemRandom,
+      log: silentLog,
+    })
+    imported.start()
+    expect(imported.import(file, 'again')).toMatchObject({ name: 'again', publicKey, sequence: 0 })
+    expect(imported.import(file, null)).toMatchObject({ name: 'again' })
+    other.discovery.onLook = async ({ hooks }) => hooks.onHead(head.bytes)
+    const result = await imported.publish(
+      { source: { path: source }, channel: null, title: null, timeoutMs: null },
+      OPTIONS,
+    )
+    expect(result.sequence).toBe(2)
+    await imported.close()
+  })
+})
