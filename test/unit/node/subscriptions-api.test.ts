@@ -1,0 +1,258 @@
+/** What the user follows or gets once, as the API has it. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { toHex } from '../../../src/base/bytes.ts'
+import { isMegatorrentError } from '../../../src/base/errors.ts'
+import { silentLog } from '../../../src/base/log.ts'
+import { systemRandom } from '../../../src/base/random.ts'
+import type { Config } from '../../../src/config/schema.ts'
+import type { AddSubscriptionParams, AddSubscriptionResult, CallOptions } from '../../../src/node/api.ts'
+import { SubscriptionsApi } from '../../../src/node/subscriptions-api.ts'
+import { verifyStore } from '../../../src/node/verify.ts'
+import { formatLink } from '../../../src/wire/uri.ts'
+import { ChannelNet, type ChannelNode, keysOf } from '../channels/channel-node.ts'
+import { readTree } from '../channels/harness.ts'
+
+const KEYS = keysOf(1)
+const NO_SIGNAL = new AbortController().signal
+
+/** How a call ended. */
+interface Ending<T> {
+  result: T | null
+  code: string | null
+}
+
+function watch<T>(call: Promise<T>): Ending<T> {
+  const ending: Ending<T> = { result: null, code: null }
+  call.then(
+    (result) => {
+      ending.result = result
+    },
+    (error: unknown) => {
+      ending.code = isMegatorrentError(error) ? error.code : String(error)
+    },
+  )
+  return ending
+}
+
+describe('subscriptions of a node', () => {
+  let net: ChannelNet
+  let publisher: ChannelNode
+  let reader: ChannelNode
+  let api: SubscriptionsApi
+  let source: string
+  let link: string
+
+  beforeEach(async () => {
+    net = new ChannelNet()
+    publisher = await net.node()
+    reader = await net.node()
+    publisher.addChannel(KEYS)
+    source = join(publisher.folder, 'source')
+    mkdirSync(source)
+    writeFileSync(join(source, 'a.txt'), 'one')
+    writeFileSync(join(source, 'big'), Buffer.alloc(2_500_000, 'some content '))
+    link = formatLink({
+      publicKey: KEYS.publicKey,
+      readKey: null,
+      peers: [publisher.sim.address],
+      gateways: [],
+    })
+    api = newApi()
+    api.start()
+  })
+
+  afterEach(async () => {
+    await api.close()
+    net.close()
+  })
+
+  function newApi(): SubscriptionsApi {
+    const { state, store, sessions, heads, clock } = reader
+    return new SubscriptionsApi({
+      config: { downloadDir: join(reader.folder, 'downloads'), minFree: 0 } as Config,
+      state,
+      store,
+      sessions,
+      heads,
+      clock,
+      random: systemRandom,
+      log: silentLog,
+    })
+  }
+
+  async function publish(): Promise<void> {
+    const session = publisher.sessions.acquire(KEYS)
+    const record = await publisher.ingest(KEYS, source)
+    await publisher.publisher.release({ keys: KEYS, open: false, session, record, title: null })
+  }
+
+  function add(
+    change: Partial<AddSubscriptionParams> = {},
+    options: Partial<CallOptions> = {},
+  ): Ending<AddSubscriptionResult> {
+    const params = { uri: link, dir: null, only: [], wait: true, once: false, timeoutMs: null, ...change }
+    return watch(api.add(params, { signal: NO_SIGNAL, onProgress: () => {}, ...options }))
+  }
+
+  const target = (): string => join(reader.folder, 'downloads', toHex(KEYS.publicKey))
+
+  it('are waited for until the release is complete', async () => {
+    await publish()
+    const progress: string[] = []
+    const waiting = add({}, { onProgress: ({ phase }) => void progress.push(phase) })
+    await net.until(() => waiting.result !== null)
+    expect(waiting.result).toMatchObject({ state: 'complete', sequence: 1, files: 2, directory: target() })
+    expect([...readTree(target()).keys()]).toEqual(['a.txt', 'big'])
+    expect(new Set(progress)).toEqual(new Set(['resolving', 'fetching']))
+    expect(api.list()).toMatchObject([{ state: 'complete', sequence: 1, peers: 1, error: null }])
+  })
+
+  it('end a wait as their contract says: nothing found, nothing given, or partly there', async () => {
+    const nothing = add({ timeoutMs: 50, uri: formatLink({ ...EMPTY_LINK, publicKey: keysOf(5).publicKey }) })
+    await net.until(() => nothing.code !== null)
+    expect(nothing.code).toBe('ERR_RELEASE_NOT_FOUND')
+    await publish()
+    const slow = add({ wait: false })
+    await net.until(() => slow.result !== null)
+    const aborted = new AbortController()
+    const called = add({}, { signal: aborted.signal })
+    aborted.abort()
+    await net.until(() => called.code !== null)
+    expect(called.code).toBe('ERR_ABORTED')
+    expect(api.list()).toHaveLength(2) // the subscriptions stay
+  })
+
+  it('with a link again are the same ones, and another folder or read key is a mistake', async () => {
+    await publish()
+    const first = add()
+    await net.until(() => first.result !== null)
+    const again = add({ wait: false })
+    await net.until(() => again.result !== null)
+    expect(api.list()).toHaveLength(1)
+    const elsewhere = add({ dir: join(reader.folder, 'other') })
+    const secret = add({
+      uri: formatLink({ ...EMPTY_LINK, publicKey: KEYS.publicKey, readKey: new Uint8Array(32).fill(3) }),
+    })
+    await net.until(() => elsewhere.code !== null && secret.code !== null)
+    expect([elsewhere.code, secret.code]).toEqual(['ERR_SUBSCRIPTION_DIR', 'ERR_SUBSCRIPTION_KEY'])
+  })
+
+  it('for once leave files and nothing else', async () => {
+    await publish()
+    const once = add({ once: true })
+    await net.until(() => once.result !== null)
+    expect(once.result).toMatchObject({ state: 'complete' })
+    expect(readTree(target()).size).toBe(2)
+    expect(reader.state.subscriptions.list()).toEqual([])
+    expect(reader.discovery.last.isStopped).toBe(true)
+    const session = reader.sessions.acquire(KEYS)
+    expect(session.peers).toBe(0) // nobody's session was taken away twice
+    reader.sessions.release(session)
+  })
+
+  it('for once by two callers last until both have theirs', async () => {
+    await publish()
+    const impatient = add({ once: true, timeoutMs: 1 })
+    const patient = add({ once: true })
+    await net.until(() => impatient.code !== null || impatient.result !== null)
+    await net.until(() => patient.result !== null)
+    expect(patient.result).toMatchObject({ state: 'complete' })
+    await net.until(() => reader.state.subscriptions.list().length === 0)
+    expect(reader.discovery.last.isStopped).toBe(true)
+  })
+
+  it('for once that somebody follows meanwhile stay', async () => {
+    await publish()
+    const once = add({ once: true })
+    const follow = add({ wait: false })
+    await net.until(() => once.result !== null && follow.result !== null)
+    expect(api.list()).toHaveLength(1)
+    expect(reader.state.subscriptions.list()).toMatchObject([{ kind: 'follow' }])
+  })
+
+  it('that are removed end the waits for them', async () => {
+    const waiting = add()
+    await net.until(() => reader.discovery.follows.length > 0)
+    const removing = watch(api.remove({ subscription: link, deleteFiles: false }))
+    await net.until(() => removing.result !== null && waiting.code !== null)
+    expect(waiting.code).toBe('ERR_ABORTED')
+    expect(api.list()).toEqual([])
+    const again = watch(api.remove({ subscription: link, deleteFiles: false }))
+    await net.until(() => again.code !== null)
+    expect(again.code).toBe('ERR_NOT_FOUND')
+  })
+
+  it('that are removed take their files along if that is wanted, and no others', async () => {
+    await publish()
+    const waiting = add()
+    await net.until(() => waiting.result !== null)
+    writeFileSync(join(target(), 'mine.txt'), 'not of the release')
+    const removing = watch(api.remove({ subscription: toHex(KEYS.publicKey), deleteFiles: true }))
+    await net.until(() => removing.result !== null)
+    expect(removing.result).toMatchObject({ deletedFiles: 2 })
+    expect([...readTree(target()).keys()]).toEqual(['mine.txt'])
+  })
+
+  it('go on after a restart; what was to be had once does not', async () => {
+    await publish()
+    const follow = add()
+    await net.until(() => follow.result !== null)
+    const other = keysOf(9)
+    reader.state.subscriptions.add({
+      ...(reader.state.subscriptions.list()[0] as ReturnType<typeof reader.state.subscriptions.list>[number]),
+      publicKey: other.publicKey,
+      kind: 'once',
+    })
+    await api.close()
+    reader.sessions.closeAll()
+    api = newApi()
+    api.start()
+    expect(api.list().map(({ publicKey }) => publicKey)).toEqual([toHex(KEYS.publicKey)])
+    expect(reader.state.subscriptions.list()).toHaveLength(1)
+  })
+
+  it('need not be there to list the files of a release', async () => {
+    await publish()
+    const params = { uri: link, after: null, limit: 1, timeoutMs: null }
+    const options = { signal: NO_SIGNAL, onProgress: () => {} }
+    const first = watch(api.listFiles(params, options))
+    await net.until(() => first.result !== null)
+    expect(first.result).toMatchObject({
+      sequence: 1,
+      totalFiles: 2,
+      files: [{ path: 'a.txt', size: 3 }],
+      next: 'a.txt',
+    })
+    const rest = watch(api.listFiles({ ...params, after: 'a.txt', limit: 5 }, options))
+    await net.until(() => rest.result !== null)
+    expect(rest.result).toMatchObject({ files: [{ path: 'big' }], next: null })
+    const wrong = watch(api.listFiles({ ...params, after: 'b' }, options))
+    await net.until(() => wrong.code !== null)
+    expect(wrong.code).toBe('ERR_USAGE')
+    expect(reader.discovery.follows.every(({ isStopped }) => isStopped)).toBe(true)
+    expect(api.list()).toEqual([])
+  })
+
+  it('are repaired by `verify`: what the disk has damaged comes again from peers', async () => {
+    await publish()
+    const waiting = add()
+    await net.until(() => waiting.result !== null)
+    const { store, sessions } = reader
+    const damaged = [...(await store.ids())][1] as Uint8Array
+    const { verify } = store
+    store.verify = async (id) =>
+      Buffer.compare(id, damaged) === 0 && !repaired ? 'bad' : verify.call(store, id)
+    let repaired = false
+    const checking = watch(verifyStore({ store, sessions }, { signal: NO_SIGNAL, onProgress: () => {} }))
+    await net.until(() => checking.result !== null)
+    repaired = true
+    expect(checking.result).toEqual({ checked: store.count, bad: 1, repaired: 1 })
+    const again = watch(verifyStore({ store, sessions }, { signal: NO_SIGNAL, onProgress: () => {} }))
+    await net.until(() => again.result !== null)
+    expect(again.result).toMatchObject({ bad: 0 })
+  })
+})
+
+const EMPTY_LINK = { readKey: null, peers: [], gateways: [] }
