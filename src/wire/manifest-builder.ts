@@ -143,7 +143,6 @@ export class ManifestBuilder {
       if (fragment && start !== 0 && !this.#startsInside) {
         throw refused('ERR_MANIFEST_ORDER', 'a file does not begin with its first fragment')
       }
-      if (fragment && start > size) throw refused('ERR_MANIFEST_SUM', 'a fragment starts beyond its file')
       this.#addEntry(path, size)
       if (size > Number.MAX_SAFE_INTEGER - this.#bytes) {
         throw refused('ERR_MANIFEST_SUM', 'the sizes of all files are beyond 2^53 - 1')
@@ -152,6 +151,7 @@ export class ManifestBuilder {
       this.#files++
     }
     const begin = start ?? 0
+    // A fragment that starts beyond its file has no room for the one byte that an extent has at least.
     const end = begin + this.#addExtents(numbers, from, size - begin)
     if (!fragment && end !== size) throw refused('ERR_MANIFEST_SUM', 'extents do not add up to the size')
     this.#open = end < size ? { size, end } : null

@@ -10,6 +10,8 @@ import {
 } from '../../src/base/limits.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import { BlobTable } from '../../src/wire/blob-table.ts'
+import { encodePart, encodeRoot } from '../../src/wire/manifest-encode.ts'
+import { ManifestReader } from '../../src/wire/manifest-reader.ts'
 import { PathSet } from '../../src/wire/path-set.ts'
 import { codeOf } from '../unit/wire/refusal.ts'
 
@@ -65,6 +67,33 @@ describe('the bounds of a manifest', () => {
     }
     expect(codeOf(fill)).toBe('ERR_MANIFEST_LIMIT')
     expect(index).toBeGreaterThan(30_000)
+  })
+
+  it('hold for the bytes of all paths, also where the folders are the same', () => {
+    const folder = `${'f'.repeat(254)}/`.repeat(15)
+    const perPart = 250
+    const parts = Math.ceil(MAX_MANIFEST_PATH_BYTES / (perPart * 4000)) + 1
+    const summary = { title: '', time: 0, files: parts * perPart, bytes: 0 }
+    const references = seededRandom(1).bytes(64 * parts)
+    const reader = new ManifestReader(
+      new Uint8Array(64),
+      encodeRoot({ ...summary, parts: references }),
+      seededRandom(1),
+    )
+    const path = (index: number): string => `${folder}${String(index).padStart(200, '0')}`
+    const readAll = (): void => {
+      for (let part = 0; part < parts; part++) {
+        const entries = Array.from({ length: perPart }, (_, i) => ({
+          path: path(part * perPart + i),
+          size: 0,
+          start: null,
+          extents: [],
+        }))
+        reader.addPart(encodePart({ blobs: new Uint8Array(0), entries }))
+      }
+    }
+    expect(codeOf(readAll)).toBe('ERR_MANIFEST_LIMIT')
+    expect(reader.partsRead).toBe(Math.ceil((MAX_MANIFEST_PATH_BYTES + 1) / path(0).length / perPart))
   })
 
   it('hold for blobs', () => {

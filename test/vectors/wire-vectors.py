@@ -511,6 +511,9 @@ def make_manifests():
         ("a blob twice", inline([["a", CHUNK + 1, 0, 0, CHUNK + 1]], references(0, 0)), "ERR_MANIFEST_BLOBS"),
         ("a blob without extents", inline([one], references(0, 1)), "ERR_MANIFEST_BLOBS"),
         ("a gap between used blobs", inline([["a", 2, 0, 0, 1, 2, 0, 1]], references(0, 1, 2)), "ERR_MANIFEST_BLOBS"),
+        ("a gap behind two extents", inline([["a", 3, 0, 0, 1, 0, 5, 1, 2, 0, 1]], references(0, 1, 2)), "ERR_MANIFEST_BLOBS"),
+        ("a gap between long extents", inline([["a", 4 * CHUNK, 0, 0, 2 * CHUNK, 3, 0, 2 * CHUNK]], references(0, 1, 2, 3, 4)), "ERR_MANIFEST_BLOBS"),
+        ("the last blob unused", inline([["a", CHUNK + 1, 0, 0, CHUNK + 1]], references(0, 1, 2)), "ERR_MANIFEST_BLOBS"),
         ("blobs of an empty manifest", inline([], blob), "ERR_MANIFEST_BLOBS"),
         # rule 7
         (

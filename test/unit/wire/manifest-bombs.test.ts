@@ -64,14 +64,21 @@ describe('bombs', () => {
 
   it('of sizes whose sum passes 2^53 are refused before anything is added', () => {
     const top = Number.MAX_SAFE_INTEGER
-    const root = encodeRoot({
-      ...SUMMARY,
-      files: 2,
-      bytes: top,
-      blobs: references(0),
-      entries: [fragment('a', top, 0, [0, 0, 1]), fragment('b', top, 0, [0, 0, 1])],
-    })
-    expect(codeOf(() => read(root))).toBe('ERR_MANIFEST_ORDER')
+    const sum = (first: number, second: number): string | null =>
+      codeOf(() =>
+        read(
+          encodeRoot({
+            ...SUMMARY,
+            files: 2,
+            bytes: top,
+            blobs: references(0),
+            entries: [file('a', first, [0, 0, first]), fragment('b', second, 0, [0, 0, 1])],
+          }),
+        ),
+      )
+    expect(sum(1, top)).toBe('ERR_MANIFEST_SUM')
+    // One less is a sum that can be; what is missing then is the rest of the file.
+    expect(sum(1, top - 1)).toBe('ERR_MANIFEST_ORDER')
     const huge = 2 ** 33 * CHUNK_BYTES
     expect(huge).toBe(2 ** 53)
     const claim = encodeRoot({
