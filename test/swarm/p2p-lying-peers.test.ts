@@ -86,7 +86,7 @@ describe('peers that lie about blobs', () => {
   it('delay a reader and do not deceive it', async () => {
     const published = await publish(6 * MIB)
     const release = await fetchBare(published)
-    const behaviours: readonly Serving[] = ['junk', 'other', 'missing']
+    const behaviours: readonly Serving[] = ['junk', 'other', 'silent', 'missing']
     const liars = await Promise.all(
       behaviours.map(async (serving) => {
         const counts = { requests: 0, blobsSent: 0 }
@@ -122,6 +122,8 @@ describe('peers that lie about blobs', () => {
     // Asked no more once the hash of what it sent was looked at, and not dialled again.
     for (const { serving, counts, listener } of liars) {
       expect(listener.firstMessages, serving).toHaveLength(1)
+      // Who does not answer is not given a second request while the first is open.
+      if (serving === 'silent') expect(counts.requests).toBe(1)
       if (serving === 'junk' || serving === 'other') expect(counts.blobsSent, serving).toBeLessThanOrEqual(4)
     }
     await reader.stop()
