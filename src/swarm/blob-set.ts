@@ -61,7 +61,8 @@ export class BlobSet {
       if (fresh === 0) continue
       this.#words[word] = old | fresh
       this.#size += countBits(fresh)
-      if (onNew !== undefined) for (const bit of bitsOf(fresh)) onNew((word << 5) + bit)
+      if (onNew === undefined) continue
+      for (let rest = fresh; rest !== 0; rest &= rest - 1) onNew((word << 5) + lowestBit(rest))
     }
   }
 
@@ -160,8 +161,4 @@ function countBits(bits: number): number {
   const pairs = bits - ((bits >>> 1) & 0x5555_5555)
   const fours = (pairs & 0x3333_3333) + ((pairs >>> 2) & 0x3333_3333)
   return Math.imul((fours + (fours >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24
-}
-
-function* bitsOf(bits: number): Generator<number> {
-  for (let rest = bits; rest !== 0; rest &= rest - 1) yield lowestBit(rest)
 }
