@@ -10,6 +10,7 @@
 import { toHex } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
+import { SECOND_SOURCE_MS } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
 import { BLOB_BYTES } from '../wire/constants.ts'
 import type { BlobRange } from './blob-set.ts'
@@ -167,7 +168,8 @@ export class Downloads {
       const nowMs = this.#deps.clock.monotonicMs()
       this.#places.answered(nowMs - request.sinceMs)
       peer.blobArrived(nowMs, request.sinceMs)
-      peer.inFlight.delete(request)
+      // Who has proven nothing yet waits for the hash of its first blob: more junk than that nobody takes.
+      if (peer.isProven) peer.inFlight.delete(request)
       fetch.channel.download.add(BLOB_BYTES)
       if (fetch.isWanted(index)) await this.#keep(request, id, sealed)
     } catch (error) {
@@ -180,7 +182,8 @@ export class Downloads {
   }
 
   /** Never rejects. */
-  async #keep({ peer, fetch, index }: BlobRequest, id: Uint8Array, sealed: Uint8Array): Promise<void> {
+  async #keep(request: BlobRequest, id: Uint8Array, sealed: Uint8Array): Promise<void> {
+    const { peer, fetch, index } = request
     const notKept = fetch.picker.arrived(index, peer)
     this.pump() // the peer has room again
     try {
@@ -192,6 +195,7 @@ export class Downloads {
       return
     }
     peer.blobVerified()
+    peer.inFlight.delete(request)
     this.#abandon(fetch, index)
     this.#deps.onStored(fetch.channel, fetch.release, index)
     for (const call of [...fetch.calls]) call.stored(index)
@@ -235,9 +239,13 @@ export class Downloads {
 
   /** Nobody wants this blob any more, or it is held: whoever was asked for it may forget it. */
   #abandon(fetch: Fetch, index: number): void {
+    const nowMs = this.#deps.clock.monotonicMs()
     for (const peer of fetch.picker.done(index)) {
       for (const request of peer.inFlight) {
-        if (request.fetch === fetch && request.index === index) this.#abort(request)
+        if (request.fetch !== fetch || request.index !== index) continue
+        this.#abort(request)
+        // Others were asked because it did not answer: it must not hold up the next blob as well.
+        if (nowMs - request.sinceMs >= SECOND_SOURCE_MS) peer.pause(nowMs)
       }
     }
   }

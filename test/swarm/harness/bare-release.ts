@@ -154,6 +154,8 @@ export type Serving =
 
 export interface ServingCounts {
   requests: number
+  /** Requests that were called off before there was an answer. */
+  cancels: number
   blobsSent: number
 }
 
@@ -166,7 +168,7 @@ export async function serveRelease(
   channel: BareChannel,
   release: BareRelease,
   serving: Serving,
-  counts: ServingCounts = { requests: 0, blobsSent: 0 },
+  counts: ServingCounts = { requests: 0, cancels: 0, blobsSent: 0 },
 ): Promise<ServingCounts> {
   const { handshakeHash, remoteRole } = connection
   let hasTold = false
@@ -185,6 +187,7 @@ export async function serveRelease(
       counts.requests++
       answer(connection, release, serving, message, counts)
     }
+    if (message.type === TYPES.CANCEL) counts.cancels++
   }
 }
 

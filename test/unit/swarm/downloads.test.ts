@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
 import { isMegatorrentError, MegatorrentError } from '../../../src/base/errors.ts'
-import { MAX_MISSES, MAX_WINDOW, SECOND_SOURCE_MS } from '../../../src/base/limits.ts'
+import { BUSY_PAUSE_MS, MAX_MISSES, MAX_WINDOW, SECOND_SOURCE_MS } from '../../../src/base/limits.ts'
 import { type Rig, useRigs } from './rig.ts'
 import { diskFull, type Following, falseBlob, SimChannel, type SimNode, SimRelease } from './sim-node.ts'
 import { SimPeer, type SimPeerBehaviour } from './sim-peer.ts'
@@ -177,6 +177,44 @@ describe('a fetch', () => {
     expect(windows.slice(0, 4)).toEqual([1, 2, 3, 4])
     expect(Math.max(...windows)).toBeLessThanOrEqual(MAX_WINDOW)
     expect(peer.asked).toHaveLength(RELEASE.count)
+  })
+
+  it('takes no second blob of a new peer before the hash of the first was looked at (I6)', async () => {
+    const rig = newRig()
+    const { node, ending } = await reader(rig, SMALL)
+    const looked: (() => void)[] = []
+    node.store.beforePut = () => new Promise<void>((resolve) => looked.push(resolve))
+    const liar = await source(node, SMALL, { readBlob: async (id) => falseBlob(id) })
+    await rig.until(() => looked.length === 1)
+    await rig.clock.advance(SECOND_SOURCE_MS)
+    expect(liar.asked).toHaveLength(1)
+    node.store.beforePut = null
+    looked.shift()?.()
+    await rig.until(() => liar.isClosed)
+    expect(liar.asked).toHaveLength(1)
+    await source(node, SMALL)
+    await rig.until(() => ending.isOver)
+  })
+
+  it('leaves a peer alone for longer each time another had to give what it was asked for', async () => {
+    const rig = newRig()
+    const { node, ending } = await reader(rig)
+    await source(node, RELEASE, never)
+    await rig.until(() => node.swarm.peers.size === 1)
+    const [tarpit] = [...node.swarm.peers]
+    const askedAtMs: number[] = []
+    for (let round = 0; round < 5; round++) {
+      await rig.until(() => tarpit?.inFlight.size === 1, 60_000)
+      askedAtMs.push(rig.clock.monotonicMs())
+      const index = [...(tarpit?.inFlight ?? [])][0]?.index ?? -1
+      const giver = await source(node, RELEASE, honest(RELEASE), [index])
+      await rig.until(() => ending.stored.includes(index), 10_000)
+      giver.connection.destroy()
+    }
+    const waits = askedAtMs.slice(1).map((atMs, before) => atMs - (askedAtMs[before] ?? 0) - SECOND_SOURCE_MS)
+    for (const [before, waitMs] of waits.entries()) {
+      expect(waitMs, `${waits}`).toBeGreaterThanOrEqual(BUSY_PAUSE_MS * 2 ** before)
+    }
   })
 
   it('does not ask a peer again for a blob that it does not give', async () => {

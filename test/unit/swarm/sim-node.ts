@@ -110,10 +110,13 @@ export class SimStore implements SwarmStore {
   readonly puts = new Map<string, number>()
   reads = 0
   failPut: Error | null = null
+  /** What a put waits for before it looks at the hash. */
+  beforePut: (() => Promise<void>) | null = null
   /** Instead of what is held: how a node lies. */
   readInstead: ((id: Uint8Array) => Promise<Uint8Array | null>) | null = null
 
   async put(id: Uint8Array, sealed: Uint8Array): Promise<void> {
+    await this.beforePut?.()
     verifyBlob(sealed, id)
     if (this.failPut !== null) throw this.failPut
     this.puts.set(toHex(id), (this.puts.get(toHex(id)) ?? 0) + 1)
