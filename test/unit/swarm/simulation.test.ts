@@ -19,6 +19,8 @@ const SEEDS = ONE_SEED === undefined ? Array.from({ length: 20 }, (_, seed) => s
 
 /** Nobody should need as long, of simulated time. */
 const PATIENCE_MS = 240_000
+const LOOK_INTERVAL_MS = 15_000
+const LOOKS = PATIENCE_MS / LOOK_INTERVAL_MS
 
 type Role = 'publisher' | 'reader' | 'false blobs' | 'no answer' | 'not found'
 
@@ -77,9 +79,11 @@ async function simulate(seed: number, shape: Shape): Promise<Outcome> {
   // A third goes while the others are in the middle of it; whoever looks again finds more addresses.
   await clock.until(() => readers.some(({ node }) => node.holds(release, 1)), PATIENCE_MS)
   for (const member of shuffle(random, [...readers]).slice(0, readers.length / 3)) kill(member)
-  await clock.advance(15_000)
-  for (const member of members) if (!member.isDead) introduce(member, members, 2, random)
-  await clock.until(isOver, PATIENCE_MS)
+  // As with a topic: who is not done looks again, and finds some others.
+  for (let round = 0; round < LOOKS && !isOver(); round++) {
+    await clock.advance(LOOK_INTERVAL_MS)
+    for (const member of members) if (!member.isDead) introduce(member, members, 2, random)
+  }
 
   const unfinished = readers.filter(({ isDone, isDead }) => !isDone && !isDead).length
   const tookMs = clock.monotonicMs()
