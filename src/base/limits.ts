@@ -74,8 +74,20 @@ export const MAX_HOLDINGS_BYTES_PER_PEER = 262_144
 export const MAX_RELEASES_PER_PEER = 3
 /** Open blobs looked at for the rarest one: enough to find rare ones, and a pick stays quick. */
 export const PICK_SAMPLE = 32
-/** ms that a peer has a blob to itself before an idle one is asked for it too. */
+/** ms that a peer has a blob to itself before an idle one is asked for it too, while none has come yet. */
 export const SECOND_SOURCE_MS = 4_000
+/** Times the usual time of a blob after which a peer counts as stalled, and an idle one is asked too. */
+export const LATE_FACTOR = 4
+/** ms at least for that: shorter waits are those of a busy peer. */
+export const MIN_LATE_MS = 1_500
+/** Times the usual time of a blob after which one of the last blobs, or one that is being read, is asked of another. */
+export const END_FACTOR = 2
+/** ms at least for that. */
+export const MIN_END_MS = 750
+/** ms at most that a peer has a blob to itself while another is idle, however slow the line. */
+export const MAX_PATIENCE_MS = 30_000
+/** Requests beyond its window that a proven peer may get for blobs that are being read. */
+export const URGENT_REQUESTS_AHEAD = 2
 /** Peers asked for one blob at a time: what more of them send would be thrown away. */
 export const MAX_SOURCES_PER_BLOB = 3
 /** Requests in flight to one peer that has earned them. */

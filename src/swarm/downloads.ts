@@ -10,12 +10,12 @@
 import { toHex } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
-import { SECOND_SOURCE_MS } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
 import { BLOB_BYTES } from '../wire/constants.ts'
 import type { BlobRange } from './blob-set.ts'
 import type { ReleaseId, SwarmChannel } from './channel.ts'
 import { type BlobRequest, Fetch, FetchCall, type Wants } from './fetch.ts'
+import { type Patience, patienceFor } from './patience.ts'
 import type { Peer } from './peer.ts'
 import { RequestPlaces } from './request-places.ts'
 
@@ -39,6 +39,8 @@ export interface FetchOptions {
   readonly signal: AbortSignal
   /** Each blob as it is held, in any order. */
   readonly onStored: (index: number) => void
+  /** Somebody reads them as they come: asked for before all others. For few at a time. */
+  readonly isUrgent?: boolean
 }
 
 export class Downloads {
@@ -62,12 +64,12 @@ export class Downloads {
    *   when it cannot keep a blob, or what `onStored` throws.
    */
   fetch(channel: SwarmChannel, release: ReleaseId, wants: Wants, options: FetchOptions): Promise<void> {
-    const { signal, onStored } = options
+    const { signal, onStored, isUrgent = false } = options
     return new Promise((resolve, reject) => {
       if (signal.aborted) throw calledOff('fetching was called off')
       const fetch = this.#fetchOf(channel, release)
       const onAbort = (): void => call.end(calledOff('fetching was called off'))
-      const call = new FetchCall(wants, onStored, (error) => {
+      const call = new FetchCall(wants, isUrgent, onStored, (error) => {
         signal.removeEventListener('abort', onAbort)
         this.#leave(fetch, call)
         if (error === null) resolve()
@@ -80,6 +82,7 @@ export class Downloads {
       }
       signal.addEventListener('abort', onAbort, { once: true })
       fetch.picker.want(call.left)
+      if (isUrgent) for (const index of call.left) fetch.picker.urge(index)
       this.pump()
     })
   }
@@ -122,9 +125,29 @@ export class Downloads {
 
   #ask(): void {
     const nowMs = this.#deps.clock.monotonicMs()
+    for (const fetch of rotated(this.#fetches, this.#turn)) this.#askUrgent(fetch, nowMs)
     // Those that gave before first: of the others there can be any number.
     this.#askAll(true, nowMs)
     this.#askAll(false, nowMs)
+  }
+
+  get #patience(): Patience {
+    return patienceFor(this.#places.usualMs)
+  }
+
+  /** What is being read, in its order, each of the peer that will have it soonest. */
+  #askUrgent(fetch: Fetch, nowMs: number): void {
+    const { picker } = fetch
+    for (const index of picker.urgent(nowMs, this.#patience)) {
+      const able = [...picker.sources].filter(
+        (peer) =>
+          picker.canGive(peer, index) && peer.mayBeUrged(nowMs) && this.#places.canMakeRoom(peer, nowMs),
+      )
+      const peer = soonest(able, nowMs)
+      if (peer === null) continue
+      picker.ask(peer, index, nowMs)
+      this.#request(fetch, peer, index, nowMs)
+    }
   }
 
   /** Round by round, so that no peer and no release takes all the places. */
@@ -143,8 +166,12 @@ export class Downloads {
 
   /** @returns whether a request was made. */
   #askOne(fetch: Fetch, peer: Peer, nowMs: number): boolean {
-    const index = fetch.picker.pick(peer, nowMs)
-    if (index === null) return false
+    const index = fetch.picker.pick(peer, nowMs, this.#patience)
+    return index !== null && this.#request(fetch, peer, index, nowMs)
+  }
+
+  /** Ask for a blob that the picker has marked as asked of this peer. @returns whether there was a place. */
+  #request(fetch: Fetch, peer: Peer, index: number, nowMs: number): boolean {
     const call = fetch.callFor(index)
     const late = this.#places.hasRoom(peer) ? null : this.#places.toCallOff(peer, nowMs)
     if (call === null || (late === null && !this.#places.hasRoom(peer))) {
@@ -245,7 +272,7 @@ export class Downloads {
         if (request.fetch !== fetch || request.index !== index) continue
         this.#abort(request)
         // Others were asked because it did not answer: it must not hold up the next blob as well.
-        if (nowMs - request.sinceMs >= SECOND_SOURCE_MS) peer.pause(nowMs)
+        if (nowMs - request.sinceMs >= this.#patience.lateMs) peer.pause(nowMs)
       }
     }
   }
@@ -272,6 +299,7 @@ export class Downloads {
   /** A call is over: what only it waited for is not fetched any more. */
   #leave(fetch: Fetch, call: FetchCall): void {
     fetch.calls.delete(call)
+    if (call.isUrgent) for (const index of call.left) fetch.picker.relax(index)
     if (fetch.calls.size > 0) {
       for (const index of call.left) if (!fetch.isWanted(index)) this.#abandon(fetch, index)
       return
@@ -281,6 +309,18 @@ export class Downloads {
     const key = toHex(fetch.release.rootId)
     if (fetch.channel.fetches.get(key) === fetch) fetch.channel.fetches.delete(key)
   }
+}
+
+/** Of those that could be asked: who has proven itself, and of these who will be first to give one more. */
+function soonest(peers: readonly Peer[], nowMs: number): Peer | null {
+  let best: Peer | null = null
+  for (const peer of peers) {
+    const isBetter =
+      best === null ||
+      (peer.isProven !== best.isProven ? peer.isProven : peer.expectedMs(nowMs) < best.expectedMs(nowMs))
+    if (isBetter) best = peer
+  }
+  return best
 }
 
 /** In a circle, from another one each time. */

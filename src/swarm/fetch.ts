@@ -31,6 +31,8 @@ export interface BlobRequest {
 
 /** One call that waits. */
 export class FetchCall {
+  /** Somebody reads the blobs as they come: before all others, in the order of asking. */
+  readonly isUrgent: boolean
   readonly #left = new BlobSet()
   readonly #idOf: Wants['idOf']
   readonly #onStored: (index: number) => void
@@ -38,7 +40,13 @@ export class FetchCall {
   #isOver = false
 
   /** @param settle - called once: with null when all are held. */
-  constructor(wants: Wants, onStored: (index: number) => void, settle: (error: unknown) => void) {
+  constructor(
+    wants: Wants,
+    isUrgent: boolean,
+    onStored: (index: number) => void,
+    settle: (error: unknown) => void,
+  ) {
+    this.isUrgent = isUrgent
     for (const index of wants.indexes) this.#left.add(index)
     this.#idOf = wants.idOf
     this.#onStored = onStored

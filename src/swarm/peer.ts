@@ -7,7 +7,14 @@
  * @module swarm/peer
  */
 import { toHex } from '../base/bytes.ts'
-import { BUSY_PAUSE_MS, MAX_BUSY_PAUSE_MS, MAX_MISSES, MAX_WINDOW, WINDOW_AHEAD_MS } from '../base/limits.ts'
+import {
+  BUSY_PAUSE_MS,
+  MAX_BUSY_PAUSE_MS,
+  MAX_MISSES,
+  MAX_WINDOW,
+  URGENT_REQUESTS_AHEAD,
+  WINDOW_AHEAD_MS,
+} from '../base/limits.ts'
 import { channelHandle, otherRole, type Role } from '../crypto/tags.ts'
 import type { Connection } from '../transport/connection.ts'
 import type { Endpoint } from '../transport/transport.ts'
@@ -115,6 +122,21 @@ export class Peer {
   /** May one more request be made now? */
   mayBeAsked(nowMs: number): boolean {
     return nowMs >= this.#askAfterMs && this.inFlight.size < this.window(nowMs) && !this.connection.closed
+  }
+
+  /** The same for a blob that somebody reads: those wait behind few others. */
+  mayBeUrged(nowMs: number): boolean {
+    const more = this.isProven ? URGENT_REQUESTS_AHEAD : 0
+    return (
+      nowMs >= this.#askAfterMs && this.inFlight.size < this.window(nowMs) + more && !this.connection.closed
+    )
+  }
+
+  /** ms after which it would give one more blob, by what it did lately; unknown is 0. */
+  expectedMs(nowMs: number): number {
+    const oldest = this.inFlight.values().next().value
+    const quietMs = oldest === undefined ? 0 : nowMs - Math.max(this.#lastBlobMs, oldest.sinceMs)
+    return Math.max(this.#blobMs, quietMs) * (this.inFlight.size + 1)
   }
 
   /** A blob came, asked for at `askedMs`. */

@@ -2,17 +2,22 @@
  * Which blob of a release to ask of which peer: decisions on data, no I/O, no clock
  * of its own. STATE.md has the states of a blob and the invariants.
  *
- * Rarest first among a bounded sample, so that a pick costs the same for ten blobs
- * as for a million. A source that holds nothing that is open is marked dry and not
- * searched again before something of its own becomes open: with many peers and
- * many blobs nearly all looks would be in vain. A blob is asked of a second peer
- * only when nothing else can be asked of that one and the first has had its time.
+ * Three kinds of picks, in this order. *Urgent* blobs, which somebody reads as they
+ * come, in the order of reading. Else the rarest among a bounded sample, so that a
+ * pick costs the same for ten blobs as for a million. Else, when nothing else can be
+ * asked of a peer, a blob that another has had for its time; at the end, when nothing
+ * is open at all, that time is shorter (patience.ts).
+ *
+ * A source that holds nothing that is open is marked dry and not searched again
+ * before something of its own becomes open: with many peers and many blobs nearly
+ * all looks would be in vain.
  *
  * @module swarm/picker
  */
-import { MAX_MANIFEST_BLOBS, MAX_SOURCES_PER_BLOB, PICK_SAMPLE, SECOND_SOURCE_MS } from '../base/limits.ts'
+import { MAX_MANIFEST_BLOBS, MAX_SOURCES_PER_BLOB, PICK_SAMPLE } from '../base/limits.ts'
 import { type Random, randomInteger } from '../base/random.ts'
 import { BlobSet } from './blob-set.ts'
+import { type Patience, patienceFor } from './patience.ts'
 
 /** Places in the set of open blobs from which a sample is taken, so that it is not all from one corner. */
 const SAMPLE_PLACES = 4
@@ -32,6 +37,8 @@ export class Picker<P> {
   readonly #open = new BlobSet()
   /** Bounded by MAX_BLOBS_IN_FLIGHT: each is asked of somebody or being written. */
   readonly #asked = new Map<number, Asked<P>>()
+  /** Wanted before all others, in the order of reading, and by how many. */
+  readonly #urgent = new Map<number, number>()
   /** Peers and what they hold. The sets are theirs; `gained` and `lost` tell of changes. */
   readonly #sources = new Map<P, BlobSet>()
   /** Sources that hold nothing that is open. */
@@ -89,7 +96,20 @@ export class Picker<P> {
     const asked = this.#asked.get(index)
     this.#asked.delete(index)
     this.#open.delete(index)
+    this.#urgent.delete(index)
     return asked === undefined ? [] : [...asked.peers]
+  }
+
+  /** A blob that is wanted is wanted before all others, after those that are so already. */
+  urge(index: number): void {
+    if (this.isWanted(index)) this.#urgent.set(index, (this.#urgent.get(index) ?? 0) + 1)
+  }
+
+  /** One of those who urged does not any more. */
+  relax(index: number): void {
+    const urging = this.#urgent.get(index) ?? 0
+    if (urging > 1) this.#urgent.set(index, urging - 1)
+    else this.#urgent.delete(index)
   }
 
   /** A peer that holds something of this release. */
@@ -126,18 +146,37 @@ export class Picker<P> {
     return this.#holders[index] ?? 0
   }
 
-  /** The next blob to ask of this source, marked as asked; null when there is none now. */
-  pick(peer: P, nowMs: number): number | null {
+  /** Urgent blobs that may be asked of one more peer now, the most urgent first. May be asked meanwhile. */
+  *urgent(nowMs: number, patience: Patience = patienceFor(0)): Generator<number> {
+    for (const index of this.#urgent.keys()) {
+      if (this.#open.has(index) || this.#isLate(index, nowMs, patience.urgentMs)) yield index
+    }
+  }
+
+  /** Does this source hold that blob, and was it not asked for it yet? */
+  canGive(peer: P, index: number): boolean {
+    return this.#sources.get(peer)?.has(index) === true && this.#asked.get(index)?.peers.has(peer) !== true
+  }
+
+  /** The next blob to ask of this source, urgent or not, marked as asked; null when there is none now. */
+  pick(peer: P, nowMs: number, patience: Patience = patienceFor(0)): number | null {
     const holdings = this.#sources.get(peer)
     if (holdings === undefined) return null
-    const index = this.#rarestOpen(peer, holdings) ?? this.#secondSource(peer, holdings, nowMs)
-    if (index === null) return null
+    const index =
+      this.#mostUrgent(peer, nowMs, patience) ??
+      this.#rarestOpen(peer, holdings) ??
+      this.#secondSource(peer, holdings, nowMs, this.#open.size === 0 ? patience.endMs : patience.lateMs)
+    if (index !== null) this.ask(peer, index, nowMs)
+    return index
+  }
+
+  /** Mark one as asked: it is wanted, and `canGive` says yes. */
+  ask(peer: P, index: number, nowMs: number): void {
     this.#open.delete(index)
     const asked = this.#asked.get(index) ?? { peers: new Set<P>(), sinceMs: nowMs, arrived: 0 }
     asked.peers.add(peer)
     asked.sinceMs = nowMs
     this.#asked.set(index, asked)
-    return index
   }
 
   /**
@@ -167,6 +206,18 @@ export class Picker<P> {
     this.#asked.delete(index)
     this.#open.add(index)
     for (const peer of this.#dry) if (this.#sources.get(peer)?.has(index)) this.#dry.delete(peer)
+  }
+
+  #mostUrgent(peer: P, nowMs: number, patience: Patience): number | null {
+    for (const index of this.urgent(nowMs, patience)) if (this.canGive(peer, index)) return index
+    return null
+  }
+
+  /** Asked of somebody who has had that time, and of few enough. */
+  #isLate(index: number, nowMs: number, afterMs: number): boolean {
+    const asked = this.#asked.get(index)
+    if (asked === undefined || asked.arrived > 0 || asked.peers.size >= MAX_SOURCES_PER_BLOB) return false
+    return nowMs - asked.sinceMs >= afterMs
   }
 
   /** Of a sample from several places, the open blob of this peer that the fewest hold. */
@@ -202,11 +253,10 @@ export class Picker<P> {
   }
 
   /** Of the blobs that have been asked for longest, one that this source holds too. */
-  #secondSource(peer: P, holdings: BlobSet, nowMs: number): number | null {
+  #secondSource(peer: P, holdings: BlobSet, nowMs: number, afterMs: number): number | null {
     let oldest: { readonly index: number; readonly sinceMs: number } | null = null
-    for (const [index, { peers, sinceMs, arrived }] of this.#asked) {
-      if (arrived > 0 || peers.has(peer) || peers.size >= MAX_SOURCES_PER_BLOB) continue
-      if (nowMs - sinceMs < SECOND_SOURCE_MS || !holdings.has(index)) continue
+    for (const [index, { peers, sinceMs }] of this.#asked) {
+      if (peers.has(peer) || !this.#isLate(index, nowMs, afterMs) || !holdings.has(index)) continue
       if (oldest === null || sinceMs < oldest.sinceMs) oldest = { index, sinceMs }
     }
     return oldest?.index ?? null

@@ -50,6 +50,11 @@ export class RequestPlaces {
     if (this.#taken.delete(request) && request.isTrial) this.#trials--
   }
 
+  /** How long blobs took lately, ms; 0 while none came. */
+  get usualMs(): number {
+    return this.#usualMs
+  }
+
   /** A blob came after that time. */
   answered(tookMs: number): void {
     this.#usualMs = this.#usualMs === 0 ? tookMs : (this.#usualMs * 7 + tookMs) / 8

@@ -1,12 +1,16 @@
-/** The picker against a naive twin: states, who was asked, and the counts of holders (STATE.md I1, I2, I7, I8). */
+/** The picker against a naive twin: states, who was asked, and the counts of holders (STATE.md I1, I2, I7, I8, I15). */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { MAX_SOURCES_PER_BLOB, SECOND_SOURCE_MS } from '../../src/base/limits.ts'
+import { MAX_SOURCES_PER_BLOB } from '../../src/base/limits.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import { BlobSet } from '../../src/swarm/blob-set.ts'
+import type { Patience } from '../../src/swarm/patience.ts'
 import { Picker } from '../../src/swarm/picker.ts'
 
 const PEERS = ['a', 'b', 'c', 'd', 'e']
+
+/** Three different times, so that one taken for another is seen. */
+const PATIENCE: Patience = { lateMs: 4_000, endMs: 1_500, urgentMs: 500 }
 
 const PEER = fc.constantFrom(...PEERS)
 
@@ -26,7 +30,9 @@ function stepOf(blobs: number) {
     fc.record({ kind: fc.constant('refuse' as const), lot }),
     fc.record({ kind: fc.constant('keep' as const), lot }),
     fc.record({ kind: fc.constant('drop' as const), index }),
-    fc.record({ kind: fc.constant('wait' as const), ms: fc.integer({ min: 1, max: 2 * SECOND_SOURCE_MS }) }),
+    fc.record({ kind: fc.constant('urge' as const), index }),
+    fc.record({ kind: fc.constant('relax' as const), lot }),
+    fc.record({ kind: fc.constant('wait' as const), ms: fc.integer({ min: 1, max: 2 * PATIENCE.lateMs }) }),
   )
 }
 
@@ -57,12 +63,14 @@ describe('the picker', () => {
           let requests: Request[] = []
           let arrived: Arrived[] = []
           const askedMs = new Map<number, number>()
+          let urgent: number[] = []
           let nowMs = 0
           const isAsked = (index: number): boolean =>
             requests.some((request) => request.index === index) ||
             arrived.some((blob) => blob.index === index)
           const forget = (index: number): void => {
             wanted.delete(index)
+            urgent = urgent.filter((other) => other !== index)
             requests = requests.filter((request) => request.index !== index)
           }
           const at = <T>(items: readonly T[], lot: number): T | undefined =>
@@ -92,23 +100,35 @@ describe('the picker', () => {
                 break
               case 'pick': {
                 const held = holdings.get(step.peer)
-                const index = picker.pick(step.peer, nowMs)
-                const open = [...wanted].filter((blob) => held?.has(blob) && !isAsked(blob))
+                const index = picker.pick(step.peer, nowMs, PATIENCE)
+                const open = [...wanted].filter((blob) => !isAsked(blob))
+                const openHere = open.filter((blob) => held?.has(blob))
+                /** Asked of others alone, long enough ago, and of few enough. */
+                const isLate = (blob: number, afterMs: number): boolean => {
+                  const asked = requests.filter((request) => request.index === blob)
+                  const isTaken = asked.some(({ peer }) => peer === step.peer)
+                  if (asked.length === 0 || isTaken || asked.length >= MAX_SOURCES_PER_BLOB) return false
+                  if (arrived.some((other) => other.index === blob) || held?.has(blob) !== true) return false
+                  return nowMs - (askedMs.get(blob) ?? 0) >= afterMs
+                }
+                const first = urgent.find(
+                  (blob) => openHere.includes(blob) || isLate(blob, PATIENCE.urgentMs),
+                )
+                // I15: what is read comes first, in its order.
+                if (first !== undefined) expect(index).toBe(first)
+                const afterMs = open.length === 0 ? PATIENCE.endMs : PATIENCE.lateMs
                 if (index === null) {
-                  // I8: nothing was passed over.
-                  expect(open).toEqual([])
+                  // I8: nothing was passed over. Nor does a blob wait for a peer that has had its time.
+                  expect(openHere).toEqual([])
+                  expect([...wanted].filter((blob) => isLate(blob, afterMs))).toEqual([])
                   break
                 }
                 expect(held?.has(index)).toBe(true)
                 expect(wanted.has(index)).toBe(true)
-                const others = requests.filter((request) => request.index === index)
-                // I2: never twice of one peer, and of another only when nothing else is open and the first had its time.
-                expect(others.map(({ peer }) => peer)).not.toContain(step.peer)
-                expect(arrived.map((blob) => blob.index)).not.toContain(index)
-                if (others.length > 0) {
-                  expect(open).toEqual([])
-                  expect(nowMs - (askedMs.get(index) ?? 0)).toBeGreaterThanOrEqual(SECOND_SOURCE_MS)
-                  expect(others.length).toBeLessThan(MAX_SOURCES_PER_BLOB)
+                // I2: never twice of one peer, and of another only when the first had its time.
+                if (isAsked(index) && first === undefined) {
+                  expect(openHere).toEqual([])
+                  expect(isLate(index, afterMs)).toBe(true)
                 }
                 askedMs.set(index, nowMs)
                 requests.push({ peer: step.peer, index })
@@ -153,6 +173,18 @@ describe('the picker', () => {
                 picker.done(step.index)
                 forget(step.index)
                 break
+              case 'urge':
+                picker.urge(step.index)
+                if (wanted.has(step.index)) urgent.push(step.index)
+                break
+              case 'relax': {
+                const index = at(urgent, step.lot)
+                if (index === undefined) break
+                picker.relax(index)
+                // The last of several that urge, so that its place is that of the first.
+                urgent.splice(urgent.lastIndexOf(index), 1)
+                break
+              }
               case 'wait':
                 nowMs += step.ms
             }
@@ -167,6 +199,45 @@ describe('the picker', () => {
         },
       ),
       { numRuns: 120 },
+    )
+  })
+
+  it('has everything asked in the end, whoever goes, and nothing of two peers while all answer', () => {
+    const shape = fc.record({
+      seed: fc.integer(),
+      blobs: fc.integer({ min: 1, max: 60 }),
+      shares: fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 1, maxLength: 6 }),
+      goes: fc.array(fc.nat({ max: 40 }), { maxLength: 3 }),
+    })
+    fc.assert(
+      fc.property(shape, ({ seed, blobs, shares, goes }) => {
+        const random = seededRandom(seed)
+        const picker = new Picker<number>(random)
+        picker.want(numbers(0, blobs, blobs))
+        // The first holds everything and stays.
+        for (const [peer, share] of shares.entries()) {
+          const set = new BlobSet()
+          for (const index of numbers(0, blobs, blobs)) {
+            if (peer === 0 || random.fraction() < share) set.add(index)
+          }
+          picker.addSource(peer, set)
+        }
+        const given = new Set<number>()
+        for (let round = 0; picker.remaining > 0; round++) {
+          expect(round).toBeLessThanOrEqual(blobs)
+          if (goes.includes(round)) picker.removeSource(1 + (round % shares.length))
+          const asked = [...picker.sources].map((peer) => picker.pick(peer, round, PATIENCE))
+          const found = asked.filter((index) => index !== null)
+          expect(new Set(found).size).toBe(found.length)
+          for (const index of found) {
+            expect(given.has(index)).toBe(false)
+            given.add(index)
+            picker.done(index)
+          }
+        }
+        expect(given.size).toBe(blobs)
+      }),
+      { numRuns: 60 },
     )
   })
 })

@@ -2,7 +2,13 @@
 import { describe, expect, it } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
 import { isMegatorrentError, MegatorrentError } from '../../../src/base/errors.ts'
-import { BUSY_PAUSE_MS, MAX_MISSES, MAX_WINDOW, SECOND_SOURCE_MS } from '../../../src/base/limits.ts'
+import {
+  BUSY_PAUSE_MS,
+  MAX_MISSES,
+  MAX_WINDOW,
+  MIN_LATE_MS,
+  SECOND_SOURCE_MS,
+} from '../../../src/base/limits.ts'
 import { type Rig, useRigs } from './rig.ts'
 import { diskFull, type Following, falseBlob, SimChannel, type SimNode, SimRelease } from './sim-node.ts'
 import { SimPeer, type SimPeerBehaviour } from './sim-peer.ts'
@@ -211,7 +217,7 @@ describe('a fetch', () => {
       await rig.until(() => ending.stored.includes(index), 10_000)
       giver.connection.destroy()
     }
-    const waits = askedAtMs.slice(1).map((atMs, before) => atMs - (askedAtMs[before] ?? 0) - SECOND_SOURCE_MS)
+    const waits = askedAtMs.slice(1).map((atMs, before) => atMs - (askedAtMs[before] ?? 0) - MIN_LATE_MS)
     for (const [before, waitMs] of waits.entries()) {
       expect(waitMs, `${waits}`).toBeGreaterThanOrEqual(BUSY_PAUSE_MS * 2 ** before)
     }

@@ -7,6 +7,7 @@ import {
 } from '../../../src/base/limits.ts'
 import { seededRandom } from '../../../src/base/random.ts'
 import { BlobSet } from '../../../src/swarm/blob-set.ts'
+import { patienceFor } from '../../../src/swarm/patience.ts'
 import { Picker } from '../../../src/swarm/picker.ts'
 
 function holding(...ranges: [start: number, length: number][]): BlobSet {
@@ -68,6 +69,46 @@ describe('the picker', () => {
     picker.pick('a', 1_000)
     picker.addSource('b', holding([0, 2]))
     expect(picker.pick('b', 1_000 + SECOND_SOURCE_MS)).toBe(first)
+  })
+
+  it('takes what is read first, in the order of reading, and then the rest', () => {
+    const picker = pickerOf(40)
+    picker.addSource('a', holding([0, 30]))
+    for (const index of [25, 3, 35, 4]) picker.urge(index)
+    expect([picker.pick('a', 0), picker.pick('a', 0), picker.pick('a', 0)]).toEqual([25, 3, 4])
+    expect([25, 3, 35, 4]).not.toContain(picker.pick('a', 0))
+    picker.urge(7)
+    picker.urge(7)
+    picker.relax(7)
+    expect([...picker.urgent(0)]).toEqual([35, 7])
+    picker.relax(7)
+    picker.done(35)
+    expect([...picker.urgent(0)]).toEqual([])
+    picker.urge(99) // not wanted
+    expect([...picker.urgent(0)]).toEqual([])
+  })
+
+  it('asks a second source for what is read, though other blobs are open', () => {
+    const picker = pickerOf(9)
+    const { urgentMs } = patienceFor(100)
+    picker.addSource('a', holding([0, 9]))
+    picker.addSource('b', holding([0, 9]))
+    picker.urge(5)
+    expect(picker.pick('a', 0, patienceFor(100))).toBe(5)
+    expect(picker.pick('b', urgentMs - 1, patienceFor(100))).not.toBe(5)
+    expect(picker.pick('b', urgentMs, patienceFor(100))).toBe(5)
+  })
+
+  it('waits less long for the last blobs than for others', () => {
+    const patience = patienceFor(1_000)
+    const picker = pickerOf(2)
+    picker.addSource('a', holding([0, 2]))
+    picker.addSource('b', holding([0, 1]))
+    expect(picker.pick('b', 0, patience)).toBe(0)
+    picker.addSource('c', holding([0, 1]))
+    expect(picker.pick('c', patience.endMs, patience)).toBe(null) // blob 1 is still open
+    expect(picker.pick('a', patience.endMs, patience)).toBe(1)
+    expect(picker.pick('c', patience.endMs, patience)).toBe(0)
   })
 
   it('counts holders right, whether they came before or after what is wanted', () => {
