@@ -58,6 +58,7 @@ const CODES = {
   ERR_UNFINISHED: 'unfinished',
   ERR_SUBSCRIPTION_DIR: 'usage',
   ERR_SUBSCRIPTION_KEY: 'usage',
+  ERR_SUBSCRIPTION_ONLY: 'usage',
 
   // config, rpc, cli
   ERR_CONFIG: 'config',
@@ -65,6 +66,8 @@ const CODES = {
   ERR_USAGE: 'usage',
   ERR_NOT_IN_VERSION: 'usage',
   ERR_TOO_MANY_JOBS: 'usage',
+  ERR_TOO_MANY_READERS: 'usage',
+  ERR_FILE_RANGE: 'usage',
   ERR_NO_DAEMON: 'no-daemon',
   ERR_RPC_REFUSED: 'auth',
   ERR_RPC_ANSWER: 'network',

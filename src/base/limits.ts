@@ -376,9 +376,21 @@ export const RPC_LINGER_MS = 2_000
 export const MAX_RUNNING_JOBS = 64
 /** Ended jobs that can still be asked for; the oldest is forgotten. */
 export const MAX_KEPT_JOBS = 200
+/** Files read over HTTP at a time: each holds an opened chunk of 1 MiB and up to READ_AHEAD_BLOBS requests. */
+export const MAX_FILE_READERS = 32
+/** ms for the first bytes of a file; then the answer is 504. A peer has to be found and to give a blob. */
+export const FILE_FIRST_BYTE_MS = 60_000
+/** ms in which a byte must go out while a file is read: a paused player asks again by range. */
+export const FILE_STALL_MS = 600_000
+/** Children of a folder in one answer: some 1 MB of JSON. */
+export const MAX_LISTED_CHILDREN = 10_000
 
 // node
 
+/** Access keys in all: a row of 200 bytes each, and all hashes stand in memory. */
+export const MAX_ACCESS_KEYS = 1_000
+/** ms for the manifest of a release whose file is asked for over HTTP. */
+export const FILE_MANIFEST_MS = 60_000
 /** ms in which accepted ephemeral keys are gathered into one write. */
 export const EPHEMERAL_FLUSH_MS = 250
 /** Ephemeral keys read back at a start: a few hours of a busy node. */
@@ -390,6 +402,8 @@ export const MAX_REMEMBERED_EPHEMERALS_LOADED = 65_536
 export const MANIFEST_PARTS_IN_FLIGHT = 8
 /** Bytes that one task writes into files: a manifest may say that one blob fills many, and others wait for the worker. */
 export const MAX_ASSEMBLE_TASK_BYTES = 67_108_864
+/** Blobs asked for ahead of who reads a file: a second's worth at 8 MB/s. They lie in the store, not in memory. */
+export const READ_AHEAD_BLOBS = 8
 /** Characters of one pattern of wanted paths. */
 export const MAX_GLOB_CHARACTERS = 1_024
 /** `**` in one pattern: a path of 4,096 bytes costs some 20 ms with two, and seconds with three. */

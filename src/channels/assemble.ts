@@ -124,6 +124,12 @@ export class Assembly {
     return this.#start.plan
   }
 
+  /** What the user wants of the release. */
+  get selected(): { readonly files: number; readonly bytes: number } {
+    const { files, bytes } = this.#start.selection
+    return { files: files.length, bytes }
+  }
+
   /** Numbers of the blobs whose bytes are still to be written, in manifest order. */
   neededBlobs(): number[] {
     return [...this.#open]

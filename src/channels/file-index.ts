@@ -59,6 +59,15 @@ export async function selectEntries(manifest: Manifest, onlyGlobs: readonly stri
  * @returns hex.
  */
 export function fileIdentity(manifest: Manifest, file: WantedFile): string {
+  const steps = identitySteps(manifest, file)
+  for (;;) {
+    const step = steps.next()
+    if (step.done === true) return step.value
+  }
+}
+
+/** The same with a `yield` wherever a pause is due, for files of any size. */
+export function* identitySteps(manifest: Manifest, file: WantedFile): Generator<void, string, void> {
   let state = new ByteWriter(8).u64(file.size).bytes
   const spans = Math.min(Math.ceil(file.size / CHUNK_BYTES) + 1, IDENTITY_BATCH_SPANS)
   let writer = new ByteWriter(spans * SPAN_BYTES)
@@ -67,6 +76,7 @@ export function fileIdentity(manifest: Manifest, file: WantedFile): string {
     if (writer.offset < writer.bytes.length) continue
     state = sha256(state, writer.bytes)
     writer = new ByteWriter(writer.bytes.length)
+    yield
   }
   return toHex(sha256(state, writer.bytes.subarray(0, writer.offset)))
 }

@@ -64,6 +64,11 @@ export class ChannelSession {
     return this.#newest
   }
 
+  /** The release that peers are told of, when its manifest is known. */
+  get served(): { readonly head: Head; readonly manifest: Manifest } | null {
+    return this.#served
+  }
+
   /** Connected peers that share the channel. */
   get peers(): number {
     return this.#deps.swarm.peersOf(this.#swarmChannel)

@@ -49,6 +49,7 @@ export interface SubscriptionStatus {
   readonly title: string | null
   /** Number of the newest release known, 0 for none. */
   readonly sequence: number
+  /** Files that the user wants of it, and their bytes. */
   readonly files: number
   readonly bytes: number
   readonly blobsDone: number
@@ -63,6 +64,8 @@ export class Subscription {
   #phase: SubscriptionPhase = 'resolving'
   #error: { readonly code: string; readonly message: string } | null = null
   #manifest: Manifest | null = null
+  /** What of it the user wants, when that is known. */
+  #selected: { readonly files: number; readonly bytes: number } | null = null
   #target: Head | null = null
   #completeSequence: number
   #blobsDone = 0
@@ -97,8 +100,8 @@ export class Subscription {
       phase: this.#shownPhase(),
       title: this.#manifest?.title ?? this.#row.title,
       sequence: newest?.releaseNumber ?? 0,
-      files: this.#manifest?.files ?? 0,
-      bytes: this.#manifest?.bytes ?? 0,
+      files: this.#selected?.files ?? this.#manifest?.files ?? 0,
+      bytes: this.#selected?.bytes ?? this.#manifest?.bytes ?? 0,
       blobsDone: this.#blobsDone,
       blobsTotal: this.#blobsTotal,
       error: this.#error,
@@ -124,6 +127,20 @@ export class Subscription {
   /** A `get` that somebody wants to follow now. */
   keep(): void {
     this.#row = { ...this.#row, kind: 'follow' }
+  }
+
+  /**
+   * Want other files of it, from now on; durable when it returns. What is in the folder and is wanted no
+   * more stays there. @param onlyGlobs - empty for all.
+   */
+  select(onlyGlobs: readonly string[]): void {
+    this.#update({ onlyGlobs: [...onlyGlobs], completeSequence: 0 })
+    this.#completeSequence = 0
+    this.#target = null
+    this.#selected = null
+    this.#task.abort()
+    this.#notify()
+    this.#wake()
   }
 
   start(): void {
@@ -206,14 +223,17 @@ export class Subscription {
     this.#manifest = manifest
     this.session.serve(head, manifest, await this.session.heldOf(manifest))
     signal.throwIfAborted()
+    const { onlyGlobs } = this.#row
     const assembly = await this.#deps.assemble(this.#row, manifest)
     try {
+      this.#selected = assembly.selected
       await this.#fetchData(head, manifest, assembly, signal)
       await assembly.finish()
     } finally {
       await assembly.close()
     }
-    this.#completed(head, manifest)
+    // Other files may have come to be wanted while these were put in place.
+    if (this.#row.onlyGlobs === onlyGlobs) this.#completed(head, manifest)
   }
 
   /** Fetch what is not held; what is held, and what comes, is written to its files meanwhile. */

@@ -136,6 +136,7 @@ function createProgram(io: CliIo, outcome: Outcome): Command {
       .argument('<uri>')
       .option('--dir <dir>', 'where its files go')
       .addOption(onlyOption())
+      .option('--all', 'all files again, after --only')
       .option('--wait', 'return when the newest release is complete'),
     subscriptions.subscribe,
   )

@@ -65,7 +65,8 @@ export interface NodeApi {
   publish(params: PublishParams, options: CallOptions): Promise<PublishResult>
 
   /**
-   * Follow a link, or fetch it once.
+   * Follow a link, or fetch it once. For a channel that is followed already, `only` says which files are
+   * wanted from now on; with `once` it must be what is followed.
    *
    * With `wait` it resolves when the newest release known at that moment is
    * complete; when `timeoutMs` passes first it rejects with kind not-found (no
@@ -83,6 +84,22 @@ export interface NodeApi {
    * found in `timeoutMs` (null: no limit).
    */
   listFiles(params: ListFilesParams, options: CallOptions): Promise<ListFilesResult>
+
+  /**
+   * A file of the newest release of a channel that is followed or ours, here or not: its bytes come as
+   * they are read. Kind not-found when there is no such channel, release or file; timeout when the list
+   * of files does not come.
+   */
+  openFile(params: OpenFileParams): Promise<ReleaseFile>
+  /** What lies directly in a folder of such a release. Kinds as `openFile`. */
+  listFolder(params: ListFolderParams): Promise<ListFolderResult>
+  /** A key that reads the files of one channel over HTTP; shown this once. Kind not-found as `openFile`. */
+  createAccessKey(params: CreateAccessKeyParams): Promise<AccessKeyInfo & { readonly key: string }>
+  listAccessKeys(): Promise<readonly AccessKeyInfo[]>
+  /** Kind not-found when there is none of that id. What is being read with it goes on to its end. */
+  revokeAccessKey(params: { readonly keyId: string }): Promise<AccessKeyInfo>
+  /** Does this key open the files of that channel? For the check before a request: at once. */
+  isAccessKey(publicKey: string, key: string): boolean
 
   getPeers(): Promise<readonly PeerInfo[]>
   /** Stay connected to ADDRESS until the daemon stops. Kind usage when it cannot be parsed. */
@@ -190,8 +207,8 @@ export interface AddSubscriptionParams {
   readonly uri: string
   /** Absolute; null: `<download-dir>/<public key>`. */
   readonly dir: string | null
-  /** Globs on whole paths; empty: all files. */
-  readonly only: readonly string[]
+  /** Globs on whole paths; empty: all files. Null: what is followed stays as it is, else all files. */
+  readonly only: readonly string[] | null
   readonly wait: boolean
   /** `get`: the files stay, no subscription does. Implies `wait`. */
   readonly once: boolean
@@ -263,6 +280,65 @@ export interface ListFilesResult {
   readonly files: readonly { readonly path: string; readonly size: number }[]
   /** What to give as `after` for the rest, null at the end. */
   readonly next: string | null
+}
+
+export interface OpenFileParams {
+  /** 64 hex digits, lower case. */
+  readonly publicKey: string
+  /** As the manifest has it. */
+  readonly path: string
+}
+
+export interface ReleaseFile {
+  readonly path: string
+  readonly size: number
+  readonly sequence: number
+  /** The same for the same bytes, whatever release they are in; letters and digits. */
+  readonly contentId: string
+  /**
+   * The bytes [start, end). Each piece is the reader's until it asks for the next one. Stopping, or the
+   * signal, stops what is fetched for it.
+   */
+  read(start: number, end: number, signal: AbortSignal): AsyncIterable<Uint8Array>
+}
+
+export interface ListFolderParams {
+  /** 64 hex digits, lower case. */
+  readonly publicKey: string
+  /** '' for the top, else without a slash at the end. */
+  readonly folder: string
+  /** A name to go on after; null: from the first. */
+  readonly after: string | null
+  readonly limit: number
+}
+
+export interface ListFolderResult {
+  readonly publicKey: string
+  readonly sequence: number
+  readonly title: string
+  readonly folder: string
+  readonly children: readonly {
+    readonly name: string
+    readonly kind: 'file' | 'folder'
+    /** Bytes; 0 for a folder. */
+    readonly size: number
+  }[]
+  /** What to give as `after` for the rest, null at the end. */
+  readonly next: string | null
+}
+
+export interface CreateAccessKeyParams {
+  /** 64 hex digits, lower case. */
+  readonly publicKey: string
+  readonly label: string
+}
+
+export interface AccessKeyInfo {
+  /** Names it; no secret. */
+  readonly keyId: string
+  readonly publicKey: string
+  readonly label: string
+  readonly createdAt: number
 }
 
 export interface PeerInfo {

@@ -96,6 +96,11 @@ export class ChannelsApi {
     return record === null ? null : publisherKeys(record.seed, record.readKey)
   }
 
+  /** The session of a channel of ours, by its public key as hex; null for others. */
+  sessionOf(publicKey: string): ChannelSession | null {
+    return this.#own.get(publicKey)?.session ?? null
+  }
+
   async create(params: CreateChannelParams): Promise<ChannelInfo> {
     const { keystore, state, clock } = this.#deps
     if (params.private && params.open) {

@@ -14,8 +14,10 @@ import type { BlobStore } from '../storage/blob-store.ts'
 import type { Peer } from '../swarm/peer.ts'
 import { formatAddress, parsePeerAddress } from '../wire/address.ts'
 import { PROTOCOL_VERSION } from '../wire/constants.ts'
+import type { AccessKeys } from './access-keys.ts'
 import type { NodeApi, NodeInfo, PeerInfo } from './api.ts'
 import type { ChannelsApi } from './channels-api.ts'
+import type { FilesApi } from './files-api.ts'
 import type { Network } from './network.ts'
 import { addressOf, reachableHere } from './own-addresses.ts'
 import type { SubscriptionsApi } from './subscriptions-api.ts'
@@ -29,6 +31,8 @@ export interface NodeParts {
   readonly sessions: ChannelSessions
   readonly channels: ChannelsApi
   readonly subscriptions: SubscriptionsApi
+  readonly files: FilesApi
+  readonly accessKeys: AccessKeys
   readonly clock: Clock
   /** Monotonic. */
   readonly startedAtMs: number
@@ -48,8 +52,13 @@ export function nodeInfo({ network, nodeKey }: NodeParts): NodeInfo {
 }
 
 export function createNodeApi(parts: NodeParts): NodeApi {
-  const { network, store, sessions, channels, subscriptions, clock } = parts
+  const { network, store, sessions, channels, subscriptions, files, accessKeys, clock } = parts
   const { swarm, dht } = network
+  const isHere = (publicKey: string): boolean =>
+    (channels.sessionOf(publicKey) ?? subscriptions.sessionOf(publicKey)) !== null
+  const closeFiles = (publicKey: string): void => {
+    if (!isHere(publicKey)) accessKeys.revokeChannel(keyOf(publicKey))
+  }
   return {
     async getStatus() {
       const { peerAddress, nodeKey, mode, onionAddress } = nodeInfo(parts)
@@ -75,13 +84,36 @@ export function createNodeApi(parts: NodeParts): NodeApi {
     showChannel: async ({ channel }) => channels.show(channel),
     exportChannel: async ({ channel, file }) => channels.export(channel, file),
     importChannel: async ({ file, name }) => channels.import(file, name),
-    removeChannel: async ({ channel }) => channels.remove(channel),
+    async removeChannel({ channel }) {
+      const removed = channels.remove(channel)
+      closeFiles(removed.publicKey)
+      return removed
+    },
     ingest: (params, options) => channels.ingest(params, options),
     publish: (params, options) => channels.publish(params, options),
     addSubscription: (params, options) => subscriptions.add(params, options),
-    removeSubscription: (params) => subscriptions.remove(params),
+    async removeSubscription(params) {
+      const removed = await subscriptions.remove(params)
+      closeFiles(removed.publicKey)
+      return removed
+    },
     getSubscriptions: async () => subscriptions.list(),
     listFiles: (params, options) => subscriptions.listFiles(params, options),
+    openFile: ({ publicKey, path }) => files.open(publicKey, path),
+    listFolder: (params) => files.list(params),
+    async createAccessKey({ publicKey, label }) {
+      if (!isHere(publicKey)) {
+        throw new MegatorrentError('ERR_NOT_FOUND', 'that channel is neither followed nor ours')
+      }
+      return accessKeys.create(keyOf(publicKey), label)
+    },
+    listAccessKeys: async () => accessKeys.list(),
+    async revokeAccessKey({ keyId }) {
+      const revoked = accessKeys.revoke(keyId)
+      if (revoked === null) throw new MegatorrentError('ERR_NOT_FOUND', 'there is no access key of that id')
+      return revoked
+    },
+    isAccessKey: (publicKey, key) => accessKeys.accepts(publicKey, key),
     getPeers: async () => [...swarm.peers].map(peerInfo),
     async addPeer({ address }) {
       swarm.addUserAddress(parsePeerAddress(address))
@@ -101,7 +133,7 @@ export function createNodeApi(parts: NodeParts): NodeApi {
 
 function keyOf(text: string): Uint8Array {
   const key = fromHex(text, 32)
-  if (key === null) throw new MegatorrentError('ERR_USAGE', 'a node key is 64 hex digits')
+  if (key === null) throw new MegatorrentError('ERR_USAGE', 'a key is 64 hex digits')
   return key
 }
 

@@ -23,8 +23,10 @@ import { Keystore } from '../storage/keystore.ts'
 import { openState } from '../storage/state.ts'
 import { WorkerPool } from '../storage/worker-pool.ts'
 import { resolveHost } from '../transport/resolver.ts'
+import { AccessKeys } from './access-keys.ts'
 import type { RunningNode } from './api.ts'
 import { ChannelsApi } from './channels-api.ts'
+import { FilesApi } from './files-api.ts'
 import { type NetworkTuning, openNetwork } from './network.ts'
 import { createNodeApi, nodeInfo } from './node-api.ts'
 import { announcedAddresses } from './own-addresses.ts'
@@ -123,7 +125,24 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
     closers.push(() => subscriptions.close())
     channels.start()
     subscriptions.start()
-    const parts = { config, network, store, nodeKey, sessions, channels, subscriptions, clock, startedAtMs }
+    const files = new FilesApi({
+      store,
+      sessionOf: (key) => channels.sessionOf(key) ?? subscriptions.sessionOf(key),
+    })
+    const accessKeys = new AccessKeys({ table: state.accessKeys, clock, random })
+    const parts = {
+      config,
+      network,
+      store,
+      nodeKey,
+      sessions,
+      channels,
+      subscriptions,
+      files,
+      accessKeys,
+      clock,
+      startedAtMs,
+    }
     return running(parts, close)
   } catch (error) {
     await close()

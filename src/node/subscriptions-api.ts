@@ -73,12 +73,17 @@ export class SubscriptionsApi {
     this.#running.clear()
   }
 
+  /** The session of a channel that is followed or being got, by its public key as hex; null for others. */
+  sessionOf(publicKey: string): ChannelSession | null {
+    return this.#running.get(publicKey)?.session ?? null
+  }
+
   async add(params: AddSubscriptionParams, options: CallOptions): Promise<AddSubscriptionResult> {
     const link = parseLink(params.uri)
-    compileGlobs(params.only) // a pattern that cannot be used is the caller's mistake, now and not later
+    compileGlobs(params.only ?? []) // a pattern that cannot be used is the caller's mistake, now and not later
     const known = this.#running.get(toHex(link.publicKey))
     const subscription = known ?? this.#create(link, params)
-    if (known !== undefined) this.#checkSame(known, link, params)
+    if (known !== undefined) this.#meet(known, link, params)
     subscription.session.addPeers(link.peers, 'link')
     if (!params.wait && !params.once) return resultOf(subscription)
     this.#waiting.set(subscription, (this.#waiting.get(subscription) ?? 0) + 1)
@@ -130,7 +135,7 @@ export class SubscriptionsApi {
       uri: params.uri.trim(),
       readKey: link.readKey ?? PUBLIC_READ_KEY,
       directory: params.dir ?? join(this.#deps.config.downloadDir, toHex(link.publicKey)),
-      onlyGlobs: params.only,
+      onlyGlobs: params.only ?? [],
       kind: params.once ? 'once' : 'follow',
       state: 'resolving',
       paused: false,
@@ -144,8 +149,11 @@ export class SubscriptionsApi {
     return this.#run(row)
   }
 
-  /** The same link again is the same subscription; another folder or another read key is a mistake. */
-  #checkSame(known: Subscription, link: Link, params: AddSubscriptionParams): void {
+  /**
+   * The same link again is the same subscription, perhaps with other files; another folder or another read
+   * key is a mistake.
+   */
+  #meet(known: Subscription, link: Link, params: AddSubscriptionParams): void {
     const { directory, readKey, kind } = known.row
     if (params.dir !== null && params.dir !== directory) {
       throw new MegatorrentError('ERR_SUBSCRIPTION_DIR', `this channel is followed into ${directory} already`)
@@ -156,7 +164,16 @@ export class SubscriptionsApi {
         'this channel is followed with another read key: unsubscribe first',
       )
     }
-    if (kind === 'once' && !params.once) {
+    const isOther = !isSameSelection(params.only ?? [], known.row.onlyGlobs)
+    if (params.once) {
+      if (!isOther) return
+      throw new MegatorrentError(
+        'ERR_SUBSCRIPTION_ONLY',
+        'other files of this channel are followed or being fetched: subscribe with --only to change which',
+      )
+    }
+    if (isOther && (params.only !== null || kind === 'once')) known.select(params.only ?? [])
+    if (kind === 'once') {
       this.#deps.state.subscriptions.update(known.row.publicKey, { kind: 'follow' })
       known.keep()
     }
@@ -316,6 +333,11 @@ export class SubscriptionsApi {
       error: status.error,
     }
   }
+}
+
+/** In whatever order they were given. */
+function isSameSelection(a: readonly string[], b: readonly string[]): boolean {
+  return JSON.stringify([...new Set(a)].sort()) === JSON.stringify([...new Set(b)].sort())
 }
 
 /** Errors that no waiting mends: whoever waits is told at once. */

@@ -9,8 +9,9 @@
  *   1. its Host names what the connection was made to, or is configured;   403
  *   2. its Origin, when present, is our own or configured;                 403
  *   3. its target is exactly one of ours, no query, no other spelling;     404
+ *      (below /files/: one that rpc/file-request.ts can read)
  *   4. the method is the one of that target;                               405
- *   5. it carries the token;                                               401
+ *   5. it carries the token (for a file: or a key of its channel);         401
  *   6. the body is plain JSON in UTF-8, without a content encoding;        415
  *   7. the stated length is within the bound.                              413
  *
@@ -20,6 +21,7 @@
  * @module rpc/guard
  */
 import { MAX_RPC_BODY_BYTES } from '../base/limits.ts'
+import { FILES_PREFIX, parseFileTarget } from './file-request.ts'
 
 export const RPC_PATH = '/api/rpc'
 /** Open to all that pass 1 to 4: answers that the daemon runs, and nothing else. */
@@ -44,6 +46,8 @@ export interface GuardRules {
   readonly origins: readonly string[]
   /** Constant-time. */
   readonly acceptsToken: (token: string) => boolean
+  /** Does an access key open the files of that channel (hex, lower case)? */
+  readonly acceptsFileKey: (publicKey: string, key: string) => boolean
 }
 
 export interface Refusal {
@@ -113,16 +117,34 @@ export function refuseRequest(head: RequestHead, rules: GuardRules): Refusal | n
     const isRead = head.method === 'GET' || head.method === 'HEAD'
     return isRead ? null : refusal(405, 'only GET is answered here', { allow: 'GET, HEAD' })
   }
+  if (head.target.startsWith(FILES_PREFIX)) return refuseFile(head, rules)
   if (head.target !== RPC_PATH) return refusal(404, 'nothing is here')
   if (head.method !== 'POST') return refusal(405, 'only POST is answered here', { allow: 'POST' })
 
-  const authorizations = valuesOf(head, 'authorization')
-  const token = authorizations.length === 1 ? BEARER.exec(authorizations[0] ?? '')?.[1] : undefined
-  if (token === undefined || !rules.acceptsToken(token)) {
-    const challenge = { 'www-authenticate': 'Bearer realm="megatorrent"' }
-    return refusal(401, 'the token is missing or wrong: it is the content of rpc.cookie', challenge)
+  if (!hasToken(head, rules)) {
+    return refusal(401, 'the token is missing or wrong: it is the content of rpc.cookie', CHALLENGE)
   }
   return refuseBody(head)
+}
+
+const CHALLENGE = { 'www-authenticate': 'Bearer realm="megatorrent"' }
+
+function hasToken(head: RequestHead, rules: GuardRules): boolean {
+  const authorizations = valuesOf(head, 'authorization')
+  const token = authorizations.length === 1 ? BEARER.exec(authorizations[0] ?? '')?.[1] : undefined
+  return token !== undefined && rules.acceptsToken(token)
+}
+
+/** Whether there is such a channel or file is said to nobody who may not read it. */
+function refuseFile(head: RequestHead, rules: GuardRules): Refusal | null {
+  const target = parseFileTarget(head.target)
+  if (target === null) return refusal(404, 'nothing is here')
+  if (head.method !== 'GET' && head.method !== 'HEAD') {
+    return refusal(405, 'only GET is answered here', { allow: 'GET, HEAD' })
+  }
+  if (hasToken(head, rules)) return null
+  if (target.key !== null && rules.acceptsFileKey(target.publicKey, target.key)) return null
+  return refusal(401, 'this needs the token, or ?key= with an access key of that channel', CHALLENGE)
 }
 
 function refuseBody(head: RequestHead): Refusal | null {

@@ -76,7 +76,7 @@ export function createHandlers({ api, jobs, onShutdown }: MethodsInit): Handlers
       }),
 
     addSubscription: async ({ uri, dir, only, wait, once, timeout }, call) => {
-      const params = { uri, dir: dir ?? null, only, once, timeoutMs: toMs(timeout) }
+      const params = { uri, dir: dir ?? null, only: only ?? null, once, timeoutMs: toMs(timeout) }
       if (once || wait === true) {
         return runLong('addSubscription', wait ?? once, call, (options) =>
           api.addSubscription({ ...params, wait: true }, options),
@@ -98,6 +98,10 @@ export function createHandlers({ api, jobs, onShutdown }: MethodsInit): Handlers
       const found = await api.listFiles(params, { signal: call.signal, onProgress: () => {} })
       return { ...found, files: [...found.files] }
     },
+
+    createAccessKey: (params) => api.createAccessKey(params),
+    listAccessKeys: async () => ({ accessKeys: [...(await api.listAccessKeys())] }),
+    revokeAccessKey: (params) => api.revokeAccessKey(params),
 
     getPeers: async () => ({ peers: [...(await api.getPeers())] }),
     addPeer: (params) => api.addPeer(params),

@@ -30,6 +30,8 @@ import type { NodeApi } from '../node/api.ts'
 import { tokenVerifier } from './auth.ts'
 import { createDispatch, type Dispatch } from './dispatch.ts'
 import { toRpcError } from './errors.ts'
+import { FILES_PREFIX, type FileTarget, parseFileTarget } from './file-request.ts'
+import { type FileExchange, FileServer } from './files.ts'
 import { type GuardRules, HEALTH_PATH, RPC_PATH, refuseRequest } from './guard.ts'
 import { Jobs } from './jobs.ts'
 import { createHandlers } from './methods.ts'
@@ -92,9 +94,11 @@ export async function startRpcServer(
     hosts: init.hosts,
     origins: init.origins,
     acceptsToken: tokenVerifier(init.token),
+    acceptsFileKey: (publicKey, key) => api.isAccessKey(publicKey, key),
   }
   const { headersMs = RPC_HEADERS_TIMEOUT_MS, requestMs = RPC_REQUEST_TIMEOUT_MS } = init.deadlines ?? {}
-  const app = createApp({ headersMs, requestMs }, rules, dispatch, stopping.signal, log, clock)
+  const files = new FileServer({ api, clock, log })
+  const app = createApp({ headersMs, requestMs }, rules, dispatch, files, stopping.signal, log, clock)
   try {
     await app.listen({ host: init.listen.host, port: init.listen.port })
   } catch (error) {
@@ -128,6 +132,7 @@ function createApp(
   deadlines: RpcDeadlines,
   rules: GuardRules,
   dispatch: Dispatch,
+  files: FileServer,
   stopping: AbortSignal,
   log: Log,
   clock: Clock,
@@ -137,7 +142,15 @@ function createApp(
     bodyLimit: MAX_RPC_BODY_BYTES,
     forceCloseConnections: 'idle',
     clientErrorHandler: answerBadHttp,
-    serverFactory: (handler) => createGuardedServer(deadlines, rules, handler, clock),
+    serverFactory: (handler) => {
+      // Past the router, which would decode a path and call it the same as another.
+      const route: RequestHandler = (request, response) => {
+        const target = request.url?.startsWith(FILES_PREFIX) ? parseFileTarget(request.url) : null
+        if (target === null) handler(request, response)
+        else void files.serve(fileExchange(request, response, target, stopping))
+      }
+      return createGuardedServer(deadlines, rules, route, clock)
+    },
   })
   // Bytes, whatever they are: the guard has checked the type, the dispatcher parses.
   app.removeAllContentTypeParsers()
@@ -174,6 +187,41 @@ function createApp(
     reply.send({ error: { message: isTheirs ? 'bad request' : 'internal error' } })
   })
   return app
+}
+
+/** One answer of the HTTP server as rpc/files.ts has it. */
+function fileExchange(
+  request: IncomingMessage,
+  response: ServerResponse,
+  target: FileTarget,
+  stopping: AbortSignal,
+): FileExchange {
+  request.resume() // whatever body there is
+  const gone = new AbortController()
+  const why = new MegatorrentError('ERR_ABORTED', 'the caller went away')
+  let onGone: (error: Error) => void = () => {}
+  response.once('close', () => {
+    gone.abort(why)
+    onGone(why)
+  })
+  return {
+    target,
+    isHead: request.method === 'HEAD',
+    header: (name) => {
+      const value = request.headers[name]
+      return typeof value === 'string' ? value : undefined
+    },
+    signal: AbortSignal.any([gone.signal, stopping]),
+    begin: (status, headers) => void response.writeHead(status, { ...SECURITY_HEADERS, ...headers }),
+    write: (bytes) =>
+      new Promise((resolve, reject) => {
+        onGone = reject // a response that is gone may forget what it was to call
+        if (gone.signal.aborted) reject(why)
+        response.write(bytes, (error) => (error ? reject(error) : resolve()))
+      }),
+    end: () => void response.end(),
+    cut: () => void response.destroy(),
+  }
 }
 
 type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void

@@ -128,5 +128,16 @@ CREATE TABLE bans (
 ) STRICT, WITHOUT ROWID;
 `
 
+const ACCESS_KEYS = `
+-- Only hashes: the keys themselves are with those who were given them.
+CREATE TABLE access_keys (
+  key_id TEXT PRIMARY KEY,
+  hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
+  public_key BLOB NOT NULL CHECK (length(public_key) = 32),
+  label TEXT NOT NULL,
+  created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+`
+
 /** See `DatabaseOptions.migrations`. */
-export const MIGRATIONS: readonly string[] = [VERSION_1]
+export const MIGRATIONS: readonly string[] = [VERSION_1, ACCESS_KEYS]

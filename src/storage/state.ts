@@ -6,6 +6,7 @@
 import { Database, encryptDatabaseFile } from './database.ts'
 import { isPlainDatabase } from './database-error.ts'
 import { MIGRATIONS } from './schema.ts'
+import { AccessKeysTable } from './tables/access-keys-table.ts'
 import { BansTable } from './tables/bans-table.ts'
 import { BlobsTable } from './tables/blobs-table.ts'
 import { ChannelsTable } from './tables/channels-table.ts'
@@ -34,6 +35,7 @@ export interface State {
   readonly pieces: PiecesTable
   readonly ephemerals: EphemeralsTable
   readonly bans: BansTable
+  readonly accessKeys: AccessKeysTable
   /** Idempotent. */
   close(): void
 }
@@ -62,6 +64,7 @@ export function openState(path: string, key: Uint8Array | null): State {
     pieces: new PiecesTable(database),
     ephemerals: new EphemeralsTable(database),
     bans: new BansTable(database),
+    accessKeys: new AccessKeysTable(database),
     close: () => database.close(),
   }
 }

@@ -170,17 +170,21 @@ export class Manifest implements ReleaseSummary {
 
   /** Number of the entry of a path, or -1. Cost: O(log entries). */
   indexOf(path: string): number {
+    const index = this.firstFrom(path)
+    return index < this.entryCount && this.path(index) === path ? index : -1
+  }
+
+  /** Number of the first entry whose path is that or comes after it; `entryCount` for none. Cost: O(log entries). */
+  firstFrom(path: string): number {
     const wanted = utf8Bytes(path)
     let low = 0
     let high = this.entryCount
     while (low < high) {
       const middle = (low + high) >>> 1
-      const order = this.#arrays.paths.compare(middle, wanted)
-      if (order === 0) return middle
-      if (order < 0) low = middle + 1
+      if (this.#arrays.paths.compare(middle, wanted) < 0) low = middle + 1
       else high = middle
     }
-    return -1
+    return low
   }
 
   #checked(index: number): number {

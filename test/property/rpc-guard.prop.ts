@@ -3,10 +3,13 @@ import { describe, expect, it } from 'vitest'
 import { type GuardRules, type RequestHead, refuseRequest } from '../../src/rpc/guard.ts'
 
 const TOKEN = 'c0'.repeat(32)
+const CHANNEL = 'ab'.repeat(32)
+const FILE_KEY = 'f1'.repeat(32)
 const RULES: GuardRules = {
   hosts: ['nas.example'],
   origins: ['https://nas.example'],
   acceptsToken: (token) => token === TOKEN,
+  acceptsFileKey: (publicKey, key) => publicKey === CHANNEL && key === FILE_KEY,
 }
 const RIGHT = {
   host: '127.0.0.1:7118',
@@ -116,6 +119,41 @@ describe('the guard', () => {
           expect(statusOf(doubled)).toBe(expected[name])
         },
       ),
+    )
+  })
+
+  it('lets nobody read a file without the token or a key of that channel', () => {
+    const target = fc.oneof(
+      fc.string(),
+      almost(
+        '/files/',
+        CHANNEL,
+        'ba'.repeat(32),
+        '/',
+        'a',
+        '%2e%2e',
+        '..',
+        '?',
+        'key=',
+        FILE_KEY,
+        '&',
+        'after=',
+      ),
+    )
+    fc.assert(
+      fc.property(target, fc.boolean(), (text, hasToken) => {
+        const { authorization, host } = RIGHT
+        const request = head(hasToken ? { host, authorization } : { host }, { method: 'GET', target: text })
+        const status = statusOf(request)
+        if (status !== null || text === '/healthz') return
+        const isOurs = text.startsWith(`/files/${CHANNEL}/`) || text.startsWith(`/files/${'ba'.repeat(32)}/`)
+        expect(isOurs).toBe(true)
+        if (!hasToken) {
+          expect(text.startsWith(`/files/${CHANNEL}/`)).toBe(true)
+          expect(text).toContain(`key=${FILE_KEY}`)
+        }
+      }),
+      { numRuns: 2000 },
     )
   })
 })

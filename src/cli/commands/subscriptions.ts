@@ -24,16 +24,20 @@ type Added = Exclude<MethodResult<'addSubscription'>, { jobId: string }>
 interface SubscribeOptions {
   readonly dir?: string
   readonly only?: readonly string[]
+  readonly all?: boolean
   readonly wait?: boolean
 }
 
 const POLL_MS = 250
 
 function subscribeParams(context: CommandContext, uri: string, options: SubscribeOptions) {
+  if (options.all === true && options.only !== undefined)
+    throw usageError('--all and --only exclude each other')
   return {
     uri,
     ...(options.dir === undefined ? {} : { dir: context.path(options.dir) }),
-    only: [...(options.only ?? [])],
+    ...(options.all === true ? { only: [] } : {}),
+    ...(options.only === undefined ? {} : { only: [...options.only] }),
     ...(context.timeoutMs === null ? {} : { timeout: context.timeoutMs / 1000 }),
   }
 }

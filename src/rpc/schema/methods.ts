@@ -53,6 +53,9 @@ const address = z.string().min(1).max(512)
 const globs = z.array(z.string().min(1).max(MAX_PATH_CHARACTERS)).max(MAX_GLOBS)
 /** Seconds, decimals allowed. */
 const timeout = z.number().positive().max(MAX_TIMEOUT)
+/** To know an access key by. */
+const label = z.string().max(100)
+const keyId = z.string().regex(/^[0-9a-f]{16}$/, 'expected 16 hex digits')
 const jobId = z.string().min(1).max(64)
 
 interface MethodRow {
@@ -126,11 +129,12 @@ export const METHODS = {
   },
 
   addSubscription: {
-    doc: 'Follow a link. With `once` the files stay and no subscription does.',
+    doc: 'Follow a link, or other files of one that is followed. With `once` files stay, no subscription does.',
     params: z.strictObject({
       uri,
       dir: absolutePath.optional(),
-      only: globs.default([]),
+      /** Empty: all files. Left out: as it is followed, else all files. */
+      only: globs.optional(),
       /** Answer when the newest release is complete. What `once` does unless it is false: then a job. */
       wait: z.boolean().optional(),
       once: z.boolean().default(false),
@@ -166,6 +170,22 @@ export const METHODS = {
       timeout: timeout.optional(),
     }),
     result: results.filesResult,
+  },
+
+  createAccessKey: {
+    doc: 'A key that reads the files of one channel over HTTP, and nothing else.',
+    params: z.strictObject({ publicKey, label: label.default('') }),
+    result: results.newAccessKeyResult,
+  },
+  listAccessKeys: {
+    doc: 'Access keys, without what is secret.',
+    params: nothing,
+    result: results.accessKeysResult,
+  },
+  revokeAccessKey: {
+    doc: 'Make an access key worthless.',
+    params: z.strictObject({ keyId }),
+    result: results.accessKeyResult,
   },
 
   getPeers: { doc: 'Peers connected or being connected to.', params: nothing, result: results.peersResult },

@@ -116,6 +116,15 @@ export const filesResult = z.object({
   next: z.string().nullable(),
 })
 
+export const accessKeyResult = z.object({
+  keyId: z.string(),
+  publicKey: key,
+  label: z.string(),
+  createdAt: time,
+})
+export const accessKeysResult = z.object({ accessKeys: z.array(accessKeyResult) })
+export const newAccessKeyResult = accessKeyResult.extend({ key: z.string() })
+
 export const peerResult = z.object({
   nodeKey: key.nullable(),
   address: z.string().nullable(),

@@ -1,6 +1,12 @@
 /** A NodeApi that answers from constants and records what it was asked. */
 import { MegatorrentError } from '../../../src/base/errors.ts'
-import type { CallOptions, ChannelInfo, NodeApi, SubscriptionInfo } from '../../../src/node/api.ts'
+import type {
+  CallOptions,
+  ChannelInfo,
+  NodeApi,
+  ReleaseFile,
+  SubscriptionInfo,
+} from '../../../src/node/api.ts'
 
 export const KEY = 'ab'.repeat(32)
 
@@ -30,6 +36,28 @@ export const SUBSCRIPTION: SubscriptionInfo = {
   signedAt: 1_800_000_000_000,
   refreshedAt: null,
   error: null,
+}
+
+export const FILE_KEY = 'f1'.repeat(32)
+
+export const ACCESS_KEY = {
+  keyId: '0a'.repeat(8),
+  publicKey: KEY,
+  label: 'player',
+  createdAt: 1_800_000_000_000,
+}
+
+/** A thousand bytes, in pieces of a hundred. */
+export const FILE_BYTES = Buffer.from(Array.from({ length: 1000 }, (_, index) => index & 255))
+
+export const FILE: ReleaseFile = {
+  path: 'a/one.txt',
+  size: FILE_BYTES.length,
+  sequence: 3,
+  contentId: '0123456789abcdef0123456789abcdef',
+  read: async function* (start, end) {
+    for (let at = start; at < end; at += 100) yield FILE_BYTES.subarray(at, Math.min(at + 100, end))
+  },
 }
 
 export interface FakeNode {
@@ -114,6 +142,22 @@ export function fakeNode(changes: Partial<NodeApi> = {}): FakeNode {
       ],
       next: null,
     }),
+    openFile: async ({ path }) => {
+      if (path !== FILE.path) throw new MegatorrentError('ERR_NOT_FOUND', 'no such file')
+      return FILE
+    },
+    listFolder: async ({ publicKey, folder }) => ({
+      publicKey,
+      sequence: 3,
+      title: 'News',
+      folder,
+      children: [{ name: 'one.txt', kind: 'file', size: 10 }],
+      next: null,
+    }),
+    createAccessKey: async (params) => ({ ...ACCESS_KEY, ...params, key: FILE_KEY }),
+    listAccessKeys: async () => [ACCESS_KEY],
+    revokeAccessKey: async () => ACCESS_KEY,
+    isAccessKey: (publicKey, key) => publicKey === KEY && key === FILE_KEY,
     getPeers: async () => [
       {
         nodeKey: KEY,
@@ -134,13 +178,16 @@ export function fakeNode(changes: Partial<NodeApi> = {}): FakeNode {
   const api = Object.fromEntries(
     Object.entries(merged).map(([method, implementation]) => [
       method,
-      async (params: unknown, options: CallOptions) => {
-        note(method, params)
-        return (implementation as (params: unknown, options: CallOptions) => Promise<unknown>)(
-          params,
-          options,
-        )
-      },
+      // The only one that answers at once.
+      method === 'isAccessKey'
+        ? implementation
+        : async (params: unknown, options: CallOptions) => {
+            note(method, params)
+            return (implementation as (params: unknown, options: CallOptions) => Promise<unknown>)(
+              params,
+              options,
+            )
+          },
     ]),
   )
   return { api: api as unknown as NodeApi, calls }
