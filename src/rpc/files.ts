@@ -2,7 +2,7 @@
  * `/files/`: bytes of releases over HTTP, to be saved or played, never to be run here.
  *
  * Content is a stranger's. So it goes out as an attachment of no type, under a policy
- * that lets a browser do nothing with it (THREATS: active content on our origin). The
+ * that lets a browser do nothing with it (docs/THREAT_MODEL.md, "This machine"). The
  * guard has let the request in; what follows is bounded in readers, in time and in
  * memory, and a client that goes away or does not read stops what is fetched for it.
  *

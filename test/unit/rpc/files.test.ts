@@ -241,8 +241,9 @@ function exchange(): FileExchange & { readonly log: string[]; taken: (() => void
       if (log.length > 0) throw new Error('begun already')
       log.push(`begin ${status}`)
     },
-    write: () =>
+    write: (bytes: Uint8Array) =>
       new Promise<void>((resolve) => {
+        if (bytes.length > 0 && bytes[0] === '{'.charCodeAt(0)) log.push(Buffer.from(bytes).toString())
         self.taken = resolve
       }),
     end: () => void log.push('end'),
@@ -272,6 +273,7 @@ describe('readers of files', () => {
     void files.serve(late)
     await settle()
     expect(late.log[0]).toBe('begin 503')
+    expect(JSON.parse(late.log[1] ?? '')).toMatchObject({ error: { code: 'ERR_TOO_MANY_READERS' } })
     for (const reader of readers) {
       while (!reader.log.includes('end')) {
         reader.taken?.()
