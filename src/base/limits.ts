@@ -400,6 +400,10 @@ export const MAX_REMEMBERED_EPHEMERALS_LOADED = 65_536
 
 /** Parts of a manifest fetched ahead of the one being judged: 1 MiB of memory each, and what a bad one makes us fetch in vain. */
 export const MANIFEST_PARTS_IN_FLIGHT = 8
+/** Bytes written to a staged file after which it is synced while more comes. */
+export const SYNC_AHEAD_BYTES = 67_108_864
+/** Pieces of one blob that are written as it comes: more are written from the store, in turns. */
+export const MAX_PLACED_PIECES = 4_096
 /** Bytes that one task writes into files: a manifest may say that one blob fills many, and others wait for the worker. */
 export const MAX_ASSEMBLE_TASK_BYTES = 67_108_864
 /** Blobs asked for ahead of who reads a file: a second's worth at 8 MB/s. They lie in the store, not in memory. */

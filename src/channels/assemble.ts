@@ -9,7 +9,7 @@
  * @module channels/assemble
  */
 import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
-import { MAX_ASSEMBLE_TASK_BYTES } from '../base/limits.ts'
+import { MAX_ASSEMBLE_TASK_BYTES, MAX_PLACED_PIECES, SYNC_AHEAD_BYTES } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import { Semaphore } from '../base/queue.ts'
 import type { Random } from '../base/random.ts'
@@ -18,7 +18,7 @@ import { diskError } from '../storage/disk-error.ts'
 import type { Manifest } from '../wire/manifest.ts'
 import type { AssemblePlan, WantedFile } from './assemble-plan.ts'
 import { type AssemblyStart, startAssembly } from './assembly-start.ts'
-import { fileIdentity, PlacingIndex } from './file-index.ts'
+import { fileIdentity, type Placing, PlacingIndex } from './file-index.ts'
 import { FolderCommit, type ReadyFile } from './folder-commit.ts'
 import { type FolderFs, systemFolderFs } from './folder-fs.ts'
 import { Staging } from './staging.ts'
@@ -54,6 +54,8 @@ export interface AssemblyResult {
 interface StagedFile {
   readonly wanted: WantedFile
   leftBytes: number
+  /** Written since it was last synced; null while that goes on. */
+  unsyncedBytes: number | null
   created: Promise<void> | null
   ready: Promise<ReadyFile> | null
 }
@@ -90,7 +92,13 @@ export class Assembly {
     this.#fs = fs
     this.#start = start
     this.#staging = staging
-    this.#files = write.map((wanted) => ({ wanted, leftBytes: wanted.size, created: null, ready: null }))
+    this.#files = write.map((wanted) => ({
+      wanted,
+      leftBytes: wanted.size,
+      unsyncedBytes: 0,
+      created: null,
+      ready: null,
+    }))
     this.#placings = placings
     this.#open = new Set(placings.blobs)
   }
@@ -166,12 +174,23 @@ export class Assembly {
    * Where the content of a blob goes: for `BlobStore.put`, followed by `markWritten`. The files exist
    * when this resolves.
    *
-   * @returns null when nothing of it is to be written.
+   * @returns null when nothing of it is to be written, or more than should be at once: `accept` it then.
    */
   async placementOf(blob: number): Promise<Placement | null> {
+    const placings = this.#openPlacings(blob)
+    let bytes = 0
+    for (const { length } of placings) bytes += length
+    const isLarge = placings.length > MAX_PLACED_PIECES || bytes > MAX_ASSEMBLE_TASK_BYTES
+    return isLarge ? null : this.#place(blob, placings)
+  }
+
+  #openPlacings(blob: number): readonly Placing[] {
+    return this.#closed || !this.#open.has(blob) ? [] : [...this.#placings.placingsOf(blob)]
+  }
+
+  async #place(blob: number, placings: readonly Placing[]): Promise<Placement | null> {
     const staging = this.#staging
-    if (staging === null || this.#closed || !this.#open.has(blob)) return null
-    const placings = [...this.#placings.placingsOf(blob)]
+    if (staging === null || placings.length === 0) return null
     await Promise.all([...new Set(placings.map((each) => each.file))].map((file) => this.#create(file)))
     const pieces = placings.map(({ file, ...piece }) => ({ path: staging.pathOf(file), ...piece }))
     return { key: this.#options.manifest.blobKey(blob), pieces }
@@ -185,6 +204,7 @@ export class Assembly {
       if (file === undefined) continue
       file.leftBytes -= length
       if (file.leftBytes === 0) this.#finishFile(number, file)
+      else this.#syncAhead(number, file, length)
     }
   }
 
@@ -232,7 +252,7 @@ export class Assembly {
   async #write(blob: number): Promise<void> {
     if (this.#failing.signal.aborted) return
     const { manifest, store } = this.#options
-    const placement = await this.placementOf(blob)
+    const placement = await this.#place(blob, this.#openPlacings(blob))
     if (placement === null) return
     try {
       for (const pieces of cutTasks(placement.pieces)) {
@@ -240,9 +260,7 @@ export class Assembly {
         if (!(await store.openTo(manifest.blobId(blob), placement.key, pieces))) return
       }
     } catch (error) {
-      if (!isMegatorrentError(error, 'ERR_BLOB_OPEN')) throw error
-      const message = 'the publisher signed a release with a blob that does not open'
-      throw new MegatorrentError('ERR_RELEASE_INVALID', message, { cause: error })
+      throw blobFault(error)
     }
     this.markWritten(blob)
   }
@@ -252,6 +270,27 @@ export class Assembly {
     if (file === undefined || this.#staging === null) throw new RangeError(`no file ${number}`)
     file.created ??= this.#staging.create(number, file.wanted.size)
     return file.created
+  }
+
+  /** Large files are synced while more of them comes, so that little is left to do at their end. */
+  #syncAhead(number: number, file: StagedFile, bytes: number): void {
+    const { unsyncedBytes } = file
+    if (unsyncedBytes === null) return
+    file.unsyncedBytes = unsyncedBytes + bytes
+    if (file.unsyncedBytes < SYNC_AHEAD_BYTES) return
+    file.unsyncedBytes = null
+    const task = this.#syncStaged(number)
+      // The system tells of a failure once: a later sync of the same file may well succeed.
+      .catch((error: unknown) => this.#failing.abort(error))
+      .finally(() => {
+        file.unsyncedBytes = 0
+        this.#running.delete(task)
+      })
+    this.#running.add(task)
+  }
+
+  async #syncStaged(number: number): Promise<void> {
+    if (!this.#closed) await this.#staging?.sync(number)
   }
 
   #finishFile(number: number, file: StagedFile): void {
@@ -275,6 +314,13 @@ export class Assembly {
     const { size, mtimeNs, inode } = node
     return { path: wanted.path, identity, size, mtimeNs, inode, stagedAt: staging.pathOf(number) }
   }
+}
+
+/** A blob that hashes right and does not open is the publisher's fault; anything else comes back as it is. */
+export function blobFault(error: unknown): unknown {
+  if (!isMegatorrentError(error, 'ERR_BLOB_OPEN')) return error
+  const message = 'the publisher signed a release with a blob that does not open'
+  return new MegatorrentError('ERR_RELEASE_INVALID', message, { cause: error })
 }
 
 /** Runs of pieces that one task writes: a blob whose content is wanted once is one run. */

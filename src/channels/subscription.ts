@@ -27,7 +27,7 @@ import type { SubscriptionRow } from '../storage/tables/subscriptions-table.ts'
 import { referenceId } from '../wire/blob.ts'
 import type { Head } from '../wire/head.ts'
 import type { Manifest } from '../wire/manifest.ts'
-import type { Assembly } from './assemble.ts'
+import { type Assembly, blobFault } from './assemble.ts'
 import { loadManifest } from './manifest-loader.ts'
 import type { ChannelSession } from './session.ts'
 import { nextTurn, Pacer } from './turns.ts'
@@ -254,15 +254,17 @@ export class Subscription {
     const fetching = this.session.fetch(head, wants, {
       // A file that cannot be written ends the fetch: `finish` says why.
       signal: AbortSignal.any([signal, assembly.failed]),
-      onStored: (index) => {
+      placeOf: (index) => assembly.placementOf(index),
+      onStored: (index, isPlaced) => {
         this.#onBlob()
-        assembly.accept(index)
+        if (isPlaced) assembly.markWritten(index)
+        else assembly.accept(index)
       },
     })
     for (const index of held) assembly.accept(index)
     await fetching.catch(async (error: unknown) => {
       await assembly.settle()
-      throw error
+      throw blobFault(error)
     })
   }
 

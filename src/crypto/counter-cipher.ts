@@ -10,7 +10,8 @@
  */
 import { assertBytes } from '../base/bytes.ts'
 import { MegatorrentError } from '../base/errors.ts'
-import { KEY_BYTES, NONCE_BYTES, openInto, PieceOpener, seal, sealInto, TAG_BYTES } from './aead.ts'
+import { KEY_BYTES, NONCE_BYTES, openInto, seal, sealInto, TAG_BYTES } from './aead.ts'
+import type { FrameKey } from './sealed-frame.ts'
 import { wipe } from './wipe.ts'
 
 /** Width of the counter: what is written into the nonce, all of it. */
@@ -73,7 +74,7 @@ export class CounterCipher {
    * @returns `out`, or fresh bytes.
    * @throws MegatorrentError ERR_NONCE_EXHAUSTED when no counter is left: open a new connection.
    */
-  seal(plaintext: Uint8Array, out = new Uint8Array(plaintext.length + TAG_BYTES)): Uint8Array {
+  seal(plaintext: Uint8Array, out: Uint8Array = new Uint8Array(plaintext.length + TAG_BYTES)): Uint8Array {
     const nonce = this.#nextNonce()
     sealInto(this.#key, nonce, plaintext, out)
     this.#advance()
@@ -101,24 +102,16 @@ export class CounterCipher {
   }
 
   /**
-   * Open the next frame as it comes in, without keeping it sealed. No other frame may be opened
-   * before `finishOpen`; what the opener wrote is shown to nobody before that gave true.
+   * Go on to the frame after the next without opening the next: its key goes to whoever opens it
+   * (sealed-frame.ts), or is wiped if nobody does.
    *
    * @throws MegatorrentError ERR_NONCE_EXHAUSTED when no counter is left.
    */
-  beginOpen(): PieceOpener {
-    return new PieceOpener(this.#key, this.#nextNonce())
-  }
-
-  /** @param tag - 16 bytes. @returns false if it was not the next frame: broken for good, as with `open`. */
-  finishOpen(opener: PieceOpener, tag: Uint8Array): boolean {
-    if (!this.#usable) throw new MegatorrentError('ERR_BUG', 'cipher used after it failed or was destroyed')
-    if (!opener.finish(tag)) {
-      this.destroy()
-      return false
-    }
+  takeFrameKey(): FrameKey {
+    const nonce = this.#nextNonce()
+    const key = this.#key.slice()
     this.#advance()
-    return true
+    return { key, nonce }
   }
 
   /** Wipe the key. Every later call throws. */

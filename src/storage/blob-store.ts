@@ -12,6 +12,7 @@
  *
  * @module storage/blob-store
  */
+import type { SealedFrame } from '../crypto/sealed-frame.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import type { FilePiece } from './file-pieces.ts'
 import type { StoreLimits } from './store-limits.ts'
@@ -25,6 +26,21 @@ export interface Placement {
   readonly key: Uint8Array
   /** Existing files, never made here; symlinks are not followed. */
   readonly pieces: readonly FilePiece[]
+}
+
+export interface PutOptions {
+  /** Open it too and write its content, unsynced. */
+  readonly place?: Placement | null
+  /** Called when it was found to be that blob and is on the disk: its memory is free, it is not yet held. */
+  readonly onWritten?: () => void
+}
+
+export interface PutResult {
+  /**
+   * Why the content could not be written to its place, as `openTo` throws it, though the blob is kept;
+   * null when it was written, or had no place. After an error nothing is known about the place.
+   */
+  readonly placeError: Error | null
 }
 
 /** A chunk to be sealed, read from files. */
@@ -82,14 +98,14 @@ export interface BlobStore {
   /**
    * Keep a blob that came from a peer; resolves when it is durable.
    *
-   * @param sealed - ownership passes: its memory may be handed to another thread at once.
-   * @param place - open it too and write its content; what is written is not synced, and after an error
-   *   nothing is known about it.
-   * @throws MegatorrentError ERR_BLOB_SIZE, ERR_BLOB_ID (kind 'peer': it is not that blob; nothing is kept),
+   * @param sealed - BLOB_BYTES, or the frame in which they came. Ownership passes: its memory may be
+   *   handed to another thread at once.
+   * @throws MegatorrentError ERR_FRAME_OPEN (kind 'peer': what came was changed on its way),
+   *   ERR_BLOB_SIZE, ERR_BLOB_ID (kind 'peer': it is not that blob; nothing is kept),
    *   ERR_BLOB_OPEN (kind 'integrity': with `place`, the publisher's fault; nothing is kept),
-   *   ERR_STORE_FULL, ERR_DISK_FULL; with `place` also what `openTo` throws: the blob is kept then.
+   *   ERR_STORE_FULL, ERR_DISK_FULL.
    */
-  put(id: Uint8Array, sealed: Uint8Array, place?: Placement): Promise<void>
+  put(id: Uint8Array, sealed: Uint8Array | SealedFrame, options?: PutOptions): Promise<PutResult>
 
   /**
    * Read, seal and keep one chunk; resolves when it is durable.

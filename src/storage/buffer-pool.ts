@@ -1,6 +1,7 @@
 /**
  * Memory for blobs that goes round: 1 MiB from fresh pages costs as much as
- * copying it, so buffers that were read into, sealed or sent are used again.
+ * copying it, so buffers that were read into, sealed or sent are used again. Each has
+ * room for a blob and the tag of the frame in which it travels.
  *
  * Whoever takes one owns it; who gives it back must not touch it any more. Its
  * content is whatever was in it: overwrite all of it or use only what was written.
@@ -8,7 +9,7 @@
  * @module storage/buffer-pool
  */
 import { MAX_IDLE_BUFFERS } from '../base/limits.ts'
-import { BLOB_BYTES } from '../wire/constants.ts'
+import { BLOB_FRAME_BYTES } from '../wire/constants.ts'
 
 export class BufferPool {
   readonly #idle: Uint8Array[] = []
@@ -18,9 +19,9 @@ export class BufferPool {
     return this.#idle.length
   }
 
-  /** BLOB_BYTES of memory of its own, with anything in it. */
+  /** BLOB_FRAME_BYTES of memory of its own, with anything in it. */
   take(): Uint8Array {
-    return this.#idle.pop() ?? new Uint8Array(BLOB_BYTES)
+    return this.#idle.pop() ?? new Uint8Array(BLOB_FRAME_BYTES)
   }
 
   /** One that lies here idle, or null: for callers that can have it made elsewhere. */
@@ -29,12 +30,12 @@ export class BufferPool {
   }
 
   /**
-   * Give back what `take` gave, or a view of it (an opened chunk). Anything else is left to the garbage
+   * Give back what `take` gave, or a view of it (a blob, an opened chunk). Anything else is left to the garbage
    * collector, as is what is more than the pool keeps.
    */
   give(bytes: Uint8Array): void {
     const { buffer } = bytes
-    if (!(buffer instanceof ArrayBuffer) || buffer.byteLength !== BLOB_BYTES) return
+    if (!(buffer instanceof ArrayBuffer) || buffer.byteLength !== BLOB_FRAME_BYTES) return
     if (this.#idle.length >= MAX_IDLE_BUFFERS || this.#idle.some((idle) => idle.buffer === buffer)) return
     this.#idle.push(new Uint8Array(buffer))
   }

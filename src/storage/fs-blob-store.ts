@@ -19,6 +19,8 @@ import { errorMessage, isMegatorrentError, MegatorrentError } from '../base/erro
 import { ADOPT_PARALLEL, DELETE_BATCH_BLOBS } from '../base/limits.ts'
 import { type Log, short, silentLog } from '../base/log.ts'
 import { forEachLimited } from '../base/queue.ts'
+import type { SealedFrame } from '../crypto/sealed-frame.ts'
+import { wipe } from '../crypto/wipe.ts'
 import { BLOB_BYTES, BLOB_ID_BYTES, CHUNK_BYTES } from '../wire/constants.ts'
 import { blobPath } from './blob-files.ts'
 import { clearTemp, prepareFolders, scanStore } from './blob-recovery.ts'
@@ -27,7 +29,8 @@ import type {
   BlobStore,
   FilePiece,
   HashPiece,
-  Placement,
+  PutOptions,
+  PutResult,
   ReadOptions,
   SealedChunk,
   SealJob,
@@ -150,21 +153,29 @@ export class FsBlobStore implements BlobStore {
     return bytes
   }
 
-  async put(id: Uint8Array, sealed: Uint8Array, place?: Placement): Promise<void> {
+  async put(
+    id: Uint8Array,
+    sealed: Uint8Array | SealedFrame,
+    { place = null, onWritten }: PutOptions = {},
+  ): Promise<PutResult> {
     this.#assertOpen()
     assertBytes(id, BLOB_ID_BYTES, 'id')
-    if (place !== undefined) {
+    if (place !== null) {
       assertBytes(place.key, SECRET_BYTES, 'key')
       assertPieces(place.pieces)
     }
-    const bytes = ownMemory(sealed)
+    const isFrame = !(sealed instanceof Uint8Array)
+    const frameKey = isFrame ? { key: sealed.key, nonce: sealed.nonce } : null
+    const bytes = ownMemory(isFrame ? sealed.bytes : sealed)
     const { placeError } = await this.#write(async (mayWrite) => {
-      const input = { root: this.#root, id, sealed: bytes, place: place ?? null, mayWrite }
+      const input = { root: this.#root, id, sealed: bytes, frameKey, place, mayWrite }
       const output = await this.#runner.run('put', input)
+      if (frameKey !== null) wipe(frameKey.key) // the worker had a copy
       this.buffers.give(output.sealed)
+      if (output.status !== 'refused') onWritten?.()
       return { id, status: output.status, placeError: output.placeError }
     })
-    if (placeError !== null) throw decodeTaskError(placeError)
+    return { placeError: placeError === null ? null : decodeTaskError(placeError) }
   }
 
   async sealChunk({ sources, convergenceSecret }: SealJob): Promise<SealedChunk> {

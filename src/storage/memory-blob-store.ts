@@ -5,9 +5,10 @@
  * @module storage/memory-blob-store
  */
 import { assertBytes, compareBytes, fromHex, toHex } from '../base/bytes.ts'
-import { MegatorrentError } from '../base/errors.ts'
+import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
 import { sha256 } from '../crypto/hash.ts'
 import { blobKey } from '../crypto/key-schedule.ts'
+import { openFrame, type SealedFrame } from '../crypto/sealed-frame.ts'
 import { blobId, openBlob, padChunk, sealChunkWithKey, verifyBlob } from '../wire/blob.ts'
 import { BLOB_BYTES, BLOB_ID_BYTES, CHUNK_BYTES } from '../wire/constants.ts'
 import type {
@@ -15,7 +16,8 @@ import type {
   BlobStore,
   FilePiece,
   HashPiece,
-  Placement,
+  PutOptions,
+  PutResult,
   SealedChunk,
   SealJob,
   StoreLimits,
@@ -54,13 +56,26 @@ export class MemoryBlobStore implements BlobStore {
     return this.#find(id)?.slice() ?? null
   }
 
-  async put(id: Uint8Array, sealed: Uint8Array, place?: Placement): Promise<void> {
+  async put(
+    id: Uint8Array,
+    sealed: Uint8Array | SealedFrame,
+    { place = null, onWritten }: PutOptions = {},
+  ): Promise<PutResult> {
     this.#assertOpen()
-    if (place !== undefined) assertPieces(place.pieces)
-    verifyBlob(sealed, id)
-    const chunk = place === undefined ? null : openBlob(sealed, place.key)
-    this.#keep(id, sealed.slice())
-    if (place !== undefined && chunk !== null) writePieces(systemTaskFs, place.pieces, chunk)
+    if (place !== null) assertPieces(place.pieces)
+    const blob = sealed instanceof Uint8Array ? sealed : openFrame(sealed)
+    if (blob === null) throw new MegatorrentError('ERR_FRAME_OPEN', 'a frame did not open')
+    verifyBlob(blob, id)
+    const chunk = place === null ? null : openBlob(blob, place.key)
+    this.#keep(id, blob.slice())
+    onWritten?.()
+    try {
+      if (place !== null && chunk !== null) writePieces(systemTaskFs, place.pieces, chunk)
+      return { placeError: null }
+    } catch (error) {
+      if (!isMegatorrentError(error)) throw error
+      return { placeError: error }
+    }
   }
 
   async sealChunk({ sources, convergenceSecret }: SealJob): Promise<SealedChunk> {

@@ -3,6 +3,7 @@
  *
  * @module storage/worker-messages
  */
+import { BLOB_FRAME_BYTES, CHUNK_BYTES } from '../wire/constants.ts'
 import type { TaskError } from './task-error.ts'
 import type { TaskKind } from './worker-tasks.ts'
 
@@ -36,8 +37,9 @@ export function buffersOf(message: unknown): ArrayBuffer[] {
   for (const value of values) {
     if (!(value instanceof Uint8Array) || value.byteLength <= COPY_BYTES) continue
     const { buffer } = value
-    // Our own views cover their memory but for the tag of a blob; anything else may be shared.
-    if (buffer instanceof ArrayBuffer && buffer.byteLength - value.byteLength <= 16) buffers.push(buffer)
+    // Our own views cover their memory but for tags; anything else may be shared.
+    const uncovered = buffer.byteLength - value.byteLength
+    if (buffer instanceof ArrayBuffer && uncovered <= BLOB_FRAME_BYTES - CHUNK_BYTES) buffers.push(buffer)
   }
   return buffers
 }

@@ -18,8 +18,9 @@ import { equalBytes } from '../base/bytes.ts'
 import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
 import { sha256 } from '../crypto/hash.ts'
 import { blobKey } from '../crypto/key-schedule.ts'
+import { type FrameKey, openFrame } from '../crypto/sealed-frame.ts'
 import { blobId, openBlobInto, sealChunkWithKey, verifyBlob } from '../wire/blob.ts'
-import { BLOB_BYTES, CHUNK_BYTES } from '../wire/constants.ts'
+import { BLOB_BYTES, BLOB_FRAME_BYTES, CHUNK_BYTES } from '../wire/constants.ts'
 import { adoptPath, blobPath, shardFolder, tempFolder } from './blob-files.ts'
 import { diskError, errnoOf } from './disk-error.ts'
 import { type FilePiece, readPieces, readSlice, writePieces } from './file-pieces.ts'
@@ -53,8 +54,10 @@ export interface SealOutput {
 
 export interface PutInput extends InStore, MayWrite {
   readonly id: Uint8Array
-  /** Transferred here and back. */
+  /** The blob, or the frame that it came in. Transferred here and back. */
   readonly sealed: Uint8Array
+  /** Opens the frame; null: it is the blob. */
+  readonly frameKey: FrameKey | null
   /** Open it too and write these pieces; null: only keep it. */
   readonly place: { readonly key: Uint8Array; readonly pieces: readonly FilePiece[] } | null
 }
@@ -70,7 +73,7 @@ export interface ReadInput extends InStore {
   readonly id: Uint8Array
   /** Hash the bytes, some 0.6 ms: our disk may have changed them. */
   readonly check: boolean
-  /** BLOB_BYTES, transferred here and back; null: a fresh one is made. */
+  /** BLOB_FRAME_BYTES, transferred here and back; null: a fresh one is made. */
   readonly buffer: Uint8Array | null
 }
 
@@ -160,7 +163,9 @@ async function seal(context: TaskContext, input: SealInput): Promise<SealOutput>
 }
 
 async function put(context: TaskContext, input: PutInput): Promise<PutOutput> {
-  const { id, sealed, place } = input
+  const { id, frameKey, place } = input
+  const sealed = frameKey === null ? input.sealed : openFrame({ bytes: input.sealed, ...frameKey })
+  if (sealed === null) throw new MegatorrentError('ERR_FRAME_OPEN', 'a frame did not open')
   verifyBlob(sealed, id)
   // Opened before it is kept: what nobody can open is not worth the place, and the publisher is at fault.
   if (place !== null) openBlobInto(sealed, place.key, context.chunk)
@@ -178,18 +183,23 @@ async function put(context: TaskContext, input: PutInput): Promise<PutOutput> {
 }
 
 function read(context: TaskContext, input: ReadInput): ReadOutput {
-  const buffer = input.buffer ?? new Uint8Array(BLOB_BYTES)
-  if (!readBlobFile(context.fs, input, buffer)) return { bytes: null }
-  if (input.check) checkOurCopy(buffer, input.id)
-  return { bytes: buffer }
+  const blob = blobMemory(input)
+  if (!readBlobFile(context.fs, input, blob)) return { bytes: null }
+  if (input.check) checkOurCopy(blob, input.id)
+  return { bytes: blob }
 }
 
 function open(context: TaskContext, input: OpenInput): ReadOutput {
-  const buffer = input.buffer ?? new Uint8Array(BLOB_BYTES)
-  if (!readBlobFile(context.fs, input, buffer)) return { bytes: null }
-  const chunk = buffer.subarray(0, CHUNK_BYTES)
-  openOurCopy(context, input, buffer, chunk)
+  const blob = blobMemory(input)
+  if (!readBlobFile(context.fs, input, blob)) return { bytes: null }
+  const chunk = blob.subarray(0, CHUNK_BYTES)
+  openOurCopy(context, input, blob, chunk)
   return { bytes: chunk }
+}
+
+/** BLOB_BYTES with room behind them for the tag of a frame. */
+function blobMemory({ buffer }: { readonly buffer: Uint8Array | null }): Uint8Array {
+  return (buffer ?? new Uint8Array(BLOB_FRAME_BYTES)).subarray(0, BLOB_BYTES)
 }
 
 function openTo(context: TaskContext, input: OpenToInput): boolean {

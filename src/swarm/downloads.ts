@@ -3,7 +3,8 @@
  * what comes, and tells whoever waits (STATE.md beside this file).
  *
  * Nothing is kept, counted or passed on before its hash was checked: that is what
- * `BlobSink.put` does.
+ * `BlobSink.put` does, away from here, together with opening the frame that the blob
+ * came in and writing its content to where a call wants it.
  *
  * @module swarm/downloads
  */
@@ -11,6 +12,8 @@ import { toHex } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
+import type { SealedFrame } from '../crypto/sealed-frame.ts'
+import type { Placement, PutOptions, PutResult } from '../storage/blob-store.ts'
 import { BLOB_BYTES } from '../wire/constants.ts'
 import type { BlobRange } from './blob-set.ts'
 import type { ReleaseId, SwarmChannel } from './channel.ts'
@@ -21,8 +24,8 @@ import { RequestPlaces } from './request-places.ts'
 
 /** Where blobs go. storage/blob-store.ts is one. */
 export interface BlobSink {
-  /** Check the hash and keep it durably. Rejects with an error of kind peer if it is not that blob. Owns `sealed`. */
-  put(id: Uint8Array, sealed: Uint8Array): Promise<void>
+  /** As `BlobStore.put`. */
+  put(id: Uint8Array, frame: SealedFrame, options: PutOptions): Promise<PutResult>
 }
 
 export interface DownloadDeps {
@@ -37,8 +40,10 @@ export interface DownloadDeps {
 
 export interface FetchOptions {
   readonly signal: AbortSignal
-  /** Each blob as it is held, in any order. */
-  readonly onStored: (index: number) => void
+  /** Each blob as it is held, in any order; and whether its content was written to where `placeOf` said. */
+  readonly onStored: (index: number, isPlaced: boolean) => void
+  /** Where the content of a blob is to be written when it comes, or null. A failure ends the call. */
+  readonly placeOf?: (index: number) => Promise<Placement | null>
   /** Somebody reads them as they come: asked for before all others. For few at a time. */
   readonly isUrgent?: boolean
 }
@@ -64,12 +69,12 @@ export class Downloads {
    *   when it cannot keep a blob, or what `onStored` throws.
    */
   fetch(channel: SwarmChannel, release: ReleaseId, wants: Wants, options: FetchOptions): Promise<void> {
-    const { signal, onStored, isUrgent = false } = options
+    const { signal, isUrgent = false } = options
     return new Promise((resolve, reject) => {
       if (signal.aborted) throw calledOff('fetching was called off')
       const fetch = this.#fetchOf(channel, release)
       const onAbort = (): void => call.end(calledOff('fetching was called off'))
-      const call = new FetchCall(wants, isUrgent, onStored, (error) => {
+      const call = new FetchCall(wants, options, (error) => {
         signal.removeEventListener('abort', onAbort)
         this.#leave(fetch, call)
         if (error === null) resolve()
@@ -191,14 +196,14 @@ export class Downloads {
   async #run(request: BlobRequest, id: Uint8Array): Promise<void> {
     const { peer, fetch, index } = request
     try {
-      const sealed = await peer.connection.requestBlob(id, request.controller.signal)
+      const frame = await peer.connection.requestBlob(id, request.controller.signal)
       const nowMs = this.#deps.clock.monotonicMs()
       this.#places.answered(nowMs - request.sinceMs)
       peer.blobArrived(nowMs, request.sinceMs)
       // Who has proven nothing yet waits for the hash of its first blob: more junk than that nobody takes.
       if (peer.isProven) peer.inFlight.delete(request)
       fetch.channel.download.add(BLOB_BYTES)
-      if (fetch.isWanted(index)) await this.#keep(request, id, sealed)
+      if (fetch.isWanted(index)) await this.#keep(request, id, frame)
     } catch (error) {
       this.#refused(request, error)
     } finally {
@@ -209,23 +214,37 @@ export class Downloads {
   }
 
   /** Never rejects. */
-  async #keep(request: BlobRequest, id: Uint8Array, sealed: Uint8Array): Promise<void> {
+  async #keep(request: BlobRequest, id: Uint8Array, frame: SealedFrame): Promise<void> {
     const { peer, fetch, index } = request
     const notKept = fetch.picker.arrived(index, peer)
-    this.pump() // the peer has room again
+    this.pump() // a proven peer has room again
+    const { call, place } = await placeFor(fetch, index)
+    const onWritten = (): void => {
+      peer.blobVerified()
+      peer.inFlight.delete(request)
+      this.#places.give(request)
+      this.pump()
+    }
+    let placeError: Error | null = null
     try {
-      await this.#deps.sink.put(id, sealed)
+      placeError = (await this.#deps.sink.put(id, frame, { place, onWritten })).placeError
     } catch (error) {
       notKept()
-      if (isMegatorrentError(error) && error.kind === 'peer') this.#deps.onFalse(peer, 'false blob')
-      else for (const call of [...fetch.calls]) call.end(error)
+      this.#notKept(request, error)
       return
     }
-    peer.blobVerified()
-    peer.inFlight.delete(request)
     this.#abandon(fetch, index)
     this.#deps.onStored(fetch.channel, fetch.release, index)
-    for (const call of [...fetch.calls]) call.stored(index)
+    if (placeError !== null) call?.end(placeError)
+    for (const each of [...fetch.calls]) each.stored(index, each === call && place !== null)
+  }
+
+  /** What came was not kept: by whose fault? */
+  #notKept({ peer, fetch }: BlobRequest, error: unknown): void {
+    // Changed on its way, perhaps not by the peer: the connection ends as with any frame that does not open.
+    if (isMegatorrentError(error, 'ERR_FRAME_OPEN')) peer.connection.destroy(error)
+    else if (isMegatorrentError(error) && error.kind === 'peer') this.#deps.onFalse(peer, 'false blob')
+    else for (const call of [...fetch.calls]) call.end(error)
   }
 
   #refused({ peer, fetch, index, controller }: BlobRequest, error: unknown): void {
@@ -321,6 +340,23 @@ function soonest(peers: readonly Peer[], nowMs: number): Peer | null {
     if (isBetter) best = peer
   }
   return best
+}
+
+/** The call that says where the content of a blob goes, and where that is. Never rejects: a call that fails has ended. */
+async function placeFor(
+  fetch: Fetch,
+  index: number,
+): Promise<{ readonly call: FetchCall | null; readonly place: Placement | null }> {
+  for (const call of [...fetch.calls]) {
+    if (!call.left.has(index)) continue
+    try {
+      const place = await call.placeOf(index)
+      if (place !== null) return { call, place }
+    } catch (error) {
+      call.end(error)
+    }
+  }
+  return { call: null, place: null }
 }
 
 /** In a circle, from another one each time. */

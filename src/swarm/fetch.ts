@@ -5,6 +5,7 @@
  * @module swarm/fetch
  */
 import type { Random } from '../base/random.ts'
+import type { Placement } from '../storage/blob-store.ts'
 import { BlobSet } from './blob-set.ts'
 import type { ReleaseId, SwarmChannel } from './channel.ts'
 import type { Peer } from './peer.ts'
@@ -29,27 +30,29 @@ export interface BlobRequest {
   readonly controller: AbortController
 }
 
+/** Who made a call: as `FetchOptions`. */
+export interface FetchOwner {
+  readonly isUrgent?: boolean
+  onStored(index: number, isPlaced: boolean): void
+  placeOf?(index: number): Promise<Placement | null>
+}
+
 /** One call that waits. */
 export class FetchCall {
   /** Somebody reads the blobs as they come: before all others, in the order of asking. */
   readonly isUrgent: boolean
   readonly #left = new BlobSet()
   readonly #idOf: Wants['idOf']
-  readonly #onStored: (index: number) => void
+  readonly #owner: FetchOwner
   readonly #settle: (error: unknown) => void
   #isOver = false
 
   /** @param settle - called once: with null when all are held. */
-  constructor(
-    wants: Wants,
-    isUrgent: boolean,
-    onStored: (index: number) => void,
-    settle: (error: unknown) => void,
-  ) {
-    this.isUrgent = isUrgent
+  constructor(wants: Wants, owner: FetchOwner, settle: (error: unknown) => void) {
+    this.isUrgent = owner.isUrgent ?? false
     for (const index of wants.indexes) this.#left.add(index)
     this.#idOf = wants.idOf
-    this.#onStored = onStored
+    this.#owner = owner
     this.#settle = settle
   }
 
@@ -61,11 +64,16 @@ export class FetchCall {
     return new Uint8Array(this.#idOf(index))
   }
 
+  /** Where the owner wants the content of a blob; null: nowhere now. Rejects with what the owner throws. */
+  async placeOf(index: number): Promise<Placement | null> {
+    return (await this.#owner.placeOf?.(index)) ?? null
+  }
+
   /** A blob is held. What the owner throws ends this call, and no other. */
-  stored(index: number): void {
+  stored(index: number, isPlaced: boolean): void {
     if (this.#isOver || !this.#left.delete(index)) return
     try {
-      this.#onStored(index)
+      this.#owner.onStored(index, isPlaced)
     } catch (error) {
       this.end(error)
       return

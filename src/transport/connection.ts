@@ -16,7 +16,8 @@ import {
   MIN_PROGRESS_BYTES,
   REQUEST_TIMEOUT_MS,
 } from '../base/limits.ts'
-import { BLOB_BYTES } from '../wire/constants.ts'
+import type { SealedFrame } from '../crypto/sealed-frame.ts'
+import { BLOB_FRAME_BYTES } from '../wire/constants.ts'
 import {
   BYE_REASONS,
   ERROR_CODES,
@@ -28,7 +29,7 @@ import {
 } from '../wire/message.ts'
 import { BlobServer } from './blob-server.ts'
 import { judge, ProgressMark } from './liveness.ts'
-import { type Query, Requester } from './requester.ts'
+import { Requester } from './requester.ts'
 import type { NextFrame, SecureChannel } from './secure-channel.ts'
 import { REFUSAL_WORK, WASTED_READ_WORK, WorkMeter, workOf } from './work-meter.ts'
 
@@ -37,7 +38,7 @@ export type ByeReason = keyof typeof BYE_REASONS
 /** Messages that ask nothing: what the owner hears of. */
 export type Notice = Extract<Message, { type: 'hello' | 'have' }>
 
-/** Where memory of BLOB_BYTES comes from and goes to. storage/buffer-pool.ts is one. */
+/** Where memory of BLOB_FRAME_BYTES comes from and goes to. storage/buffer-pool.ts is one. */
 export interface BlobMemory {
   take(): Uint8Array
   give(bytes: Uint8Array): void
@@ -49,7 +50,8 @@ export interface ConnectionHandlers {
   /**
    * The sealed blob, or null for "not found". May take its time: others of the same peer wait.
    * What it throws is answered with ERROR and goes no further, so whoever reads also logs. With
-   * `blobMemory` the bytes are ours from then on: nobody else may hold them.
+   * `blobMemory` the bytes are ours from then on: nobody else may hold them. If they begin memory of
+   * BLOB_FRAME_BYTES, they are sealed and sent where they are.
    */
   readBlob(blobId: Uint8Array): Promise<Uint8Array | null>
   /** Memory for blobs that goes round: taken for those that come in, given back what `readBlob` gave. */
@@ -97,10 +99,7 @@ export class Connection {
       readBlob: async (blobId) => (await this.#handlers?.readBlob(blobId)) ?? null,
       sendBlob: (requestId, blob) => {
         this.#send({ type: 'data', requestId, kind: REQUEST_KINDS.blob })
-        if (this.#ended) return true
-        const hasRoom = channel.sendBlob(blob)
-        this.#handlers?.blobMemory?.give(blob)
-        return hasRoom
+        return this.#ended || this.#sendBlob(blob)
       },
       sendError: (requestId, code) => this.#sendError(requestId, code),
     })
@@ -136,11 +135,11 @@ export class Connection {
     this.#channel.start(
       {
         onSmallFrame: (plaintext) => this.#onSmallFrame(plaintext),
-        onBlobFrame: (blob) => {
+        onBlobFrame: (frame) => {
           this.#receivedMs = this.#clock.monotonicMs()
-          this.#requester.onBlob(blob)
+          this.#requester.onBlob(frame)
         },
-        blobBuffer: () => handlers.blobMemory?.take() ?? new Uint8Array(BLOB_BYTES),
+        blobBuffer: () => handlers.blobMemory?.take() ?? new Uint8Array(BLOB_FRAME_BYTES),
         onDrain: () => this.#server.drained(),
         onClose: (reason) => this.#onClose(reason),
       },
@@ -156,18 +155,21 @@ export class Connection {
   /**
    * Ask for a blob.
    *
-   * @returns BLOB_BYTES whose hash nobody has checked yet.
+   * @returns the frame that it came in, which nobody has opened yet: who finds that it does not open
+   *   destroys the connection with ERR_FRAME_OPEN.
    * @throws MegatorrentError ERR_REMOTE_NOT_FOUND, ERR_REMOTE_BUSY (also when MAX_OPEN_REQUESTS_PER_PEER
    *   of ours are open), ERR_REMOTE_REFUSED, ERR_TIMEOUT, ERR_CONNECTION_CLOSED, or ERR_ABORTED when the
    *   signal fires.
    */
-  requestBlob(blobId: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.#ask({ kind: REQUEST_KINDS.blob, blobId }, signal)
+  requestBlob(blobId: Uint8Array, signal?: AbortSignal): Promise<SealedFrame> {
+    this.#closeRequesterIfClosed()
+    return this.#requester.askBlob(blobId, signal)
   }
 
   /** Ask for the newest head of a channel; HEAD_BYTES that nobody has verified yet. Errors as `requestBlob`. */
   requestHead(handle: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    return this.#ask({ kind: REQUEST_KINDS.head, handle }, signal)
+    this.#closeRequesterIfClosed()
+    return this.#requester.askHead(handle, signal)
   }
 
   /** Say why and close, after what is queued has gone out. Requests are rejected now, `onClose` follows. */
@@ -188,9 +190,22 @@ export class Connection {
     this.#channel.destroy(reason)
   }
 
-  #ask(query: Query, signal: AbortSignal | undefined): Promise<Uint8Array> {
-    if (this.closed) this.#requester.close(null) // its channel may have closed before `start`
-    return this.#requester.ask(query, signal)
+  /** Its channel may have closed before `start`. */
+  #closeRequesterIfClosed(): void {
+    if (this.closed) this.#requester.close(null)
+  }
+
+  /** @returns false under back-pressure. */
+  #sendBlob(blob: Uint8Array): boolean {
+    const memory = this.#handlers?.blobMemory
+    const isRoomy = blob.byteOffset === 0 && blob.buffer.byteLength === BLOB_FRAME_BYTES
+    if (memory !== undefined && isRoomy) {
+      const frame = new Uint8Array(blob.buffer)
+      return this.#channel.sendBlob(frame, () => memory.give(frame))
+    }
+    const frame = new Uint8Array(BLOB_FRAME_BYTES)
+    frame.set(blob)
+    return this.#channel.sendBlob(frame)
   }
 
   /** @returns false under back-pressure. */

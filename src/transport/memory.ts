@@ -32,6 +32,11 @@ const NO_HANDLERS: StreamHandlers = {
   onClose: () => {},
 }
 
+interface Sent {
+  readonly piece: Uint8Array
+  readonly onTaken: (() => void) | undefined
+}
+
 class MemoryStream implements ByteStream {
   readonly local: Endpoint
   readonly remote: Endpoint
@@ -47,7 +52,7 @@ class MemoryStream implements ByteStream {
   #remoteEnded = false
   #blocked = false
   /** Sent by the other side, not yet delivered to our owner. */
-  readonly #inbox: (Uint8Array | 'end')[] = []
+  readonly #inbox: (Sent | 'end')[] = []
   #queuedBytes = 0
   /** Earliest moment for the next delivery, so that order holds whatever the delays. */
   #nextDeliveryMs = 0
@@ -82,11 +87,13 @@ class MemoryStream implements ByteStream {
     })
   }
 
-  write(bytes: Uint8Array): boolean {
+  write(bytes: Uint8Array, onTaken?: () => void): boolean {
     if (this.#closed || this.#ended) return true
+    let leftBytes = bytes.length
     for (const piece of this.#network.split(bytes)) {
       this.#queuedBytes += piece.length
-      this.#send(piece)
+      leftBytes -= piece.length
+      this.#send({ piece, onTaken: leftBytes === 0 ? onTaken : undefined })
     }
     this.#blocked = this.#queuedBytes >= WRITE_QUEUE_BYTES
     return !this.#blocked
@@ -116,7 +123,7 @@ class MemoryStream implements ByteStream {
     }
   }
 
-  #send(item: Uint8Array | 'end'): void {
+  #send(item: Sent | 'end'): void {
     const peer = this.#peer
     if (peer === null) return
     const { clock } = this.#network
@@ -149,14 +156,15 @@ class MemoryStream implements ByteStream {
         return
       }
       // A copy: what arrives is the receiver's, who may write to it, and what was sent is the sender's.
-      this.#handlers.onData(item.slice())
-      peer.#delivered(item.length)
+      this.#handlers.onData(item.piece.slice())
+      peer.#delivered(item)
     }
   }
 
-  #delivered(bytes: number): void {
+  #delivered({ piece, onTaken }: Sent): void {
     if (this.#closed) return
-    this.#queuedBytes -= bytes
+    this.#queuedBytes -= piece.length
+    onTaken?.()
     if (this.#blocked && this.#queuedBytes < WRITE_QUEUE_BYTES) {
       this.#blocked = false
       this.#handlers.onDrain()
@@ -225,7 +233,7 @@ export class MemoryNetwork {
   }
 
   *split(bytes: Uint8Array): Generator<Uint8Array> {
-    if (this.#maxSplitBytes === 0) {
+    if (this.#maxSplitBytes === 0 || bytes.length === 0) {
       yield bytes
       return
     }

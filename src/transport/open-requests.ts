@@ -7,13 +7,21 @@
  *
  * @module transport/open-requests
  */
+import type { SealedFrame } from '../crypto/sealed-frame.ts'
+
 const MAX_REQUEST_ID = 0xffff_ffff
 
-/** What must be in the answer. */
-export type Wanted = 'blob' | 'head'
+/** What the answer to each kind of request holds. */
+export interface Answers {
+  readonly blob: SealedFrame
+  /** HEAD_BYTES. */
+  readonly head: Uint8Array
+}
+
+export type Wanted = keyof Answers
 
 export interface Settle {
-  readonly resolve: (bytes: Uint8Array) => void
+  readonly resolve: (answer: Answers[Wanted]) => void
   readonly reject: (error: unknown) => void
 }
 
@@ -40,8 +48,8 @@ export class OpenRequest {
     return this.#givenUpMs
   }
 
-  resolve(bytes: Uint8Array): void {
-    if (this.#givenUpMs === null) this.#settle.resolve(bytes)
+  resolve(answer: Answers[Wanted]): void {
+    if (this.#givenUpMs === null) this.#settle.resolve(answer)
   }
 
   reject(error: unknown): void {

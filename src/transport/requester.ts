@@ -10,12 +10,13 @@
 import type { Clock } from '../base/clock.ts'
 import { MegatorrentError } from '../base/errors.ts'
 import { MAX_OPEN_REQUESTS_PER_PEER, REQUEST_TIMEOUT_MS } from '../base/limits.ts'
+import type { SealedFrame } from '../crypto/sealed-frame.ts'
 import { codeToError, ERROR_CODES, type Message, REQUEST_KINDS } from '../wire/message.ts'
-import { type OpenRequest, OpenRequests, type Wanted } from './open-requests.ts'
+import { type Answers, type OpenRequest, OpenRequests, type Wanted } from './open-requests.ts'
 import type { NextFrame } from './secure-channel.ts'
 
 /** What is asked for. */
-export type Query =
+type Query =
   | { readonly kind: typeof REQUEST_KINDS.blob; readonly blobId: Uint8Array }
   | { readonly kind: typeof REQUEST_KINDS.head; readonly handle: Uint8Array }
 
@@ -59,8 +60,16 @@ export class Requester {
     return this.#open.givenUpMs
   }
 
-  /** @throws MegatorrentError as `Connection.requestBlob`. */
-  ask(query: Query, signal: AbortSignal | undefined): Promise<Uint8Array> {
+  /** Errors of both: as `Connection.requestBlob`. */
+  askBlob(blobId: Uint8Array, signal: AbortSignal | undefined): Promise<SealedFrame> {
+    return this.#ask('blob', { kind: REQUEST_KINDS.blob, blobId }, signal)
+  }
+
+  askHead(handle: Uint8Array, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    return this.#ask('head', { kind: REQUEST_KINDS.head, handle }, signal)
+  }
+
+  #ask<W extends Wanted>(wanted: W, query: Query, signal: AbortSignal | undefined): Promise<Answers[W]> {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw connectionClosed(null)
       if (signal?.aborted) throw calledOff()
@@ -68,13 +77,12 @@ export class Requester {
         throw new MegatorrentError('ERR_REMOTE_BUSY', 'too many requests to this peer are open')
       }
       if (!this.isWaiting) this.#deps.progressed()
-      const wanted: Wanted = query.kind === REQUEST_KINDS.blob ? 'blob' : 'head'
       const onAbort = (): void => this.#giveUp(request, calledOff())
       const settled = (): void => signal?.removeEventListener('abort', onAbort)
       const request = this.#open.add(wanted, this.#deps.clock.monotonicMs(), {
-        resolve: (bytes) => {
+        resolve: (answer) => {
           settled()
-          resolve(bytes)
+          resolve(answer as Answers[W]) // `onData` has compared the kinds
         },
         reject: (error) => {
           settled()
@@ -105,13 +113,13 @@ export class Requester {
     return 'small'
   }
 
-  /** @param blob - null if it was dropped. */
-  onBlob(blob: Uint8Array | null): void {
+  /** @param frame - null if it was dropped. */
+  onBlob(frame: SealedFrame | null): void {
     this.#deps.progressed()
     const request = this.#receiving
     this.#receiving = null
     if (request === null) return
-    if (blob !== null) request.resolve(blob)
+    if (frame !== null) request.resolve(frame)
     const beforeMs = this.#deps.clock.monotonicMs() - REQUEST_TIMEOUT_MS
     for (const left of this.#open.overtaken(request, beforeMs)) {
       this.#giveUp(left, new MegatorrentError('ERR_TIMEOUT', 'the peer answers later requests and not this'))

@@ -7,16 +7,23 @@
  * The first frame that does not open ends the channel, without a word to the
  * other side.
  *
- * A blob frame is opened as its bytes come in, so it is never held sealed, and
- * one that nobody wants any more is checked without being held at all. Nothing of
- * it is shown before its tag was right.
+ * A blob frame is handed on as it came, with the key that opens it: opening it takes
+ * as long as hashing it, so both are done in one place, away from the socket
+ * (crypto/sealed-frame.ts). Whoever finds that it does not open ends the channel. One
+ * that nobody wants any more is passed over without being held.
  *
  * @module transport/secure-channel
  */
 import { MegatorrentError } from '../base/errors.ts'
-import type { PieceOpener } from '../crypto/aead.ts'
 import type { CounterCipher } from '../crypto/counter-cipher.ts'
-import { AEAD_TAG_BYTES, BLOB_BYTES, SMALL_FRAME_BYTES, SMALL_FRAME_PLAIN_BYTES } from '../wire/constants.ts'
+import type { SealedFrame } from '../crypto/sealed-frame.ts'
+import { wipe } from '../crypto/wipe.ts'
+import {
+  BLOB_BYTES,
+  BLOB_FRAME_BYTES,
+  SMALL_FRAME_BYTES,
+  SMALL_FRAME_PLAIN_BYTES,
+} from '../wire/constants.ts'
 import type { ByteStream } from './transport.ts'
 
 /** What comes after a small frame: another one, the blob that it announced, or a blob not wanted any more. */
@@ -30,9 +37,9 @@ export interface SecureChannelHandlers {
    *   buffer of 1 MiB. Throws MegatorrentError of kind peer to end the channel.
    */
   onSmallFrame(plaintext: Uint8Array): NextFrame
-  /** The blob frame: BLOB_BYTES in a buffer of its own that the owner may keep, or null if it was dropped. */
-  onBlobFrame(blob: Uint8Array | null): void
-  /** BLOB_BYTES of memory with anything in it for a blob that comes in; where absent it is made. */
+  /** The blob frame, not opened yet, in memory that is the owner's from now on; or null if it was dropped. */
+  onBlobFrame(frame: SealedFrame | null): void
+  /** BLOB_FRAME_BYTES of memory with anything in it for a blob that comes in; where absent it is made. */
   blobBuffer?(): Uint8Array
   /** More may be sent after a `send` gave false. */
   onDrain(): void
@@ -46,12 +53,9 @@ export interface ChannelCiphers {
 }
 
 interface IncomingBlob {
-  readonly opener: PieceOpener
-  /** Where the plaintext goes; null when it is dropped. */
+  /** BLOB_FRAME_BYTES; null when it is dropped. */
   bytes: Uint8Array | null
-  /** Sealed bytes so far, those of the tag included. */
   filled: number
-  readonly tag: Uint8Array
 }
 
 export class SecureChannel {
@@ -121,14 +125,18 @@ export class SecureChannel {
     return this.#write(plaintext)
   }
 
-  /** @param blob - BLOB_BYTES. Read, not kept. Returns false under back-pressure: wait for `onDrain`. */
-  sendBlob(blob: Uint8Array): boolean {
-    if (blob.length !== BLOB_BYTES)
-      throw new RangeError(`"blob" expected ${BLOB_BYTES} bytes, got ${blob.length}`)
-    return this.#write(blob)
+  /**
+   * @param frame - BLOB_FRAME_BYTES that begin with the blob: sealed and sent where they are.
+   * @param onTaken - called when the memory may be used again; never, if the channel closes before.
+   * @returns false under back-pressure: wait for `onDrain`.
+   */
+  sendBlob(frame: Uint8Array, onTaken?: () => void): boolean {
+    if (frame.length !== BLOB_FRAME_BYTES)
+      throw new RangeError(`"frame" expected ${BLOB_FRAME_BYTES} bytes, got ${frame.length}`)
+    return this.#write(frame.subarray(0, BLOB_BYTES), frame, onTaken)
   }
 
-  /** Free the buffer of the blob that is coming in: the rest of it is checked and dropped. */
+  /** Free the buffer of the blob that is coming in: the rest of it is passed over. */
   dropBlob(): void {
     if (this.#blob !== null) this.#blob.bytes = null
   }
@@ -164,17 +172,17 @@ export class SecureChannel {
     this.#handlers?.onClose(reason)
   }
 
-  #write(plaintext: Uint8Array): boolean {
+  #write(plaintext: Uint8Array, out?: Uint8Array, onTaken?: () => void): boolean {
     if (this.#closed || this.#ending) return true
     let frame: Uint8Array
     try {
-      frame = this.#ciphers.send.seal(plaintext)
+      frame = this.#ciphers.send.seal(plaintext, out)
     } catch (error) {
       this.destroy(error) // no nonce is left: the other side would see one twice
       return true
     }
     this.#bytesOut += frame.length
-    return this.stream.write(frame)
+    return this.stream.write(frame, onTaken)
   }
 
   #receive(chunk: Uint8Array): void {
@@ -202,31 +210,21 @@ export class SecureChannel {
     if (plaintext === null) throw notOpened()
     const next = this.#handlers?.onSmallFrame(plaintext) ?? 'small'
     if (next === 'small' || this.#closed) return part.length
-    this.#blob = {
-      opener: receive.beginOpen(),
-      bytes: next === 'blob' ? (this.#handlers?.blobBuffer?.() ?? new Uint8Array(BLOB_BYTES)) : null,
-      filled: 0,
-      tag: new Uint8Array(AEAD_TAG_BYTES),
-    }
+    const makeBuffer = (): Uint8Array => this.#handlers?.blobBuffer?.() ?? new Uint8Array(BLOB_FRAME_BYTES)
+    this.#blob = { bytes: next === 'blob' ? makeBuffer() : null, filled: 0 }
     return part.length
   }
 
   /** As `#takeSmall`. */
   #takeBlob(blob: IncomingBlob, rest: Uint8Array): number {
-    const { filled } = blob
-    if (filled < BLOB_BYTES) {
-      const part = rest.subarray(0, BLOB_BYTES - filled)
-      blob.opener.update(part, blob.bytes?.subarray(filled, filled + part.length) ?? null)
-      blob.filled += part.length
-      return part.length
-    }
-    const part = rest.subarray(0, BLOB_BYTES + AEAD_TAG_BYTES - filled)
-    blob.tag.set(part, filled - BLOB_BYTES)
+    const part = rest.subarray(0, BLOB_FRAME_BYTES - blob.filled)
+    blob.bytes?.set(part, blob.filled)
     blob.filled += part.length
-    if (blob.filled < BLOB_BYTES + AEAD_TAG_BYTES) return part.length
+    if (blob.filled < BLOB_FRAME_BYTES) return part.length
     this.#blob = null
-    if (!this.#ciphers.receive.finishOpen(blob.opener, blob.tag)) throw notOpened()
-    this.#handlers?.onBlobFrame(blob.bytes)
+    const frameKey = this.#ciphers.receive.takeFrameKey()
+    if (blob.bytes === null) wipe(frameKey.key)
+    this.#handlers?.onBlobFrame(blob.bytes === null ? null : { bytes: blob.bytes, ...frameKey })
     return part.length
   }
 }

@@ -19,11 +19,22 @@ import type { ByteStream, DialOptions, Endpoint, Listener, StreamHandlers, Trans
  */
 const WRITE_PIECE_BYTES = 262_144
 
+/**
+ * Where bytes of sockets that we dialled are read to: one place for all of them, since they are handed
+ * on before the next is read. node gives accepted ones memory of their own for each read.
+ */
+const READ_PLACE = new Uint8Array(262_144)
+
 const NO_HANDLERS: StreamHandlers = {
   onData: () => {},
   onDrain: () => {},
   onEnd: () => {},
   onClose: () => {},
+}
+
+interface Queued {
+  readonly bytes: Uint8Array
+  readonly onTaken: (() => void) | undefined
 }
 
 class TcpStream implements ByteStream {
@@ -32,7 +43,7 @@ class TcpStream implements ByteStream {
   readonly #socket: net.Socket
   #handlers: StreamHandlers = NO_HANDLERS
   /** Not yet given to the system, the first one from `#offset` on. */
-  #queue: Uint8Array[] = []
+  #queue: Queued[] = []
   #offset = 0
   /** Bytes in the queue, and those given to the system that it has not taken yet. */
   #queuedBytes = 0
@@ -45,6 +56,7 @@ class TcpStream implements ByteStream {
   #dropped = false
   #closed = false
 
+  /** @param socket - paused, or giving what it reads to `deliver`. */
   constructor(socket: net.Socket) {
     this.#socket = socket
     this.local = endpointOf(socket.localAddress, socket.localPort)
@@ -52,11 +64,7 @@ class TcpStream implements ByteStream {
     socket.setNoDelay(true)
     socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS)
     socket.pause()
-    socket.on('data', (chunk: Buffer) => {
-      // Not as a Buffer, whose `slice` does not copy.
-      const { buffer, byteOffset, byteLength } = chunk
-      if (!this.#dropped) this.#handlers.onData(new Uint8Array(buffer, byteOffset, byteLength))
-    })
+    socket.on('data', (chunk: Buffer) => this.deliver(chunk))
     socket.on('end', () => {
       this.#remoteEnded = true
       if (!this.#dropped) this.#tellEnd()
@@ -73,6 +81,12 @@ class TcpStream implements ByteStream {
     return this.#queuedBytes
   }
 
+  /** Bytes that came, in memory that is theirs during the call alone. */
+  deliver({ buffer, byteOffset, byteLength }: Uint8Array): void {
+    // Not as a Buffer, whose `slice` does not copy.
+    if (!this.#dropped) this.#handlers.onData(new Uint8Array(buffer, byteOffset, byteLength))
+  }
+
   start(handlers: StreamHandlers): void {
     this.#handlers = handlers
     if (this.#closed) {
@@ -87,9 +101,9 @@ class TcpStream implements ByteStream {
     this.#socket.resume()
   }
 
-  write(bytes: Uint8Array): boolean {
+  write(bytes: Uint8Array, onTaken?: () => void): boolean {
     if (this.#dropped || this.#closed || this.#ended) return true // nobody reads it; onClose comes
-    this.#queue.push(bytes)
+    this.#queue.push({ bytes, onTaken })
     this.#queuedBytes += bytes.length
     this.#writeNext()
     this.#blocked = this.#queuedBytes >= WRITE_QUEUE_BYTES
@@ -125,30 +139,35 @@ class TcpStream implements ByteStream {
     this.#isWriting = true
     this.#socket.cork()
     let bytes = 0
+    const whole: Queued[] = []
     while (this.#queue.length > 0 && bytes < WRITE_PIECE_BYTES) {
-      const piece = this.#takePiece(WRITE_PIECE_BYTES - bytes)
+      const piece = this.#takePiece(WRITE_PIECE_BYTES - bytes, whole)
       bytes += piece.length
       const isLast = this.#queue.length === 0 || bytes >= WRITE_PIECE_BYTES
-      if (isLast) this.#socket.write(piece, () => this.#onTaken(bytes))
+      if (isLast) this.#socket.write(piece, () => this.#onTaken(bytes, whole))
       else this.#socket.write(piece)
     }
     this.#socket.uncork()
   }
 
-  #takePiece(maxBytes: number): Uint8Array {
-    const first = this.#queue[0] ?? EMPTY_BYTES
-    const piece = first.subarray(this.#offset, this.#offset + maxBytes)
+  /** @param whole - what the piece is the end of is added to it. */
+  #takePiece(maxBytes: number, whole: Queued[]): Uint8Array {
+    const [first] = this.#queue
+    if (first === undefined) return EMPTY_BYTES
+    const piece = first.bytes.subarray(this.#offset, this.#offset + maxBytes)
     this.#offset += piece.length
-    if (this.#offset < first.length) return piece
+    if (this.#offset < first.bytes.length) return piece
     this.#queue.shift()
     this.#offset = 0
+    whole.push(first)
     return piece
   }
 
-  #onTaken(bytes: number): void {
+  #onTaken(bytes: number, whole: readonly Queued[]): void {
     if (this.#dropped || this.#closed) return
     this.#isWriting = false
     this.#queuedBytes -= bytes
+    for (const { onTaken } of whole) onTaken?.()
     this.#writeNext()
     if (!this.#blocked || this.#queuedBytes >= WRITE_QUEUE_BYTES) return
     this.#blocked = false
@@ -181,7 +200,19 @@ export class TcpTransport implements Transport {
     if (signal?.aborted) throw calledOff()
     return new Promise((resolve, reject) => {
       // Whether and when to answer the other side's end is the stream's matter, not node's: so half-open.
-      const socket = net.connect({ host: endpoint.host, port: endpoint.port, allowHalfOpen: true })
+      let stream: TcpStream | null = null
+      const socket = net.connect({
+        host: endpoint.host,
+        port: endpoint.port,
+        allowHalfOpen: true,
+        onread: {
+          buffer: READ_PLACE,
+          callback: (bytesRead, place) => {
+            stream?.deliver(place.subarray(0, bytesRead))
+            return true
+          },
+        },
+      })
       const settle = (): void => {
         timer.cancel()
         signal?.removeEventListener('abort', onAbort)
@@ -201,7 +232,8 @@ export class TcpTransport implements Transport {
       }
       const onConnect = (): void => {
         settle()
-        resolve(new TcpStream(socket))
+        stream = new TcpStream(socket)
+        resolve(stream)
       }
       const timer = this.#clock.setTimer(
         () => fail(new MegatorrentError('ERR_TIMEOUT', 'connecting took too long')),

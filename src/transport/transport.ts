@@ -42,11 +42,12 @@ export interface ByteStream {
    */
   start(handlers: StreamHandlers): void
   /**
-   * Queue bytes. They are not copied: leave them alone afterwards.
+   * Queue bytes. They are not copied: leave them alone until `onTaken`.
    *
+   * @param onTaken - called when the system has taken all of them; never, if the stream closes before.
    * @returns false when the caller should wait for `onDrain` before more.
    */
-  write(bytes: Uint8Array): boolean
+  write(bytes: Uint8Array, onTaken?: () => void): boolean
   /** Bytes queued and not yet taken by the system. */
   readonly queuedBytes: number
   /**

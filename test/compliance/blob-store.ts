@@ -1,14 +1,17 @@
 /** What every blob store promises. Run by the unit tests of each implementation. */
+
 import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { compareBytes, equalBytes, toHex } from '../../src/base/bytes.ts'
 import { seededRandom } from '../../src/base/random.ts'
+import { seal } from '../../src/crypto/aead.ts'
 import { sha256 } from '../../src/crypto/hash.ts'
 import { blobKey } from '../../src/crypto/key-schedule.ts'
+import type { SealedFrame } from '../../src/crypto/sealed-frame.ts'
 import type { BlobStore, StoreLimits } from '../../src/storage/blob-store.ts'
 import { sealChunk } from '../../src/wire/blob.ts'
-import { BLOB_BYTES, CHUNK_BYTES } from '../../src/wire/constants.ts'
+import { BLOB_BYTES, BLOB_FRAME_BYTES, CHUNK_BYTES } from '../../src/wire/constants.ts'
 
 export interface ComplianceSetup {
   readonly store: BlobStore
@@ -203,22 +206,56 @@ export function blobStoreCompliance(
       const target = join(folder, 'target')
       writeFileSync(target, new Uint8Array(20))
       const pieces = [{ path: target, fileOffset: 3, chunkOffset: 100, length: 10 }]
-      await store.put(blob.id, blob.sealed.slice(), { key: blob.key, pieces })
+      const placed = await store.put(blob.id, blob.sealed.slice(), { place: { key: blob.key, pieces } })
+      expect(placed.placeError).toBe(null)
       expect(toHex(readFileSync(target).subarray(3, 13))).toBe(toHex(blob.chunk.subarray(100, 110)))
 
       const other = makeBlob(9)
       const nowhere = [{ path: join(folder, 'none'), fileOffset: 0, chunkOffset: 0, length: 1 }]
-      await expect(
-        store.put(other.id, other.sealed.slice(), { key: other.key, pieces: nowhere }),
-      ).rejects.toMatchObject({ kind: 'storage' })
+      const place = { key: other.key, pieces: nowhere }
+      const { placeError } = await store.put(other.id, other.sealed.slice(), { place })
+      expect(placeError).toMatchObject({ kind: 'storage' })
       expect(store.has(other.id)).toBe(true)
+    })
+
+    it('opens the frame that a blob came in, and keeps nothing of one that does not open', async () => {
+      const { store } = await make(NO_LIMITS)
+      const blob = makeBlob(12)
+      const frameOf = (damagedAt: number | null): SealedFrame => {
+        const key = new Uint8Array(32).fill(3)
+        const nonce = new Uint8Array(12).fill(4)
+        const bytes = seal(key, nonce, blob.sealed)
+        if (damagedAt !== null) bytes[damagedAt] = (bytes[damagedAt] ?? 0) ^ 1
+        return { bytes, key, nonce }
+      }
+      for (const at of [0, BLOB_BYTES - 1, BLOB_FRAME_BYTES - 1]) {
+        await expect(store.put(blob.id, frameOf(at))).rejects.toMatchObject({
+          code: 'ERR_FRAME_OPEN',
+          kind: 'peer',
+        })
+      }
+      expect(store.has(blob.id)).toBe(false)
+      const frame = frameOf(null)
+      let isWritten = false
+      const put = store.put(blob.id, frame, {
+        onWritten: () => {
+          isWritten = true
+        },
+      })
+      await put
+      expect([isWritten, store.has(blob.id)]).toEqual([true, true])
+      // The key opens the rest of the stream as well, so it does not lie about.
+      expect([...frame.key]).toEqual(new Array(32).fill(0))
+      expect(toHex((await store.read(blob.id)) ?? new Uint8Array())).toBe(toHex(blob.sealed))
     })
 
     it('blames the publisher, not the peer, for a blob that does not open', async () => {
       const { store } = await make(NO_LIMITS)
       const blob = makeBlob(10)
       const key = new Uint8Array(32)
-      await expect(store.put(blob.id, blob.sealed.slice(), { key, pieces: [] })).rejects.toMatchObject({
+      await expect(
+        store.put(blob.id, blob.sealed.slice(), { place: { key, pieces: [] } }),
+      ).rejects.toMatchObject({
         code: 'ERR_BLOB_OPEN',
         kind: 'integrity',
       })

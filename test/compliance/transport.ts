@@ -214,6 +214,37 @@ export function transportCompliance(options: {
       expect([...a.faults, ...b.faults]).toEqual([])
     })
 
+    it('tells when what was written may be written over, in order, and never once it is closed', async () => {
+      const [dialled, accepted] = await pair()
+      const [a, b] = [new Recorder(dialled), new Recorder(accepted)]
+      const parts = [300_000, 0, 1, 2_000_000, 70_000].map((size) => random.bytes(size))
+      const expected = digest(concatBytes(...parts))
+      const taken: number[] = []
+      for (const [number, part] of parts.entries()) {
+        const memory = part.slice()
+        a.stream.write(memory, () => {
+          memory.fill(0xaa)
+          taken.push(number)
+        })
+      }
+      await under.until(() => b.bytes === 2_370_001 && taken.length === parts.length)
+      expect(taken).toEqual([0, 1, 2, 3, 4])
+      expect(digest(b.received)).toBe(expected)
+
+      let [isDestroyed, isLate] = [false, false]
+      b.stream.pause()
+      for (let total = 0; total <= under.maxInFlightBytes; total += 1_048_576) {
+        a.stream.write(new Uint8Array(1_048_576), () => {
+          isLate ||= isDestroyed
+        })
+      }
+      isDestroyed = true
+      a.destroy()
+      b.destroy()
+      await under.until(() => a.closes === 1 && b.closes === 1)
+      expect(isLate).toBe(false)
+    })
+
     it('delivers nothing while it is paused, and all of it afterwards', async () => {
       const [a, b] = (await pair()).map((stream) => new Recorder(stream)) as [Recorder, Recorder]
       a.stream.write(random.bytes(1000))

@@ -76,7 +76,7 @@ describe('availability', () => {
           clock,
           random,
           peers,
-          sink: { put: async () => {} },
+          sink: { put: async () => ({ placeError: null }) },
           onStored: () => {},
           onFalse: () => {},
         })

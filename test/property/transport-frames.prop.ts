@@ -2,6 +2,7 @@
  * SecureChannel and Connection against whatever may come in: the same frames
  * however they are cut, and plaintexts that a peer with the keys made up.
  */
+
 import fc from 'fast-check'
 import { describe, it } from 'vitest'
 import { concatBytes } from '../../src/base/bytes.ts'
@@ -9,6 +10,7 @@ import { ManualClock } from '../../src/base/clock.ts'
 import { isMegatorrentError } from '../../src/base/errors.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import { CounterCipher } from '../../src/crypto/counter-cipher.ts'
+import { openFrame } from '../../src/crypto/sealed-frame.ts'
 import { Connection } from '../../src/transport/connection.ts'
 import { MemoryNetwork } from '../../src/transport/memory.ts'
 import { SecureChannel } from '../../src/transport/secure-channel.ts'
@@ -68,8 +70,10 @@ describe('a secure channel', () => {
               got.push(`small ${plaintext[1]}`)
               return plaintext[0] === BLOB_FOLLOWS ? 'blob' : 'small'
             },
-            onBlobFrame: (blob) =>
-              got.push(blob !== null && Buffer.compare(blob, BLOB) === 0 ? 'blob' : 'damage'),
+            onBlobFrame: (frame) => {
+              const blob = frame === null ? null : openFrame(frame)
+              got.push(blob !== null && Buffer.compare(blob, BLOB) === 0 ? 'blob' : 'damage')
+            },
             onDrain: () => {},
             onClose: () => got.push('close'),
           },

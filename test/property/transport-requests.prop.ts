@@ -3,12 +3,14 @@
  * every request settles once and rightly, and neither side ever breaks a rule in
  * the eyes of the other, however messages cross.
  */
+
 import fc from 'fast-check'
 import { describe, it } from 'vitest'
 import { ManualClock } from '../../src/base/clock.ts'
 import { isMegatorrentError } from '../../src/base/errors.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import { CounterCipher } from '../../src/crypto/counter-cipher.ts'
+import { openFrame } from '../../src/crypto/sealed-frame.ts'
 import { Connection } from '../../src/transport/connection.ts'
 import { MemoryNetwork } from '../../src/transport/memory.ts'
 import { SecureChannel } from '../../src/transport/secure-channel.ts'
@@ -87,7 +89,9 @@ class Side {
     id[0] = value
     const promise =
       kind === 'blob'
-        ? this.connection.requestBlob(id, controller.signal)
+        ? this.connection
+            .requestBlob(id, controller.signal)
+            .then((frame) => openFrame(frame) ?? new Uint8Array(1))
         : this.connection.requestHead(id.slice(0, 16), controller.signal)
     promise.then(
       (bytes) => {

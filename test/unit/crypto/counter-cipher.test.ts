@@ -4,6 +4,7 @@ import { isMegatorrentError } from '../../../src/base/errors.ts'
 import { seededRandom } from '../../../src/base/random.ts'
 import { open, seal } from '../../../src/crypto/aead.ts'
 import { CounterCipher, counterNonce, REKEY_COUNTER, rekey } from '../../../src/crypto/counter-cipher.ts'
+import { openFrame, type SealedFrame } from '../../../src/crypto/sealed-frame.ts'
 
 const NEVER = Number.POSITIVE_INFINITY
 const random = seededRandom(2)
@@ -40,6 +41,37 @@ describe('CounterCipher', () => {
     for (let i = 0; i < 20; i++) {
       const plaintext = random.bytes(i)
       expect(receiver.open(sender.seal(plaintext))).toEqual(plaintext)
+    }
+  })
+
+  it('gives away the keys of frames that are opened elsewhere, and goes on behind them', () => {
+    const sender = new CounterCipher(key, 3)
+    const receiver = new CounterCipher(key, 3)
+    const later: SealedFrame[] = []
+    for (let i = 0; i < 20; i++) {
+      const bytes = sender.seal(text)
+      // Some are opened at once, some long after the key has changed.
+      if (i % 4 < 2) expect(receiver.open(bytes)).toEqual(text)
+      else later.push({ bytes, ...receiver.takeFrameKey() })
+    }
+    for (const frame of later.reverse()) {
+      expect(openFrame(frame)).toEqual(text)
+      expect(isZeroBytes(frame.key)).toBe(true)
+    }
+    const last = new CounterCipher(key, NEVER, REKEY_COUNTER)
+    expect(code(() => last.takeFrameKey())).toBe('ERR_NONCE_EXHAUSTED')
+    receiver.destroy()
+    expect(code(() => receiver.takeFrameKey())).toBe('ERR_BUG')
+  })
+
+  it('opens nothing that was changed, and leaves nothing of it in memory', () => {
+    for (const at of [0, text.length - 1, text.length, text.length + 15]) {
+      const bytes = new CounterCipher(key, NEVER).seal(text)
+      bytes[at] = (bytes[at] ?? 0) ^ 1
+      const frame = { bytes, ...new CounterCipher(key, NEVER).takeFrameKey() }
+      expect(openFrame(frame)).toBeNull()
+      expect(isZeroBytes(bytes.subarray(0, text.length))).toBe(true)
+      expect(isZeroBytes(frame.key)).toBe(true)
     }
   })
 

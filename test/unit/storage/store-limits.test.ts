@@ -7,7 +7,7 @@ import {
 } from '../../../src/base/limits.ts'
 import { BufferPool } from '../../../src/storage/buffer-pool.ts'
 import { StoreBudget, systemFreeBytes } from '../../../src/storage/store-limits.ts'
-import { BLOB_BYTES } from '../../../src/wire/constants.ts'
+import { BLOB_BYTES, BLOB_FRAME_BYTES } from '../../../src/wire/constants.ts'
 import { systemError, tempFolder } from './harness.ts'
 
 function setup(maxBlobs: number, freeBlobs: number, minFreeBlobs = 0) {
@@ -82,7 +82,7 @@ describe('BufferPool', () => {
   it('gives a buffer out again, never twice at a time, and takes only its own kind', () => {
     const pool = new BufferPool()
     const one = pool.take()
-    expect(one).toHaveLength(BLOB_BYTES)
+    expect(one).toHaveLength(BLOB_FRAME_BYTES)
     pool.give(one.subarray(0, 10))
     pool.give(one)
     pool.give(new Uint8Array(10))
@@ -94,7 +94,7 @@ describe('BufferPool', () => {
 
   it('keeps a bounded number of them', () => {
     const pool = new BufferPool()
-    for (let n = 0; n < 40; n++) pool.give(new Uint8Array(BLOB_BYTES))
+    for (let n = 0; n < 40; n++) pool.give(new Uint8Array(BLOB_FRAME_BYTES))
     expect(pool.idle).toBe(MAX_IDLE_BUFFERS)
   })
 })

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
 import { ManualClock } from '../../../src/base/clock.ts'
 import { WORKER_IDLE_MS } from '../../../src/base/limits.ts'
+import { seal } from '../../../src/crypto/aead.ts'
 import { sha256 } from '../../../src/crypto/hash.ts'
 import { WorkerPool, type WorkerPoolOptions, workerEntry } from '../../../src/storage/worker-pool.ts'
 import { BLOB_BYTES } from '../../../src/wire/constants.ts'
@@ -87,11 +88,11 @@ describe('WorkerPool', () => {
   it('hands memory over both ways instead of copying it, and uses it again', async () => {
     const { store } = await openStore(tempFolder(), { runner: makePool({ workers: 1 }) })
     const blob = makeBlob(1)
-    const given = blob.sealed.slice()
-    const put = store.put(blob.id, given)
-    await Promise.resolve()
-    await put
-    expect(given.byteLength).toBe(0)
+    const key = new Uint8Array(32)
+    const nonce = new Uint8Array(12)
+    const frame = { bytes: seal(key, nonce, blob.sealed), key, nonce }
+    await store.put(blob.id, frame)
+    expect(frame.bytes.byteLength).toBe(0)
     expect(store.buffers.idle).toBe(1)
     const first = (await store.read(blob.id)) as Uint8Array
     expect([first.length, store.buffers.idle]).toEqual([BLOB_BYTES, 0])
@@ -190,7 +191,14 @@ describe('WorkerPool', () => {
     const pool = makePool({ workers: 1 })
     const sealed = new Uint8Array(BLOB_BYTES)
     structuredClone(sealed, { transfer: [sealed.buffer] })
-    const detached = { root: '/none', id: new Uint8Array(32), sealed, place: null, mayWrite: false }
+    const detached = {
+      root: '/none',
+      id: new Uint8Array(32),
+      sealed,
+      frameKey: null,
+      place: null,
+      mayWrite: false,
+    }
     await expect(pool.run('put', detached)).rejects.toThrow()
     expect(await hash(pool)).toHaveLength(0)
   })

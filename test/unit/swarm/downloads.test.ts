@@ -9,6 +9,8 @@ import {
   MIN_LATE_MS,
   SECOND_SOURCE_MS,
 } from '../../../src/base/limits.ts'
+import type { FetchOptions } from '../../../src/swarm/downloads.ts'
+import { BLOB_FRAME_BYTES } from '../../../src/wire/constants.ts'
 import { type Rig, useRigs } from './rig.ts'
 import { diskFull, type Following, falseBlob, SimChannel, type SimNode, SimRelease } from './sim-node.ts'
 import { SimPeer, type SimPeerBehaviour } from './sim-peer.ts'
@@ -24,6 +26,8 @@ interface Ending {
   isOver: boolean
   error: unknown
   readonly stored: number[]
+  /** Those whose content was written to where the call said. */
+  readonly placed: number[]
 }
 
 /** A node that wants all of a release. */
@@ -37,11 +41,24 @@ async function reader(
   return { node, following, ending: watch(node, following, release, signal) }
 }
 
-function watch(node: SimNode, following: Following, release: SimRelease, signal?: AbortSignal): Ending {
-  const ending: Ending = { isOver: false, error: null, stored: [] }
-  const onStored = (index: number): void => void ending.stored.push(index)
+function watch(
+  node: SimNode,
+  following: Following,
+  release: SimRelease,
+  signal?: AbortSignal,
+  placeOf?: FetchOptions['placeOf'],
+): Ending {
+  const ending: Ending = { isOver: false, error: null, stored: [], placed: [] }
+  const onStored = (index: number, isPlaced: boolean): void => {
+    ending.stored.push(index)
+    if (isPlaced) ending.placed.push(index)
+  }
   node
-    .fetch(following, release, 1, signal === undefined ? { onStored } : { onStored, signal })
+    .fetch(following, release, 1, {
+      onStored,
+      ...(signal === undefined ? {} : { signal }),
+      ...(placeOf === undefined ? {} : { placeOf }),
+    })
     .catch((error: unknown) => {
       ending.error = error
     })
@@ -346,6 +363,70 @@ describe('a false blob', () => {
     expect(liar.asked).toHaveLength(1)
     await rig.until(() => ending.stored.includes(0), 4_000)
     expect(slow.asked).toHaveLength(1)
+  })
+})
+
+describe('a blob frame that was changed on its way', () => {
+  it('ends the connection and bans nobody: it may not have been the peer', async () => {
+    const rig = newRig()
+    const { node, ending } = await reader(rig, SMALL)
+    const peer = await source(node, SMALL)
+    const { stream } = peer.secured.channel
+    const write = stream.write.bind(stream)
+    stream.write = (bytes, onTaken) => {
+      if (bytes.length === BLOB_FRAME_BYTES) bytes[99] = (bytes[99] ?? 0) ^ 1
+      return write(bytes, onTaken)
+    }
+    await rig.until(() => peer.isClosed)
+    expect(node.store.held.size).toBe(0)
+    expect(node.bans.size).toBe(0)
+    await source(node, SMALL)
+    await rig.until(() => ending.isOver)
+    expect(ending.error).toBe(null)
+  })
+})
+
+describe('the place of a blob', () => {
+  const place = { key: new Uint8Array(32), pieces: [] }
+
+  it('is told to the sink, and its call is told that it was used; other calls are not', async () => {
+    const rig = newRig()
+    const node = await rig.node()
+    const following = node.follow(CHANNEL)
+    const asked: number[] = []
+    const placeOf = async (index: number) => {
+      asked.push(index)
+      return index === 1 ? null : place
+    }
+    const placing = watch(node, following, SMALL, undefined, placeOf)
+    const other = watch(node, following, SMALL)
+    await source(node, SMALL)
+    await rig.until(() => placing.isOver && other.isOver)
+    expect([placing.error, other.error]).toEqual([null, null])
+    expect(node.store.places).toEqual([place, place])
+    expect([...asked].sort()).toEqual([0, 1, 2])
+    expect([[...placing.placed].sort(), other.placed]).toEqual([[0, 2], []])
+    expect([placing.stored.length, other.stored.length]).toEqual([3, 3])
+  })
+
+  it('that cannot be had or written ends its call, and the others keep the blob', async () => {
+    for (const fault of ['had', 'written']) {
+      const rig = newRig()
+      const node = await rig.node()
+      const following = node.follow(CHANNEL)
+      const placeOf = async () => {
+        if (fault === 'had') throw diskFull()
+        return place
+      }
+      node.store.placeError = diskFull()
+      const placing = watch(node, following, SMALL, undefined, placeOf)
+      const other = watch(node, following, SMALL)
+      const peer = await source(node, SMALL)
+      await rig.until(() => placing.isOver && other.isOver)
+      expect([code(placing.error), other.error]).toEqual(['ERR_DISK_FULL', null])
+      expect(node.holdsAll(SMALL)).toBe(true)
+      expect([peer.isClosed, node.bans.size]).toEqual([false, 0])
+    }
   })
 })
 

@@ -2,6 +2,7 @@
  * Nodes of a simulation: swarm, handshakes and a store in memory, over a network in
  * memory, under a clock that tests move. No disk, no sockets, one process.
  */
+
 import { concatBytes, toHex, utf8Bytes } from '../../../src/base/bytes.ts'
 import type { Clock } from '../../../src/base/clock.ts'
 import { MegatorrentError } from '../../../src/base/errors.ts'
@@ -12,8 +13,11 @@ import { label } from '../../../src/crypto/domains.ts'
 import { SigningKey } from '../../../src/crypto/ed25519.ts'
 import { sha256 } from '../../../src/crypto/hash.ts'
 import { type ChannelKeys, publisherKeys } from '../../../src/crypto/key-schedule.ts'
+import { openFrame, type SealedFrame } from '../../../src/crypto/sealed-frame.ts'
+import type { Placement, PutOptions, PutResult } from '../../../src/storage/blob-store.ts'
 import type { Ban } from '../../../src/swarm/bans.ts'
 import type { ReleaseId, SwarmChannel } from '../../../src/swarm/channel.ts'
+import type { FetchOptions } from '../../../src/swarm/downloads.ts'
 import type { Wants } from '../../../src/swarm/fetch.ts'
 import { Swarm, type SwarmStore } from '../../../src/swarm/swarm.ts'
 import { Acceptor } from '../../../src/transport/acceptor.ts'
@@ -110,17 +114,26 @@ export class SimStore implements SwarmStore {
   readonly puts = new Map<string, number>()
   reads = 0
   failPut: Error | null = null
+  /** What was asked to be written where, and whether that goes wrong. */
+  readonly places: Placement[] = []
+  placeError: Error | null = null
   /** What a put waits for before it looks at the hash. */
   beforePut: (() => Promise<void>) | null = null
   /** Instead of what is held: how a node lies. */
   readInstead: ((id: Uint8Array) => Promise<Uint8Array | null>) | null = null
 
-  async put(id: Uint8Array, sealed: Uint8Array): Promise<void> {
+  async put(id: Uint8Array, frame: SealedFrame, { place, onWritten }: PutOptions): Promise<PutResult> {
     await this.beforePut?.()
+    const sealed = openFrame(frame)
+    if (sealed === null) throw new MegatorrentError('ERR_FRAME_OPEN', 'a frame did not open')
     verifyBlob(sealed, id)
     if (this.failPut !== null) throw this.failPut
     this.puts.set(toHex(id), (this.puts.get(toHex(id)) ?? 0) + 1)
     this.held.set(toHex(id), sealed)
+    onWritten?.()
+    if (place === undefined || place === null) return { placeError: null }
+    this.places.push(place)
+    return { placeError: this.placeError }
   }
 
   async read(id: Uint8Array): Promise<Uint8Array | null> {
@@ -259,7 +272,7 @@ export class SimNode {
     following: Following,
     release: SimRelease,
     number: number,
-    options: { readonly signal?: AbortSignal; readonly onStored?: (index: number) => void } = {},
+    options: Partial<FetchOptions> = {},
   ): Promise<void> {
     const held = release.indexes.filter((index) => this.holds(release, index))
     this.swarm.setInventory(following.channel, release.releaseId(number), held)
@@ -268,6 +281,7 @@ export class SimNode {
     await this.swarm.fetch(following.channel, release.releaseId(number), wants, {
       signal: options.signal ?? new AbortController().signal,
       onStored: options.onStored ?? (() => {}),
+      ...(options.placeOf === undefined ? {} : { placeOf: options.placeOf }),
     })
   }
 

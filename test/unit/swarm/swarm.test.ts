@@ -1,8 +1,10 @@
 /** Connections as a whole: who comes in, who is given blobs, who is banned, what is left at the end. */
+
 import { describe, expect, it } from 'vitest'
 import { equalBytes } from '../../../src/base/bytes.ts'
 import { MegatorrentError } from '../../../src/base/errors.ts'
 import { BAN_MS, HELLO_DEADLINE_MS, INBOUND_BAN_MS, MAX_REFUSALS } from '../../../src/base/limits.ts'
+import { openFrame } from '../../../src/crypto/sealed-frame.ts'
 import { type Rig, useRigs } from './rig.ts'
 import { type Following, falseBlob, SimChannel, type SimNode, SimRelease } from './sim-node.ts'
 import { listenBare, SimPeer } from './sim-peer.ts'
@@ -34,8 +36,8 @@ interface Answer {
 async function request(rig: Rig, peer: SimPeer, id: Uint8Array): Promise<Answer> {
   let answer: Answer | null = null
   peer.connection.requestBlob(id).then(
-    (blob) => {
-      answer = { blob, code: null }
+    (frame) => {
+      answer = { blob: openFrame(frame), code: null }
     },
     (error: { code: string }) => {
       answer = { blob: null, code: error.code }

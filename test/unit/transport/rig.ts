@@ -17,6 +17,7 @@ import {
   hourOf,
 } from '../../../src/crypto/key-schedule.ts'
 import { HandshakeState } from '../../../src/crypto/noise.ts'
+import { openFrame } from '../../../src/crypto/sealed-frame.ts'
 import { X25519KeyPair } from '../../../src/crypto/x25519.ts'
 import { Acceptor } from '../../../src/transport/acceptor.ts'
 import { Connection, type ConnectionHandlers } from '../../../src/transport/connection.ts'
@@ -32,7 +33,7 @@ import { MemoryNetwork, type MemoryNetworkOptions } from '../../../src/transport
 import type { SecureChannel } from '../../../src/transport/secure-channel.ts'
 import type { ByteStream, Listener } from '../../../src/transport/transport.ts'
 import { encodeAddress } from '../../../src/wire/address.ts'
-import { BLOB_BYTES, BLOB_ID_BYTES } from '../../../src/wire/constants.ts'
+import { BLOB_BYTES, BLOB_FRAME_BYTES, BLOB_ID_BYTES } from '../../../src/wire/constants.ts'
 import { encodeFrame } from '../../../src/wire/frame.ts'
 import { type Message, MessageAssembler, REQUEST_KINDS, splitMessage } from '../../../src/wire/message.ts'
 
@@ -226,7 +227,8 @@ export class RawPeer {
           this.got.push(message)
           return message.type === 'data' && message.kind === REQUEST_KINDS.blob ? 'blob' : 'small'
         },
-        onBlobFrame: (bytes) => {
+        onBlobFrame: (frame) => {
+          const bytes = frame === null ? null : openFrame(frame)
           if (bytes !== null) this.got.push({ type: 'blob', bytes })
         },
         onDrain: () => {},
@@ -279,7 +281,9 @@ export class RawPeer {
 
   sendBlob(requestId: number, blob: Uint8Array): void {
     this.send({ type: 'data', requestId, kind: REQUEST_KINDS.blob })
-    this.channel.sendBlob(blob)
+    const frame = new Uint8Array(BLOB_FRAME_BYTES)
+    frame.set(blob)
+    this.channel.sendBlob(frame)
   }
 }
 
