@@ -18,6 +18,7 @@ import {
   type DecipherChaCha20Poly1305,
 } from 'node:crypto'
 import { assertBytes, EMPTY_BYTES } from '../base/bytes.ts'
+import { usedScratch } from './scratch.ts'
 import { wipe } from './wipe.ts'
 
 export const KEY_BYTES = 32
@@ -129,5 +130,6 @@ function transform(
     out.set(piece, offset)
     pieces.push(piece)
   }
+  usedScratch(input.length)
   return pieces
 }
