@@ -17,12 +17,14 @@ import { handshakes } from './handshakes.ts'
 import { ingestLarge, ingestSmall } from './ingest.ts'
 import { latency } from './latency.ts'
 import { startup } from './startup.ts'
-import { transfer } from './transfer.ts'
+import { transfer, transferFromFour, transferOverLine } from './transfer.ts'
 
 const BENCHES: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   'ingest-large': ingestLarge,
   'ingest-small': ingestSmall,
   transfer,
+  'transfer-4-sources': transferFromFour,
+  'transfer-50-ms': transferOverLine,
   handshakes,
   latency,
   startup,

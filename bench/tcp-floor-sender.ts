@@ -1,22 +1,40 @@
-/** The sending process of bench/tcp-floor.ts: `node tcp-floor-sender.js PORT BLOBS`. */
+/**
+ * The sending process of the floors of a transfer: `node tcp-floor-sender.js PORT BLOBS` dials, and
+ * with `listen` in the place of a port it tells on stdout where it waits.
+ */
 import { createCipheriv } from 'node:crypto'
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { MIB } from './figure.ts'
 import { FRAME_BYTES, FRAME_KEY, FRAME_NONCE } from './tcp-floor.ts'
 
 const PIECE_BYTES = 32_768
-const [port, blobs] = process.argv.slice(2).map(Number)
-const socket = connect(port as number, '127.0.0.1')
-await once(socket, 'connect')
+const [port = '', count] = process.argv.slice(2)
+const blobs = Number(count)
+const socket = port === 'listen' ? await accepted() : await dialled(Number(port))
 socket.setNoDelay(true)
 const blob = Buffer.alloc(MIB + 16, 3)
-for (let sent = 0; sent < (blobs as number); sent++) {
+for (let sent = 0; sent < blobs; sent++) {
   // A blob read from the page cache is a copy into memory; this number makes each one different.
   blob.writeUInt32BE(sent)
   if (!socket.write(sealedFrame())) await once(socket, 'drain')
 }
 socket.end()
+
+async function dialled(to: number): Promise<Socket> {
+  const dialling = connect(to, '127.0.0.1')
+  await once(dialling, 'connect')
+  return dialling
+}
+
+async function accepted(): Promise<Socket> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  process.stdout.write(String((server.address() as AddressInfo).port))
+  const [first] = (await once(server, 'connection')) as [Socket]
+  server.close()
+  return first
+}
 
 function sealedFrame(): Buffer {
   const frame = Buffer.allocUnsafeSlow(FRAME_BYTES)

@@ -17,7 +17,7 @@ import { type Floor, megabytesPerSecond } from './floors.ts'
 
 export const FRAME_KEY: Buffer = Buffer.alloc(32, 9)
 export const FRAME_NONCE: Buffer = Buffer.alloc(12)
-const BLOB_BYTES = MIB + 16
+export const BLOB_BYTES: number = MIB + 16
 export const FRAME_BYTES: number = BLOB_BYTES + 16
 const PIECE_BYTES = 32_768
 
@@ -93,7 +93,7 @@ async function receive(
 }
 
 /** Both layers have the same key and nonce here; whether tags are right is not what is measured. */
-function openInPlace(sealed: Buffer): void {
+export function openInPlace(sealed: Uint8Array): void {
   const length = sealed.length - 16
   const decipher = createDecipheriv('chacha20-poly1305', FRAME_KEY, FRAME_NONCE, { authTagLength: 16 })
   for (let at = 0; at < length; at += PIECE_BYTES) {
