@@ -17,7 +17,7 @@ afterEach(async () => {
 
 describe(`a node that is killed at work (SEED=${SEED})`, () => {
   it(`${RUNS} times has lost nothing that was acknowledged, and shows nothing false`, async () => {
-    rig = await CrashRig.start({ seed: SEED, newBytes: 12_000_000 })
+    rig = await CrashRig.start({ seed: SEED, newBytes: 8_000_000 })
     for (let run = 0; run < RUNS; run++) await rig.crash(KINDS[run % KINDS.length] as CrashKind)
     await rig.finish()
     expect(rig.log).toHaveLength(RUNS)

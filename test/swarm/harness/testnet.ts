@@ -105,8 +105,11 @@ export class Testnet {
   /** Stop every node politely; each must end clean. Then remove what is left. */
   async stop(): Promise<void> {
     try {
-      for (const node of [...this.nodes, ...this.dhtNodes]) {
-        if (await node.isUp()) await node.stop()
+      // Ordinary ones first: they say goodbye to peers and ask a DHT that is still there.
+      for (const group of [this.nodes, this.dhtNodes]) {
+        const stops = group.map(async (node) => ((await node.isUp()) ? node.stop() : undefined))
+        const failed = (await Promise.allSettled(stops)).find((stop) => stop.status === 'rejected')
+        if (failed !== undefined) throw failed.reason
       }
     } finally {
       await this.dispose()

@@ -19,9 +19,12 @@ export interface IdleDay {
   readonly peers: number
 }
 
-/** @param hours - how much of the day is simulated; the result is for all of it. */
+/**
+ * @param hours - how much is simulated; the result is for a whole day. A part of a day lies around
+ *   midnight, so that what a change of the day costs is counted more than once, not left out.
+ */
 export async function idleDay(hours: number): Promise<IdleDay> {
-  const clock = new SimClock(Date.UTC(2026, 0, 1), 500)
+  const clock = new SimClock(Date.UTC(2026, 0, 2) - (hours / 2) * 3_600_000, 500)
   const network = new MemoryNetwork(clock, seededRandom(1), { latencyMs: 40 })
   const node = new SimNode({ clock, network, host: '10.0.0.1', seed: 1 })
   await node.listen()

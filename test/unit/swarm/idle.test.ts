@@ -1,4 +1,8 @@
-/** What a node costs that does nothing: 50 peers and 100 channels under 50 MB a day. */
+/**
+ * What a node costs that does nothing: 50 peers and 100 channels under 50 MB a day.
+ *
+ * A quarter of a day is simulated here, the whole of it in test/slow/idle-day.test.ts.
+ */
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { IDLE_CHANNELS, IDLE_PEERS, type IdleDay, idleDay } from './idle-day.ts'
 
@@ -15,7 +19,7 @@ describe('a day in which nothing happens', () => {
   })
 
   it(`costs ${IDLE_PEERS} peers and ${IDLE_CHANNELS} channels less than ${LIMIT_BYTES / 1e6} MB`, async () => {
-    const day = await idleDay(24)
+    const day = await idleDay(6)
     const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
     process.stdout.write(`idle day: ${megabytes(day.bytesIn)} in, ${megabytes(day.bytesOut)} out\n`)
     expect(total(day)).toBeLessThan(LIMIT_BYTES)
@@ -31,7 +35,7 @@ describe('a day in which nothing happens', () => {
       IDLE_PAD_MS: 30_000,
     }))
     const planted = await import('./idle-day.ts')
-    const day = await planted.idleDay(1)
+    const day = await planted.idleDay(0.5)
     expect(total(day)).toBeGreaterThan(LIMIT_BYTES)
   })
 })

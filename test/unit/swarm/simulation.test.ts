@@ -1,7 +1,8 @@
 /**
  * Whole swarms in one process: churn and liars, from many seeds (STATE.md I1 to I5, B1, B3).
  *
- * A failing seed is replayed alone by MEGATORRENT_SWARM_SEED=n.
+ * A failing seed is replayed alone by MEGATORRENT_SWARM_SEED=n; MEGATORRENT_SWARM_SEEDS=n runs so many
+ * of them, as test/slow does.
  */
 import { afterAll, describe, expect, it } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
@@ -15,7 +16,9 @@ const CHANNEL = new SimChannel(1)
 const RELEASES = new Map([2, 3, 4].map((count) => [count, new SimRelease(count, count)]))
 
 const ONE_SEED = process.env['MEGATORRENT_SWARM_SEED']
-const SEEDS = ONE_SEED === undefined ? Array.from({ length: 20 }, (_, seed) => seed) : [Number(ONE_SEED)]
+const SEED_COUNT = Number(process.env['MEGATORRENT_SWARM_SEEDS'] ?? 8)
+const SEEDS =
+  ONE_SEED === undefined ? Array.from({ length: SEED_COUNT }, (_, seed) => seed) : [Number(ONE_SEED)]
 
 /** Nobody should need as long, of simulated time. */
 const PATIENCE_MS = 240_000

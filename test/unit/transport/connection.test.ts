@@ -452,7 +452,9 @@ describe('memory for blobs that goes round', () => {
     expect(taken.length).toBe(1) // none for the one that was called off
     expect((results[0] as Uint8Array).buffer).toBe(taken[0]?.buffer)
     expect(equalBytes(results[0] as Uint8Array, blobOf(1))).toBe(true)
-    expect(given.map(({ buffer }) => buffer)).toEqual([served.buffer])
+    expect(given.length).toBe(1)
+    // The same memory: comparing a MiB byte by byte takes vitest seconds.
+    expect(given[0]?.buffer).toBe(served.buffer)
     const received = raw.got.find((message) => message.type === 'blob')
     expect(equalBytes((received as { bytes: Uint8Array }).bytes, blobOf(7))).toBe(true)
   })

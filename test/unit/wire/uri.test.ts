@@ -64,8 +64,10 @@ describe('a link', () => {
   })
 
   it('loses nothing when any one character is cut off, or says so', () => {
-    for (const { canonical } of VALID) {
-      for (let at = 0; at < Math.min(canonical.length, 300); at++) {
+    // Every character of the first, and every fifth, not the same, of the others: a key takes a ms to check.
+    for (const [index, { canonical }] of VALID.entries()) {
+      const step = index === 0 ? 1 : 5
+      for (let at = index % step; at < Math.min(canonical.length, 300); at += step) {
         const text = canonical.slice(0, at) + canonical.slice(at + 1)
         if (codeOf(() => parseLink(text)) === null)
           expect(formatLink(parseLink(text)).length).toBeGreaterThan(70)
