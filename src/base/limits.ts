@@ -432,5 +432,9 @@ export const FAILED_RETRY_MS = 30_000
 export const VERIFY_IN_FLIGHT = 8
 /** ms that `verify` waits for bad blobs to come again. */
 export const VERIFY_REPAIR_MS = 60_000
+/** ms that it waits while no connected peer says that it has any of them. */
+export const VERIFY_UNOFFERED_MS = 4_000
+/** ms from one look at what peers have to the next, while it waits. */
+export const VERIFY_LOOK_MS = 500
 /** Bytes of a passphrase file: a line that people type. */
 export const MAX_PASSPHRASE_FILE_BYTES = 4_096

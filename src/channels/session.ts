@@ -5,7 +5,9 @@
  * @module channels/session
  */
 import { toHex } from '../base/bytes.ts'
+import { type Clock, sleep } from '../base/clock.ts'
 import { errorMessage } from '../base/errors.ts'
+import { VERIFY_LOOK_MS, VERIFY_UNOFFERED_MS } from '../base/limits.ts'
 import { type Log, short } from '../base/log.ts'
 import type { ChannelKeys } from '../crypto/key-schedule.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
@@ -136,20 +138,46 @@ export class ChannelSession {
   /**
    * Fetch blobs of the release that is served again, those among `ids` that belong to it.
    *
-   * @param ids - by hex. Resolves when they are held; rejects as `fetch`.
+   * @param ids - by hex. Resolves when they are held; rejects as `fetch`, with ERR_ABORTED also when no
+   *   connected peer has said for VERIFY_UNOFFERED_MS that it has any of them.
    */
-  async refetch(ids: ReadonlyMap<string, Uint8Array>, signal: AbortSignal): Promise<void> {
+  async refetch(ids: ReadonlyMap<string, Uint8Array>, clock: Clock, signal: AbortSignal): Promise<void> {
     const served = this.#served
     if (served === null) return
     const { head, manifest } = served
-    const indexes: number[] = []
+    const missing = new Set<number>()
     for (let index = 0; index < manifest.blobCount; index++) {
       if (!ids.has(toHex(manifest.blobId(index)))) continue
-      indexes.push(index)
+      missing.add(index)
       this.#deps.swarm.removeHeld(this.#swarmChannel, releaseOf(head), index)
     }
-    const wants = { indexes, idOf: (index: number) => manifest.blobId(index) }
-    await this.fetch(head, wants, { signal, onStored: () => {} })
+    if (missing.size === 0) return
+    const wants = { indexes: [...missing], idOf: (index: number) => manifest.blobId(index) }
+    const over = new AbortController()
+    void this.#whileOffered(head, missing, clock, over)
+    try {
+      const fetchSignal = AbortSignal.any([signal, over.signal])
+      await this.fetch(head, wants, { signal: fetchSignal, onStored: (index) => missing.delete(index) })
+    } finally {
+      over.abort()
+    }
+  }
+
+  /** Abort `over` once nobody has offered any of the blobs for too long. Never rejects. */
+  async #whileOffered(
+    head: Head,
+    missing: ReadonlySet<number>,
+    clock: Clock,
+    over: AbortController,
+  ): Promise<void> {
+    const { swarm } = this.#deps
+    let offeredMs = clock.monotonicMs()
+    while (clock.monotonicMs() - offeredMs < VERIFY_UNOFFERED_MS) {
+      await sleep(clock, VERIFY_LOOK_MS, over.signal).catch(() => {}) // it is over: seen below
+      if (over.signal.aborted) return
+      if (swarm.isOffered(this.#swarmChannel, releaseOf(head), missing)) offeredMs = clock.monotonicMs()
+    }
+    over.abort()
   }
 
   /** Begin with a release of which nothing but its head is known. */
@@ -245,10 +273,11 @@ export class ChannelSessions {
     known.session.close()
   }
 
-  /** Fetch blobs again from peers of whatever channel has them. Resolves when all came or the signal fired. */
-  async refetch(ids: ReadonlyMap<string, Uint8Array>, signal: AbortSignal): Promise<void> {
+  /** Fetch blobs again from peers of whatever channel has them. Resolves when all came, or none will. */
+  async refetch(ids: ReadonlyMap<string, Uint8Array>, clock: Clock, signal: AbortSignal): Promise<void> {
     // Those that no channel has any more, or no peer gives, stay missing: the caller looks.
-    await Promise.allSettled([...this.#open.values()].map(({ session }) => session.refetch(ids, signal)))
+    const sessions = [...this.#open.values()].map(({ session }) => session)
+    await Promise.allSettled(sessions.map((session) => session.refetch(ids, clock, signal)))
   }
 
   closeAll(): void {

@@ -127,7 +127,7 @@ export function createNodeApi(parts: NodeParts): NodeApi {
       if (!swarm.unban(keyOf(nodeKey))) throw new MegatorrentError('ERR_NOT_FOUND', 'that node is not banned')
       return { nodeKey }
     },
-    verify: (options) => verifyStore({ store, sessions }, options),
+    verify: (options) => verifyStore({ store, sessions, clock }, options),
   }
 }
 

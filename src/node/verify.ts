@@ -1,10 +1,12 @@
 /**
  * `verify`: every held blob is hashed; bad ones are deleted and fetched again where
- * a channel that we take part in has them.
+ * a channel that we take part in has them. Not for long: while no connected peer
+ * says that it has any, waiting is in vain, and the caller can try again later.
  *
  * @module node/verify
  */
 import { toHex } from '../base/bytes.ts'
+import type { Clock } from '../base/clock.ts'
 import { VERIFY_IN_FLIGHT, VERIFY_REPAIR_MS } from '../base/limits.ts'
 import { forEachLimited } from '../base/queue.ts'
 import type { ChannelSessions } from '../channels/session.ts'
@@ -12,12 +14,13 @@ import type { BlobStore } from '../storage/blob-store.ts'
 import type { CallOptions, VerifyResult } from './api.ts'
 
 export interface VerifyDeps {
+  readonly clock: Clock
   readonly store: BlobStore
   readonly sessions: ChannelSessions
 }
 
 export async function verifyStore(
-  { store, sessions }: VerifyDeps,
+  { store, sessions, clock }: VerifyDeps,
   options: CallOptions,
 ): Promise<VerifyResult> {
   const bad = new Map<string, Uint8Array>()
@@ -32,7 +35,8 @@ export async function verifyStore(
   })
   if (bad.size === 0) return { checked, bad: 0, repaired: 0 }
   await store.delete(bad.values())
-  await sessions.refetch(bad, AbortSignal.any([options.signal, AbortSignal.timeout(VERIFY_REPAIR_MS)]))
+  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(VERIFY_REPAIR_MS)])
+  await sessions.refetch(bad, clock, signal)
   const repaired = [...bad.values()].filter((id) => store.has(id)).length
   return { checked, bad: bad.size, repaired }
 }

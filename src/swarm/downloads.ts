@@ -92,6 +92,14 @@ export class Downloads {
     })
   }
 
+  /** Has a connected peer told of one of these blobs, and not failed to give it when it was asked? */
+  isOffered(channel: SwarmChannel, release: ReleaseId, indexes: Iterable<number>): boolean {
+    const picker = channel.fetches.get(toHex(release.rootId))?.picker
+    if (picker === undefined) return false
+    for (const index of indexes) if (picker.holders(index) > 0) return true
+    return false
+  }
+
   /** Ask for all that may be asked for, when what is happening now is over: many things happen at once. */
   pump(): void {
     if (this.#isPumpPlanned) return

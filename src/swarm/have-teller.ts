@@ -89,7 +89,9 @@ export class HaveTeller {
   }
 
   #tellFresh(channel: SwarmChannel): void {
-    const ranges = toRanges(channel.freshlyHeld.splice(0).sort((a, b) => a - b))
+    // Twice when it was lost and came again meanwhile.
+    const fresh = new Set(channel.freshlyHeld.splice(0))
+    const ranges = toRanges([...fresh].sort((a, b) => a - b))
     for (const peer of this.#peers) {
       const shared = peer.shared.get(channel)
       if (!shared?.isMutual || holdsAll(peer, channel, ranges)) continue

@@ -203,6 +203,11 @@ export class Swarm {
     if (channel.isCurrent(release.rootId)) channel.held.delete(index)
   }
 
+  /** May a connected peer have one of these blobs that are being fetched? */
+  isOffered(channel: SwarmChannel, release: ReleaseId, indexes: Iterable<number>): boolean {
+    return this.#downloads.isOffered(channel, release, indexes)
+  }
+
   /** Blobs of a release from whoever has them. Errors as `Downloads.fetch`. */
   fetch(channel: SwarmChannel, release: ReleaseId, wants: Wants, options: FetchOptions): Promise<void> {
     if (!this.#channels.has(channel)) {

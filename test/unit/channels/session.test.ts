@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
 import { isMegatorrentError } from '../../../src/base/errors.ts'
+import { VERIFY_UNOFFERED_MS } from '../../../src/base/limits.ts'
 import { type Log, silentLog } from '../../../src/base/log.ts'
 import { loadManifest } from '../../../src/channels/manifest-loader.ts'
 import type { PublisherKeys } from '../../../src/crypto/key-schedule.ts'
@@ -237,9 +238,11 @@ describe('blobs of a session', () => {
       )
       .catch((error: unknown) => error)
     let isBack = false
-    void reader.sessions.refetch(new Map(lost.map((id) => [toHex(id), id])), stop.signal).then(() => {
-      isBack = true
-    })
+    void reader.sessions
+      .refetch(new Map(lost.map((id) => [toHex(id), id])), net.clock, stop.signal)
+      .then(() => {
+        isBack = true
+      })
     await net.until(() => isBack)
     for (const id of lost) expect(reader.store.has(id)).toBe(true)
     stop.abort()
@@ -247,26 +250,47 @@ describe('blobs of a session', () => {
     expect(isMegatorrentError(error, 'ERR_ABORTED')).toBe(true)
   })
 
-  it('that nobody gives are waited for until the signal fires, and that is not an error', async () => {
+  /** `refetch` for some blobs; `isOver` when it has resolved, which it always does. */
+  function refetch(ids: readonly Uint8Array[], signal: AbortSignal): { isOver: boolean } {
+    const ending = { isOver: false }
+    const wanted = new Map(ids.map((id) => [toHex(id), id.slice()]))
+    void reader.sessions.refetch(wanted, net.clock, signal).then(() => {
+      ending.isOver = true
+    })
+    return ending
+  }
+
+  it('that a peer says it has and does not give are waited for until the signal fires', async () => {
     await readAll()
     const stop = new AbortController()
-    let isOver = false
-    const id = new Uint8Array(32).fill(77)
-    void reader.sessions.refetch(new Map([[toHex(id), id]]), stop.signal).then(() => {
-      isOver = true
-    })
-    await net.until(() => isOver) // it is of no release that is served
     const session = reader.sessions.acquire(KEYS)
     session.serve(newest, manifest, [])
-    await publisher.store.delete([idOf(1)])
+    const { read } = publisher.store
+    publisher.store.read = () => new Promise(() => {})
     await reader.store.delete([idOf(1)])
-    isOver = false
-    void reader.sessions.refetch(new Map([[toHex(idOf(1)), idOf(1).slice()]]), stop.signal).then(() => {
-      isOver = true
-    })
-    await net.until(() => net.clock.monotonicMs() > 5_000)
-    expect(isOver).toBe(false)
+    const waiting = refetch([idOf(1)], stop.signal)
+    const startMs = net.clock.monotonicMs()
+    await net.until(() => net.clock.monotonicMs() - startMs > 5 * VERIFY_UNOFFERED_MS)
+    expect(waiting.isOver).toBe(false)
     stop.abort()
-    await net.until(() => isOver)
+    await net.until(() => waiting.isOver)
+    publisher.store.read = read
+  })
+
+  it('that nobody has are given up soon', async () => {
+    await readAll()
+    const { signal } = new AbortController()
+    const foreign = refetch([new Uint8Array(32).fill(77)], signal)
+    await net.until(() => foreign.isOver, 100) // it is of no release that is served
+    const session = reader.sessions.acquire(KEYS)
+    session.serve(newest, manifest, [])
+    await reader.store.delete([idOf(1), idOf(2)])
+    // The peer has told of both, and finds out only when it is asked that it has lost one.
+    await publisher.store.delete([idOf(1)])
+    const startMs = net.clock.monotonicMs()
+    const waiting = refetch([idOf(1), idOf(2)], signal)
+    await net.until(() => waiting.isOver)
+    expect(net.clock.monotonicMs() - startMs).toBeLessThan(2 * VERIFY_UNOFFERED_MS)
+    expect([reader.store.has(idOf(1)), reader.store.has(idOf(2))]).toEqual([false, true])
   })
 })

@@ -239,17 +239,19 @@ describe('subscriptions of a node', () => {
     await publish()
     const waiting = add()
     await net.until(() => waiting.result !== null)
-    const { store, sessions } = reader
+    const { store, sessions, clock } = reader
     const damaged = [...(await store.ids())][1] as Uint8Array
     const { verify } = store
     store.verify = async (id) =>
       Buffer.compare(id, damaged) === 0 && !repaired ? 'bad' : verify.call(store, id)
     let repaired = false
-    const checking = watch(verifyStore({ store, sessions }, { signal: NO_SIGNAL, onProgress: () => {} }))
+    const checking = watch(
+      verifyStore({ store, sessions, clock }, { signal: NO_SIGNAL, onProgress: () => {} }),
+    )
     await net.until(() => checking.result !== null)
     repaired = true
     expect(checking.result).toEqual({ checked: store.count, bad: 1, repaired: 1 })
-    const again = watch(verifyStore({ store, sessions }, { signal: NO_SIGNAL, onProgress: () => {} }))
+    const again = watch(verifyStore({ store, sessions, clock }, { signal: NO_SIGNAL, onProgress: () => {} }))
     await net.until(() => again.result !== null)
     expect(again.result).toMatchObject({ bad: 0 })
   })

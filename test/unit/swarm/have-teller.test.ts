@@ -108,6 +108,18 @@ describe('what we hold', () => {
     await rig.until(() => peer.haves.length === 2, 1_000)
   })
 
+  it('is told once of a blob that was lost and came back before it was told of', async () => {
+    const rig = newRig()
+    const { node, following } = await holder(rig, [0])
+    const peer = await listener(node)
+    await rig.clock.advance(1_000)
+    node.swarm.addHeld(following.channel, 3)
+    node.swarm.removeHeld(following.channel, RELEASE.releaseId(1), 3)
+    node.swarm.addHeld(following.channel, 3)
+    await rig.clock.advance(1_000)
+    expect(peer.haves.at(-1)?.ranges).toEqual([{ start: 3, length: 1 }])
+  })
+
   it('is not told where nothing is held', async () => {
     const rig = newRig()
     const { node } = await holder(rig, [])
