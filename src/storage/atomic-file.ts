@@ -183,12 +183,7 @@ export function fsyncFolder(path: string): void {
 export function ensurePrivateFolder(path: string): void {
   withDiskErrors(`making the folder ${path}`, () => {
     const absolute = resolve(path)
-    const first = mkdirSync(absolute, { recursive: true, mode: PRIVATE_FOLDER_MODE })
-    if (first !== undefined) {
-      // Each folder that was made is a name in its parent.
-      for (let made = absolute; made.length >= first.length; made = dirname(made)) fsyncFolder(dirname(made))
-      return
-    }
+    if (makeMissingFolders(absolute)) return
     const { mode } = statSync(path)
     if ((mode & GROUP_OR_WORLD_WRITE) !== 0) {
       throw new MegatorrentError(
@@ -197,6 +192,43 @@ export function ensurePrivateFolder(path: string): void {
       )
     }
   })
+}
+
+/**
+ * As `mkdir -p`, and ends where Node's own recursive mkdir goes round for ever: below a folder that is
+ * there and in which the system says ENOENT for whatever is to be made, such as /proc.
+ *
+ * @returns false when there was nothing to make.
+ */
+function makeMissingFolders(absolute: string): boolean {
+  const missing: string[] = []
+  // The root is always there, so this ends.
+  for (let at = absolute; statSync(at, { throwIfNoEntry: false }) === undefined; at = dirname(at)) {
+    missing.unshift(at)
+  }
+  if (missing.length === 0 && !statSync(absolute).isDirectory()) {
+    throw new MegatorrentError(
+      'ERR_FILE_ACCESS',
+      `${absolute} is there and is not a folder: choose another place`,
+    )
+  }
+  for (const path of missing) {
+    try {
+      mkdirSync(path, { mode: PRIVATE_FOLDER_MODE })
+    } catch (error) {
+      // Another process was faster, which is fine; `path` was missing, so its parent is what refuses.
+      if (errnoOf(error) === 'EEXIST' && statSync(path).isDirectory()) continue
+      if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTDIR') throw error
+      throw new MegatorrentError(
+        'ERR_FILE_ACCESS',
+        `making the folder ${absolute}: nothing can be made in ${dirname(path)}, choose another place`,
+        { cause: error },
+      )
+    }
+    // Each folder that was made is a name in its parent.
+    fsyncFolder(dirname(path))
+  }
+  return missing.length > 0
 }
 
 function tempName(path: string): string {

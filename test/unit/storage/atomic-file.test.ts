@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
+  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -141,6 +142,27 @@ describe('ensurePrivateFolder', () => {
     ensurePrivateFolder(folder)
     chmodSync(folder, 0o775)
     expect(() => ensurePrivateFolder(folder)).toThrow(expect.objectContaining({ code: 'ERR_DATA_DIR_MODE' }))
+  })
+
+  it('ends with the place that refuses, wherever no folder can be made', () => {
+    const folder = tempFolder()
+    writeFileSync(join(folder, 'file'), '')
+    for (const path of [join(folder, 'file'), join(folder, 'file/a/b')]) {
+      expect(() => ensurePrivateFolder(path), path).toThrow(
+        expect.objectContaining({
+          code: 'ERR_FILE_ACCESS',
+          message: expect.stringContaining(join(folder, 'file')),
+        }),
+      )
+    }
+    // There, the system says of whatever is to be made that it is not there: Node's own mkdir never ends.
+    if (!existsSync('/proc/self')) return
+    expect(() => ensurePrivateFolder('/proc/nowhere/data')).toThrow(
+      expect.objectContaining({
+        code: 'ERR_FILE_ACCESS',
+        message: expect.stringContaining('/proc, choose another'),
+      }),
+    )
   })
 })
 
