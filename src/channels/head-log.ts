@@ -38,6 +38,11 @@ export class HeadLog {
     return this.#releases.newest(publicKey)
   }
 
+  /** Release numbers under which there is more than one release, newest first. */
+  conflicts(publicKey: Uint8Array): number[] {
+    return [...new Set(this.#releases.conflicts(publicKey).map(({ sequence }) => sequence))]
+  }
+
   /**
    * Take a head in. Durable when it returns.
    *

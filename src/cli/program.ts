@@ -11,6 +11,7 @@ import type { Flags } from '../config/load.ts'
 import { flagOf, LATER_SETTINGS, SETTING_STEMS, SETTINGS, type SettingRow } from '../config/schema.ts'
 import * as channel from './commands/channel.ts'
 import { showConfig } from './commands/config.ts'
+import * as jobs from './commands/jobs.ts'
 import * as node from './commands/node.ts'
 import { ingest, publish } from './commands/publish.ts'
 import * as subscriptions from './commands/subscriptions.ts'
@@ -25,7 +26,6 @@ export const LATER_COMMANDS = [
   'resume',
   'releases',
   'host',
-  'jobs',
   'limits',
   'token',
   'gc',
@@ -170,6 +170,9 @@ function createProgram(io: CliIo, outcome: Outcome): Command {
   client(peers.command('add').description('stay connected to a peer').argument('<address>'), node.addPeer)
   client(peers.command('ban').description('refuse a node key').argument('<key>'), node.banPeer)
   client(peers.command('unban').description('accept it again').argument('<key>'), node.unbanPeer)
+  const work = program.command('jobs').description('long work in the daemon, also of commands that are gone')
+  client(work, jobs.listJobs)
+  client(work.command('cancel').description('stop one of them').argument('<id>'), jobs.cancelJob)
   client(
     waiting(program.command('verify')).description('hash all held blobs, fetch bad ones again'),
     node.verify,

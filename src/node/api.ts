@@ -257,6 +257,8 @@ export interface SubscriptionInfo {
   readonly peers: number
   readonly signedAt: number | null
   readonly refreshedAt: number | null
+  /** Release numbers under which the publisher has signed more than one release; newest first. */
+  readonly conflicts: readonly number[]
   readonly error: { readonly code: string; readonly message: string } | null
 }
 

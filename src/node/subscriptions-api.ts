@@ -330,6 +330,7 @@ export class SubscriptionsApi {
       peers: session.peers,
       signedAt: newest?.signedAt ?? null,
       refreshedAt: newest?.refreshedAt ?? null,
+      conflicts: this.#deps.heads.conflicts(row.publicKey),
       error: status.error,
     }
   }

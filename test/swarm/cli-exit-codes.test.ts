@@ -2,8 +2,9 @@
  * What scripts see: exit codes, one line on stderr, one JSON document on stdout,
  * from the real program against a real daemon. The numbers are in docs/INTERFACE.md.
  */
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -87,6 +88,14 @@ describe('without a daemon', () => {
     expect(wrong.stderr).toMatch(/max_pers.*config\.toml|config\.toml.*max_pers/)
   })
 
+  it.runIf(existsSync('/proc/self'))('a data folder that cannot be made is told at once', async () => {
+    const result = await alone(['serve', '--data-dir', '/proc/nowhere/data', '--no-dht'])
+    expect(result.exitCode).toBe(9)
+    expect(result.stderr.trimEnd().split('\n').at(-1)).toMatch(
+      /^megatorrent: .*nothing can be made in \/proc/,
+    )
+  })
+
   it('--json gives a document for errors too', async () => {
     const result = await alone(['status', '--json'])
     expect(result.exitCode).toBe(69)
@@ -160,6 +169,43 @@ describe('with a daemon', () => {
 
   it('verify finds nothing wrong where nothing is', async () => {
     expect(await node.json(['verify'])).toMatchObject({ checked: 2, bad: 0, repaired: 0 })
+  })
+
+  it('verify ends soon with what nobody can give again, and says so', async () => {
+    const [blob] = (
+      await readdir(join(node.dataDir, 'blobs'), { recursive: true, withFileTypes: true })
+    ).filter((entry) => entry.isFile())
+    if (blob === undefined) throw new Error('no blob is there')
+    const path = join(blob.parentPath, blob.name)
+    const file = await open(path, 'r+')
+    await file.write(Buffer.of(1, 2, 3), 0, 3, 1000)
+    await file.close()
+    const startMs = performance.now()
+    expect(await node.json(['verify'], 5)).toMatchObject({ checked: 2, bad: 1, repaired: 0 })
+    // The time of a repair that may come is a minute.
+    expect(performance.now() - startMs).toBeLessThan(30_000)
+    expect(existsSync(path)).toBe(false)
+  })
+
+  it('a command that is killed leaves its work to the daemon, where it is found and ended', async () => {
+    const killed = node.spawn(['get', UNUSED_LINK])
+    let found: { jobId: string; method: string; state: string } | undefined
+    await waitUntil(
+      async () => {
+        const { jobs } = await node.rpc<{ jobs: (typeof found)[] }>('getJobs')
+        found = jobs.find((job) => job?.state === 'running')
+        return found !== undefined
+      },
+      20_000,
+      'its job runs',
+    )
+    killed.kill('SIGKILL')
+    await once(killed, 'close')
+    const jobs = await node.json<{ jobId: string; state: string }[]>(['jobs'])
+    expect(jobs).toContainEqual(expect.objectContaining({ jobId: found?.jobId, state: 'running' }))
+    const cancelled = await node.json(['jobs', 'cancel', found?.jobId ?? ''])
+    expect(cancelled).toMatchObject({ method: 'addSubscription', state: 'cancelled' })
+    await node.json(['jobs', 'cancel', 'none'], 3)
   })
 
   it('a second daemon on the same folder is refused', async () => {

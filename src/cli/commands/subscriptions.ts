@@ -178,10 +178,18 @@ function describeSubscription(subscription: Subscription): string {
     ['peers', String(subscription.peers)],
     ['signed at', formatTime(subscription.signedAt)],
     ['refreshed at', formatTime(subscription.refreshedAt)],
+    ...describeConflicts(subscription.conflicts),
     ['directory', subscription.directory],
     ['key', subscription.publicKey],
     ['link', subscription.uri],
   ])
+}
+
+/** What a reader has to know of its publisher: there may be someone else with the key. */
+function describeConflicts(numbers: readonly number[]): [string, string][] {
+  if (numbers.length === 0) return []
+  const what = `signed more than once, with different content: ${numbers.map((number) => `release ${number}`).join(', ')}`
+  return [['CONFLICT', `${what}. The first that was seen is kept; ask the publisher which is right`]]
 }
 
 /** All files, page by page, so that a release of a million does not stand in memory twice. */

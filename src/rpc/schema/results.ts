@@ -102,6 +102,7 @@ export const subscriptionResult = z.object({
   peers: count,
   signedAt: time.nullable(),
   refreshedAt: time.nullable(),
+  conflicts: z.array(count).readonly(),
   error: z.object({ code: z.string(), message: z.string() }).nullable(),
 })
 export const subscriptionsResult = z.object({ subscriptions: z.array(subscriptionResult) })

@@ -246,6 +246,15 @@ export class TestNode {
     })
   }
 
+  /** A client command that the test does not wait for, but kills. */
+  spawn(args: readonly string[]): ChildProcess {
+    return spawn(process.execPath, [PROGRAM, ...args, '--data-dir', this.dataDir], {
+      cwd: this.#home,
+      env: this.#environment(),
+      stdio: 'ignore',
+    })
+  }
+
   /** The same with `--json`: its one document. Fails when the exit code is not `expected`. */
   async json<T = Record<string, unknown>>(
     args: readonly string[],

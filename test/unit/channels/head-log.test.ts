@@ -72,6 +72,9 @@ describe('heads as they come in', () => {
     accept(head(3).bytes)
     expect(accept(head(2, 0, 9).bytes)).toBe('conflict')
     expect(log.newest(KEYS.publicKey)?.releaseNumber).toBe(3)
+    accept(head(3, 0, 10).bytes)
+    expect(log.conflicts(KEYS.publicKey)).toEqual([3, 2])
+    expect(log.conflicts(keysOf(2).publicKey)).toEqual([])
   })
 
   it('that the channel did not sign change nothing', () => {

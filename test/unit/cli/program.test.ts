@@ -73,6 +73,7 @@ describe('results with --json', () => {
     ['peers add', ['peers', 'add', '127.0.0.1:1'], { address: '127.0.0.1:1' }],
     ['peers ban', ['peers', 'ban', KEY], { nodeKey: KEY }],
     ['peers unban', ['peers', 'unban', KEY.toUpperCase()], { nodeKey: KEY }],
+    ['jobs', ['jobs'], expect.arrayContaining([expect.objectContaining({ method: 'addSubscription' })])],
     ['verify', ['verify'], { checked: 10, bad: 0, repaired: 0 }],
     ['health', ['health'], { ok: true }],
   ])('%s is one document, exit 0', async (_name, args, expected) => {

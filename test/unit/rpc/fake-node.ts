@@ -35,6 +35,7 @@ export const SUBSCRIPTION: SubscriptionInfo = {
   peers: 2,
   signedAt: 1_800_000_000_000,
   refreshedAt: null,
+  conflicts: [],
   error: null,
 }
 
