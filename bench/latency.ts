@@ -6,10 +6,15 @@ import { makeTree } from '../test/swarm/harness/tree.ts'
 import { type Bench, Cost, figure } from './figure.ts'
 import { QUIET } from './ingest.ts'
 
-const RELEASES = 10
+const RELEASES = 20
 const LIMIT_MS = 30_000
 /** A look at the subscriber costs it some work: so often, and no more. */
 const LOOK_MS = 5
+/**
+ * From one release to the next. Peers tell each other of news HELLOS_PER_SECOND times a second in the
+ * long run, so releases that come faster wait for each other, by design: that is not what is measured.
+ */
+const SPACING_MS = 1_100
 
 interface Subscription {
   readonly sequence: number
@@ -45,19 +50,20 @@ export async function latency(bench: Bench): Promise<void> {
       }
       seenMs.push(performance.now() - startMs)
       await published
+      await new Promise((resolve) => setTimeout(resolve, SPACING_MS - (performance.now() - startMs)))
     }
     const { cpuSeconds, peakRssMiB, note } = await cost.spent()
     const shared = { unit: 'ms', cpuSeconds, peakRssMiB }
     const publishP50 = `publish itself returns after ${percentile(publishMs, 0.5).toFixed(0)} ms (p50)`
-    const ten = `${RELEASES} releases of 6 files`
+    const what = `${RELEASES} releases of 6 files, ${SPACING_MS} ms apart at least`
     bench.report(
       figure({
         ...{ name: 'publish-to-seen-p50', value: percentile(seenMs, 0.5), ...shared },
-        note: `${ten}; ${publishP50}; ${note}`,
+        note: `${what}; ${publishP50}; ${note}`,
       }),
     )
     bench.report(
-      figure({ name: 'publish-to-seen-p95', value: percentile(seenMs, 0.95), ...shared, note: ten }),
+      figure({ name: 'publish-to-seen-p95', value: percentile(seenMs, 0.95), ...shared, note: what }),
     )
   } finally {
     await net.dispose()

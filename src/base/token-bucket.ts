@@ -29,12 +29,15 @@ export class TokenBucket {
     return true
   }
 
-  /** ms until `units` will be there, 0 if they are. More than the capacity never will: Infinity. */
+  /**
+   * Whole ms until `units` will be there, 0 if they are: a timer for a part of one could fire at the
+   * very moment at which it was set, for ever. More than the capacity never will be: Infinity.
+   */
   waitMs(units: number): number {
     this.#fill()
     if (this.#tokens >= units) return 0
     if (units > this.#capacity) return Number.POSITIVE_INFINITY
-    return ((units - this.#tokens) / this.#perSecond) * 1000
+    return Math.ceil(((units - this.#tokens) / this.#perSecond) * 1000)
   }
 
   #fill(): void {

@@ -5,6 +5,7 @@ import {
   HELLO_BURST,
   HELLO_DEADLINE_MS,
   HELLO_TOLERANCE,
+  HELLOS_PER_SECOND,
   MAX_HEADS_ASKED,
 } from '../../../src/base/limits.ts'
 import { HELLO_PLACES } from '../../../src/wire/constants.ts'
@@ -40,6 +41,33 @@ describe('news of a release', () => {
     publisher.node.publish(publisher.following, SECOND, SECOND_HEAD)
     await rig.until(() => subscriber.following.newest?.releaseNumber === 2, 1_000)
     expect(rig.clock.monotonicMs() - startMs).toBeLessThanOrEqual(100 + 3 * 30)
+  })
+
+  it('once a second are all that fast, and faster ones wait for each other, a second at most', async () => {
+    const rig = newRig({ latencyMs: 30 })
+    const publisher = await member(rig)
+    const subscriber = await member(rig)
+    publisher.node.publish(publisher.following, RELEASE, FIRST_HEAD)
+    subscriber.node.swarm.addAddresses(subscriber.following.channel, [publisher.node.address], 'topic')
+    await rig.until(() => subscriber.following.newest !== null)
+    let head = FIRST_HEAD
+    const seenMs = async (): Promise<number> => {
+      const number = head.releaseNumber + 1
+      head = CHANNEL.head(SECOND, number, head)
+      const startMs = rig.clock.monotonicMs()
+      publisher.node.publish(publisher.following, SECOND, head)
+      await rig.until(() => subscriber.following.newest?.releaseNumber === number, 2_000)
+      return rig.clock.monotonicMs() - startMs
+    }
+    // More than there are HELLOs at once.
+    for (let round = 0; round < 3 * HELLO_BURST; round++) {
+      expect(await seenMs()).toBeLessThanOrEqual(100 + 3 * 30)
+      await rig.clock.advance(1000 / HELLOS_PER_SECOND - 2 * 30)
+    }
+    const fast: number[] = []
+    for (let round = 0; round < 2 * HELLO_BURST; round++) fast.push(await seenMs())
+    expect(Math.max(...fast)).toBeGreaterThan(500)
+    expect(Math.max(...fast)).toBeLessThanOrEqual(1000 / HELLOS_PER_SECOND + 3 * 30)
   })
 
   it('travel along a line of five peers in a second, in either direction', async () => {
