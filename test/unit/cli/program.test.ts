@@ -294,6 +294,18 @@ describe('text of others', () => {
   })
 })
 
+describe('a subscription whose publisher contradicts itself', () => {
+  it('is shown with the numbers, and one that does not is shown without that line', async () => {
+    const subscriptions = [{ ...SUBSCRIPTION, conflicts: [3, 2] }]
+    const own = await startDaemon({ getSubscriptions: async () => subscriptions })
+    const args = ['subscriptions', 'show', KEY]
+    expect((await own.run(args)).stdout).toMatch(/^CONFLICT.*release 3, release 2/m)
+    expect((await own.run([...args, '--json'])).json()).toMatchObject({ conflicts: [3, 2] })
+    expect((await daemon.run(args)).stdout).not.toContain('CONFLICT')
+    await own.close()
+  })
+})
+
 describe('a terminal', () => {
   it('gets tables that fit it, other outputs get them whole', async () => {
     for (const columns of [60, 80, 200]) {

@@ -10,6 +10,7 @@ import type { Config } from '../../../src/config/schema.ts'
 import type { AddSubscriptionParams, AddSubscriptionResult, CallOptions } from '../../../src/node/api.ts'
 import { SubscriptionsApi } from '../../../src/node/subscriptions-api.ts'
 import { verifyStore } from '../../../src/node/verify.ts'
+import { signHead } from '../../../src/wire/head.ts'
 import { formatLink } from '../../../src/wire/uri.ts'
 import { ChannelNet, type ChannelNode, keysOf } from '../channels/channel-node.ts'
 import { readTree } from '../channels/harness.ts'
@@ -233,6 +234,20 @@ describe('subscriptions of a node', () => {
     expect(wrong.code).toBe('ERR_USAGE')
     expect(reader.discovery.follows.every(({ isStopped }) => isStopped)).toBe(true)
     expect(api.list()).toEqual([])
+  })
+
+  it('show under which numbers their publisher has signed two releases', async () => {
+    await publish()
+    const waiting = add()
+    await net.until(() => waiting.result !== null)
+    expect(api.list()).toMatchObject([{ sequence: 1, conflicts: [] }])
+    const head = reader.heads.newest(KEYS.publicKey)
+    if (head === null) throw new Error('no head')
+    const other = signHead({ ...head, root: new Uint8Array(64).fill(7) }, KEYS.signingKey)
+    const session = reader.sessions.acquire(KEYS)
+    expect(session.accept(other.bytes, 'slot')).toBe('conflict')
+    reader.sessions.release(session)
+    expect(api.list()).toMatchObject([{ sequence: 1, state: 'complete', conflicts: [1] }])
   })
 
   it('are repaired by `verify`: what the disk has damaged comes again from peers', async () => {
