@@ -1,10 +1,11 @@
 /**
  * `npm run bench`: speeds, with the ratio to what the machine can do.
  *
- *     npm run bench -- [--quick] [--only NAME]...
+ *     npm run bench -- [--quick] [--cold] [--only NAME]...
  *
  * Prints a table and one JSON line per figure. Speed is measured here and asserted
- * nowhere: the exit code is 0 unless something broke.
+ * nowhere: the exit code is 0 unless something broke. Memory is touched before the
+ * first figure (bench/warm-up.ts); --cold leaves that out.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -18,6 +19,7 @@ import { ingestLarge, ingestSmall } from './ingest.ts'
 import { latency } from './latency.ts'
 import { startup } from './startup.ts'
 import { transfer, transferFromFour, transferOverLine } from './transfer.ts'
+import { warmUp } from './warm-up.ts'
 
 const BENCHES: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   'ingest-large': ingestLarge,
@@ -34,11 +36,16 @@ const FULL_BYTES = 1024 * MIB
 const QUICK_BYTES = 256 * MIB
 
 const { values } = parseArgs({
-  options: { quick: { type: 'boolean', default: false }, only: { type: 'string', multiple: true } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    cold: { type: 'boolean', default: false },
+    only: { type: 'string', multiple: true },
+  },
 })
 const names = values.only ?? Object.keys(BENCHES)
 const commit = commitOf()
 const figures: Figure[] = []
+const warmth = values.cold ? 'memory as it was' : warmUp()
 const folder = await mkdtemp(join(tmpdir(), 'megatorrent-bench-'))
 try {
   for (const name of names) {
@@ -57,7 +64,7 @@ try {
 const [cpu] = cpus()
 const size = values.quick ? '256 MiB' : '1 GiB'
 process.stdout.write(
-  `\n${cpus().length} x ${cpu?.model}, Node ${process.version}, commit ${commit}, ${size}\n\n`,
+  `\n${cpus().length} x ${cpu?.model}, Node ${process.version}, commit ${commit}, ${size}, ${warmth}\n\n`,
 )
 process.stdout.write(`${table(figures)}\n`)
 

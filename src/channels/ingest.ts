@@ -2,6 +2,9 @@
  * Ingest: a file or folder becomes sealed blobs and a sealed manifest, as a stream
  * with bounded memory (PROTOCOL_FINAL.md §4.1, §4.2). Nothing is published by it.
  *
+ * Files that did not change since the ingest before are not read, and when nothing
+ * did, its record is the result again (ingest-reuse.ts).
+ *
  * The way: walk, let fresh files settle, seal full chunks and hash pieces, place the
  * pieces, seal the packs, look at every file again, write the manifest, read it as a
  * subscriber would, keep the record. A file that changed meanwhile makes all of it
@@ -21,6 +24,7 @@ import { CHUNK_BYTES, MAX_TITLE_BYTES } from '../wire/constants.ts'
 import { ContentHasher } from './content-id.ts'
 import { inOrder } from './in-order.ts'
 import { type IngestRecord, loadIngest, saveIngest } from './ingest-record.ts'
+import { isSameRelease, rememberedContents, rememberRelease } from './ingest-reuse.ts'
 import { type HashName, hashOfName, KnownPieces, pieceRow, savePieces } from './known-pieces.ts'
 import { type PartBoundary, partOfPath } from './manifest-layout.ts'
 import { loadManifest } from './manifest-loader.ts'
@@ -29,6 +33,7 @@ import { type Piece, type PiecePlace, planPacks } from './pack.ts'
 import { quotePath } from './path-gate.ts'
 import { ExtentBuilder, ReleaseBlobs, type ReleaseEntry } from './release-entry.ts'
 import { settleTree } from './settle.ts'
+import { SourceMemory } from './source-memory.ts'
 import { type FileContent, numberOf, pieceLength, type ReadJob, readSources } from './source-reader.ts'
 import { sameStamp, stampOf, statAll } from './stat-all.ts'
 import { nextTurn, Pacer } from './turns.ts'
@@ -44,7 +49,7 @@ const INGEST_ID_BYTES = 16
 
 export interface IngestDeps {
   readonly store: BlobStore
-  readonly state: Pick<State, 'ingests' | 'pieces'>
+  readonly state: Pick<State, 'ingests' | 'pieces' | 'sourceMemory'>
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -67,6 +72,8 @@ export interface IngestRequest {
   readonly title: string
   /** The ingest that the channel's newest release was made of: what it holds keeps its place. */
   readonly publishedIngest: string | null
+  /** Read every file, also those whose size, times and inode say that they did not change. */
+  readonly rehash?: boolean
   /** Folders that nothing may be published of, the data folder above all. */
   readonly privateFolders?: readonly string[]
   /** Told some hundred times a second at the most. */
@@ -87,8 +94,7 @@ export async function ingest(deps: IngestDeps, request: IngestRequest): Promise<
   }
   const { publishedIngest } = request
   const published = publishedIngest === null ? null : loadIngest(deps.state.ingests, publishedIngest)
-  const known = await KnownPieces.load(deps.state.pieces, request.publicKey, published?.ingestId ?? null)
-  const run = new IngestRun(deps, request, known, published?.boundaries ?? [])
+  const run = new IngestRun(deps, request, published)
   for (let attempt = 1; ; attempt++) {
     try {
       return await run.attempt()
@@ -112,30 +118,30 @@ type Pieces = ReadonlyMap<HashName, PieceSource>
 class IngestRun {
   readonly #deps: IngestDeps
   readonly #request: IngestRequest
-  readonly #known: KnownPieces
+  readonly #published: IngestRecord | null
   readonly #boundaries: readonly PartBoundary[]
   readonly #blobs = new ReleaseBlobs()
   readonly #newBlobs = new Set<number>()
   #contents: FileContent[] = []
 
-  constructor(
-    deps: IngestDeps,
-    request: IngestRequest,
-    known: KnownPieces,
-    boundaries: readonly PartBoundary[],
-  ) {
+  constructor(deps: IngestDeps, request: IngestRequest, published: IngestRecord | null) {
     this.#deps = deps
     this.#request = request
-    this.#known = known
-    this.#boundaries = boundaries
+    this.#published = published
+    this.#boundaries = published?.boundaries ?? []
   }
 
   async attempt(): Promise<IngestRecord> {
-    const { clock, store } = this.#deps
-    const { source, signal, privateFolders = [], convergenceSecret, title } = this.#request
+    const { clock, store, state } = this.#deps
+    const { source, signal, privateFolders = [], convergenceSecret, title, publicKey } = this.#request
     const tree = await settleTree(await walkSource(source, { privateFolders, signal }), clock, signal)
-    await this.#readFiles(tree)
-    const pieces = await this.#collectPieces()
+    const settledAt = clock.now()
+    const memory =
+      this.#request.rehash === true ? null : SourceMemory.load(state.sourceMemory, publicKey, tree.root)
+    const same = memory === null ? null : await this.#sameRecord(memory, tree)
+    if (same !== null) return same
+    await this.#readFiles(tree, memory)
+    const pieces = await this.#collectPieces(memory)
     await this.#placePieces(tree, [...pieces.values()])
     await this.#checkUnchanged(tree)
     const used = new Set<number>()
@@ -149,14 +155,37 @@ class IngestRun {
       ...signalOf(this.#request),
     })
     await this.#readBack(manifest)
-    return this.#keep(tree, manifest, used, pieces)
+    const record = await this.#keep(tree, manifest, used, pieces)
+    const { publishedIngest } = this.#request
+    await rememberRelease(state.sourceMemory, publicKey, {
+      header: { root: tree.root, ingestId: record.ingestId, title, publishedIngest },
+      ...{ tree, settledAt, contents: this.#contents, blobs: this.#blobs, used },
+      manifest: [manifest.root, ...manifest.parts],
+    })
+    return record
   }
 
-  async #readFiles(tree: SourceTree): Promise<void> {
+  /** The record of the ingest before, if this one would find the same and make the same of it. */
+  async #sameRecord(memory: SourceMemory, tree: SourceTree): Promise<IngestRecord | null> {
+    const { title, publishedIngest } = this.#request
+    const { header } = memory
+    const isSameBase = header.publishedIngest === publishedIngest || header.ingestId === publishedIngest
+    if (header.title !== title || !isSameBase) return null
+    const record = loadIngest(this.#deps.state.ingests, header.ingestId)
+    if (record === null || !(await isSameRelease(memory, tree, this.#deps.store))) return null
+    return { ...record, newBlobs: 0, newManifestBlobs: 0, skipped: tree.skipped }
+  }
+
+  async #readFiles(tree: SourceTree, memory: SourceMemory | null): Promise<void> {
     const { onProgress, signal, convergenceSecret } = this.#request
     const report = (filesDone: number, bytesDone: number): void =>
       onProgress?.({ filesDone, filesTotal: tree.files, bytesDone, bytesTotal: tree.bytes })
-    const earlier = new Map(this.#contents.map((file) => [file.path, file]))
+    const earlier =
+      memory === null
+        ? new Map<string, FileContent>()
+        : await rememberedContents(memory, tree, this.#blobs, this.#deps.store)
+    // What an attempt before this one read is newer.
+    for (const file of this.#contents) earlier.set(file.path, file)
     this.#contents = []
     report(0, 0)
     const job: ReadJob = {
@@ -173,8 +202,14 @@ class IngestRun {
   }
 
   /** The distinct pieces in path order. */
-  async #collectPieces(): Promise<Pieces> {
-    const { store } = this.#deps
+  async #collectPieces(memory: SourceMemory | null): Promise<Pieces> {
+    const { store, state } = this.#deps
+    const { publicKey } = this.#request
+    const published = this.#published?.ingestId ?? null
+    const known = await KnownPieces.load(state.pieces, publicKey, published)
+    // What was ingested and not published lies in packs too: laid anew it would have to be read.
+    const last = memory === null || memory.header.ingestId === published ? null : memory.header.ingestId
+    const knownLast = await KnownPieces.load(state.pieces, publicKey, last)
     const pieces = new Map<HashName, PieceSource>()
     const pacer = new Pacer()
     for (const file of this.#contents) {
@@ -182,13 +217,14 @@ class IngestRun {
       const { pieceHash: hash, stamp, path } = file
       if (hash === null || pieces.has(hash)) continue
       const length = pieceLength(stamp.size)
-      const known = this.#known.find(hash, length, this.#blobs, store)
+      const places =
+        known.find(hash, length, this.#blobs, store) ?? knownLast.find(hash, length, this.#blobs, store)
       pieces.set(hash, {
         file,
         length,
-        known,
+        known: places,
         region: partOfPath(path, this.#boundaries),
-        places: known ?? [],
+        places: places ?? [],
       })
     }
     return pieces

@@ -36,6 +36,8 @@ export interface ManifestJob {
 export interface WrittenManifest {
   /** Blob reference of the root: 64 bytes, fresh. */
   readonly root: Uint8Array
+  /** Blob references of the parts. */
+  readonly parts: readonly Uint8Array[]
   /** Root and parts. */
   readonly manifestBlobs: number
   /** Those of them that were not held before. */
@@ -70,6 +72,7 @@ export async function writeManifest(job: ManifestJob): Promise<WrittenManifest> 
   )
   return {
     root: blobReference(root.id, root.key),
+    parts: references,
     manifestBlobs: references.length + 1,
     newManifestBlobs: newBlobs + (root.isNew ? 1 : 0),
     boundaries,

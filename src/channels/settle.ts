@@ -16,6 +16,8 @@ import type { SourceEntry, SourceTree } from './walk.ts'
 const TICK_MS = 30
 /** Where stamps are whole seconds: FAT counts in steps of two. */
 const COARSE_TICK_MS = 2_100
+/** Our clock counts whole ms, and a timer may end one too early. */
+const CLOCK_STEP_MS = 2
 
 /**
  * The tree with stamps that can be trusted: if a file has the same stamp after it
@@ -32,11 +34,16 @@ export async function settleTree(tree: SourceTree, clock: Clock, signal?: AbortS
     // What claims to come from the future cannot be waited for.
     if (ageMs >= tickMs || ageMs < -tickMs) continue
     fresh.set(path, stamp)
-    waitMs = Math.max(waitMs, tickMs - ageMs)
+    waitMs = Math.max(waitMs, Math.ceil(tickMs - ageMs) + CLOCK_STEP_MS)
   }
   if (fresh.size === 0) return tree
   await sleep(clock, waitMs, signal)
   return look(tree, fresh, signal)
+}
+
+/** Would a change after `now` show in the stamp, whatever happened before? */
+export function isSettled(stamp: FileStamp, now: number): boolean {
+  return now - Math.max(stamp.mtimeMs, stamp.ctimeMs) >= tickOf(stamp)
 }
 
 function tickOf(stamp: FileStamp): number {
@@ -66,5 +73,6 @@ async function look(
     const stamp = fresh.get(entry.path)
     return stamp === undefined ? entry : { path: entry.path, stamp }
   })
-  return { entries, skipped: tree.skipped, bytes, files: tree.files, sourceOf: (path) => tree.sourceOf(path) }
+  const { root, skipped, files } = tree
+  return { root, entries, skipped, bytes, files, sourceOf: (path) => tree.sourceOf(path) }
 }

@@ -32,6 +32,8 @@ export interface SourceEntry {
 }
 
 export interface SourceTree {
+  /** Real path of the file or folder. */
+  readonly root: string
   /** In strictly ascending order of path bytes. */
   readonly entries: readonly SourceEntry[]
   /** Symlinks and special files left out. */
@@ -105,7 +107,7 @@ function singleFile(name: string, real: string, stat: Stats): SourceTree {
   const path = refused.check(Buffer.from(name))
   refused.throwIfAny()
   const entries = path === null ? [] : [{ path, stamp: stampOf(stat) }]
-  return { entries, skipped: 0, bytes: stat.size, files: 1, sourceOf: () => real }
+  return { root: real, entries, skipped: 0, bytes: stat.size, files: 1, sourceOf: () => real }
 }
 
 interface Child {
@@ -166,6 +168,7 @@ class Walker {
     this.#gate.throwIfAny()
     const root = this.#root
     return {
+      root,
       entries: this.#entries,
       skipped: this.#skipped,
       bytes: this.#bytes,

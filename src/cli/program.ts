@@ -119,7 +119,8 @@ function createProgram(io: CliIo, outcome: Outcome): Command {
     waiting(program.command('ingest'))
       .description('cut and seal a file or folder, publish nothing')
       .argument('<path>')
-      .option('--channel <name>', 'channel to seal it for (not needed when there is exactly one)'),
+      .option('--channel <name>', 'channel to seal it for (not needed when there is exactly one)')
+      .option('--rehash', 'read also what did not change by its size, times and inode'),
     ingest,
   )
   client(
@@ -127,7 +128,8 @@ function createProgram(io: CliIo, outcome: Outcome): Command {
       .description('publish a file, a folder or an earlier ingest as the next release of a channel')
       .argument('<path-or-ingest-id>')
       .option('--channel <name>', 'channel to publish on (not needed when there is exactly one)')
-      .option('--title <title>', 'title of the release'),
+      .option('--title <title>', 'title of the release')
+      .option('--rehash', 'read also what did not change by its size, times and inode'),
     publish,
   )
   client(

@@ -157,6 +157,8 @@ export interface IngestParams {
   readonly path: string
   /** Name or public key; null: the only channel there is, else kind usage. */
   readonly channel: string | null
+  /** Read also what has not changed by its size, times and inode. */
+  readonly rehash?: boolean
 }
 
 export interface IngestResult {
@@ -177,6 +179,8 @@ export interface PublishParams {
   readonly channel: string | null
   /** Null: the name of the file or folder. */
   readonly title: string | null
+  /** As for an ingest. */
+  readonly rehash?: boolean
   /** How long to wait for a confirmation; null: 60 s. */
   readonly timeoutMs: number | null
 }

@@ -165,6 +165,7 @@ export class ChannelsApi {
     state.database.transaction(() => {
       state.channels.remove(row.publicKey)
       state.pieces.removeChannel(row.publicKey)
+      state.sourceMemory.remove(row.publicKey)
       state.meta.remove(importedMark(row.publicKey))
       for (const put of state.pendingPuts.list()) {
         if (toHex(put.publicKey) === info.publicKey) state.pendingPuts.remove(put.publicKey, put.sequence)
@@ -179,7 +180,7 @@ export class ChannelsApi {
 
   async ingest(params: IngestParams, options: CallOptions): Promise<IngestResult> {
     const row = this.#choose(params.channel)
-    const record = await this.#ingest(row, params.path, basename(params.path), options)
+    const record = await this.#ingest(row, params, basename(params.path), options)
     const { ingestId, files, bytes, blobs, newBlobs, skipped } = record
     return { ingestId, publicKey: toHex(row.publicKey), files, bytes, blobs, newBlobs, skipped }
   }
@@ -241,7 +242,7 @@ export class ChannelsApi {
   async #recordOf(row: ChannelRow, params: PublishParams, options: CallOptions): Promise<IngestRecord> {
     const { source } = params
     if ('path' in source)
-      return this.#ingest(row, source.path, params.title ?? basename(source.path), options)
+      return this.#ingest(row, { ...params, ...source }, params.title ?? basename(source.path), options)
     const record = loadIngest(this.#deps.state.ingests, source.ingestId)
     if (record === null) throw new MegatorrentError('ERR_NOT_FOUND', 'there is no such ingest: ingest again')
     if (toHex(record.publicKey) !== toHex(row.publicKey)) {
@@ -250,10 +251,16 @@ export class ChannelsApi {
     return record
   }
 
-  #ingest(row: ChannelRow, source: string, title: string, options: CallOptions): Promise<IngestRecord> {
+  #ingest(
+    row: ChannelRow,
+    { path, rehash }: Pick<IngestParams, 'path' | 'rehash'>,
+    title: string,
+    options: CallOptions,
+  ): Promise<IngestRecord> {
     const { keys } = this.#ownOf(row)
     return ingest(this.#deps, {
-      source,
+      source: path,
+      rehash: rehash ?? false,
       publicKey: row.publicKey,
       convergenceSecret: keys.convergenceSecret,
       title,

@@ -65,13 +65,15 @@ export function createHandlers({ api, jobs, onShutdown }: MethodsInit): Handlers
     importChannel: ({ file, name }) => api.importChannel({ file, name: name ?? null }),
     removeChannel: ({ name }) => api.removeChannel({ channel: name }),
 
-    ingest: ({ path, channel, wait }, call) =>
-      runLong('ingest', wait, call, (options) => api.ingest({ path, channel: channel ?? null }, options)),
-    publish: ({ path, ingestId, channel, title, timeout, wait }, call) =>
+    ingest: ({ path, channel, rehash, wait }, call) =>
+      runLong('ingest', wait, call, (options) =>
+        api.ingest({ path, channel: channel ?? null, rehash }, options),
+      ),
+    publish: ({ path, ingestId, channel, title, rehash, timeout, wait }, call) =>
       runLong('publish', wait, call, async (options) => {
         const source = path === undefined ? { ingestId: ingestId ?? '' } : { path }
         const timeoutMs = toMs(timeout)
-        const params = { source, channel: channel ?? null, title: title ?? null, timeoutMs }
+        const params = { source, channel: channel ?? null, title: title ?? null, rehash, timeoutMs }
         return confirmed(await api.publish(params, options))
       }),
 

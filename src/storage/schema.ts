@@ -139,5 +139,15 @@ CREATE TABLE access_keys (
 ) STRICT, WITHOUT ROWID;
 `
 
+const SOURCE_MEMORY = `
+-- What the newest ingest of a channel found on the disk, for the next one to read only what changed.
+CREATE TABLE source_memory (
+  public_key BLOB NOT NULL CHECK (length(public_key) = 32),
+  page INTEGER NOT NULL,
+  content BLOB NOT NULL,
+  PRIMARY KEY (public_key, page)
+) STRICT;
+`
+
 /** See `DatabaseOptions.migrations`. */
-export const MIGRATIONS: readonly string[] = [VERSION_1, ACCESS_KEYS]
+export const MIGRATIONS: readonly string[] = [VERSION_1, ACCESS_KEYS, SOURCE_MEMORY]

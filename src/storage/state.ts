@@ -17,6 +17,7 @@ import { PendingPutsTable } from './tables/pending-puts-table.ts'
 import { PiecesTable } from './tables/pieces-table.ts'
 import { ReleasesTable } from './tables/releases-table.ts'
 import { SlotsTable } from './tables/slots-table.ts'
+import { SourceMemoryTable } from './tables/source-memory-table.ts'
 import { SubscriptionsTable } from './tables/subscriptions-table.ts'
 import { WrittenFilesTable } from './tables/written-files-table.ts'
 
@@ -33,6 +34,7 @@ export interface State {
   readonly pendingPuts: PendingPutsTable
   readonly ingests: IngestsTable
   readonly pieces: PiecesTable
+  readonly sourceMemory: SourceMemoryTable
   readonly ephemerals: EphemeralsTable
   readonly bans: BansTable
   readonly accessKeys: AccessKeysTable
@@ -62,6 +64,7 @@ export function openState(path: string, key: Uint8Array | null): State {
     pendingPuts: new PendingPutsTable(database),
     ingests: new IngestsTable(database),
     pieces: new PiecesTable(database),
+    sourceMemory: new SourceMemoryTable(database),
     ephemerals: new EphemeralsTable(database),
     bans: new BansTable(database),
     accessKeys: new AccessKeysTable(database),

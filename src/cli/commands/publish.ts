@@ -10,10 +10,14 @@ import { formatBytes, formatPairs, plural } from '../format.ts'
 export async function ingest(
   context: CommandContext,
   path: string,
-  options: { readonly channel?: string },
+  options: { readonly channel?: string; readonly rehash?: boolean },
 ): Promise<void> {
   const channel = options.channel === undefined ? {} : { channel: options.channel }
-  const params = { path: context.path(path), ...channel }
+  const params = {
+    path: context.path(path),
+    ...channel,
+    ...(options.rehash === true ? { rehash: true } : {}),
+  }
   const result = await context.client.runJob('ingest', params, context.progress.update, context.timeoutMs)
   context.progress.end()
   if (result.skipped > 0) context.note(skippedNote(result.skipped))
@@ -29,7 +33,7 @@ export async function ingest(
 export async function publish(
   context: CommandContext,
   source: string,
-  options: { readonly channel?: string; readonly title?: string },
+  options: { readonly channel?: string; readonly title?: string; readonly rehash?: boolean },
 ): Promise<void> {
   // An ingest id is one word; what has a slash or exists is a path.
   const path = context.path(source)
@@ -38,6 +42,7 @@ export async function publish(
     ...(isPath ? { path } : { ingestId: source }),
     ...(options.channel === undefined ? {} : { channel: options.channel }),
     ...(options.title === undefined ? {} : { title: options.title }),
+    ...(options.rehash === true ? { rehash: true } : {}),
     ...(context.timeoutMs === null ? {} : { timeout: context.timeoutMs / 1000 }),
   }
   const result = await context.client.runJob('publish', params, context.progress.update)

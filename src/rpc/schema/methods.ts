@@ -106,6 +106,7 @@ export const METHODS = {
     params: z.strictObject({
       path: absolutePath,
       channel: channelRef.optional(),
+      rehash: z.boolean().default(false),
       wait: z.boolean().default(true),
     }),
     result: z.union([results.ingestResult, results.startedResult]),
@@ -118,6 +119,7 @@ export const METHODS = {
         ingestId: z.string().min(1).max(128).optional(),
         channel: channelRef.optional(),
         title: title.optional(),
+        rehash: z.boolean().default(false),
         timeout: timeout.optional(),
         wait: z.boolean().default(true),
       })

@@ -191,7 +191,7 @@ describe('parameters', () => {
     expect(calls.map(({ params: given }) => given)).toEqual([
       { name: 'a', private: false, open: false },
       { nodeKey: 'ab'.repeat(32) },
-      { source: { path: '/x' }, channel: null, title: null, timeoutMs: 1500 },
+      { source: { path: '/x' }, channel: null, title: null, rehash: false, timeoutMs: 1500 },
     ])
   })
 
