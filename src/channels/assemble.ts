@@ -3,7 +3,8 @@
  * subscription.
  *
  * Files are filled in staging in whatever order blobs come, synced as they become
- * whole, and moved into place at the end. What is in staging when the process ends
+ * whole, and moved into place at the end. One that changed little since the release
+ * before begins as a copy of the file that it will replace. What is in staging when the process ends
  * is made again from held blobs. Nothing outside the folder is ever written to.
  *
  * @module channels/assemble
@@ -16,12 +17,14 @@ import type { Random } from '../base/random.ts'
 import type { BlobStore, FilePiece, Placement } from '../storage/blob-store.ts'
 import { diskError } from '../storage/disk-error.ts'
 import type { Manifest } from '../wire/manifest.ts'
-import type { AssemblePlan, WantedFile } from './assemble-plan.ts'
+import { type AssemblePlan, isUntouched, type WantedFile } from './assemble-plan.ts'
 import { type AssemblyStart, startAssembly } from './assembly-start.ts'
+import { placeOf } from './disk-state.ts'
 import { fileIdentity, type Placing, PlacingIndex } from './file-index.ts'
-import { FolderCommit, type ReadyFile } from './folder-commit.ts'
+import { FolderCommit, inTheWay, type ReadyFile } from './folder-commit.ts'
 import { type FolderFs, systemFolderFs } from './folder-fs.ts'
 import { Staging } from './staging.ts'
+import { findUnchanged, type UnchangedSpans } from './unchanged-spans.ts'
 import type { WrittenLedger } from './written-ledger.ts'
 
 /** Accepted blobs being opened and written at a time. */
@@ -35,6 +38,8 @@ export interface AssemblyOptions {
   readonly onlyGlobs: readonly string[]
   readonly ledger: WrittenLedger
   readonly store: Pick<BlobStore, 'has' | 'openTo'>
+  /** The release that is in place, if its manifest is still at hand: asked when a large file is to be replaced. */
+  readonly previous?: () => Promise<Manifest | null>
   /** Bytes of the disk that stay free. */
   readonly minFreeBytes: number
   readonly random: Random
@@ -53,6 +58,8 @@ export interface AssemblyResult {
 
 interface StagedFile {
   readonly wanted: WantedFile
+  /** What of it is copied from the file in place; null: nothing. */
+  readonly unchanged: UnchangedSpans | null
   leftBytes: number
   /** Written since it was last synced; null while that goes on. */
   unsyncedBytes: number | null
@@ -86,19 +93,17 @@ export class Assembly {
     start: AssemblyStart,
     placings: PlacingIndex,
     staging: Staging | null,
+    unchanged: ReadonlyMap<number, UnchangedSpans>,
   ) {
-    const { write } = start.plan
     this.#options = options
     this.#fs = fs
     this.#start = start
     this.#staging = staging
-    this.#files = write.map((wanted) => ({
-      wanted,
-      leftBytes: wanted.size,
-      unsyncedBytes: 0,
-      created: null,
-      ready: null,
-    }))
+    this.#files = start.plan.write.map((wanted, number) => {
+      const same = unchanged.get(number) ?? null
+      const leftBytes = wanted.size - (same?.bytes ?? 0)
+      return { wanted, unchanged: same, leftBytes, unsyncedBytes: 0, created: null, ready: null }
+    })
     this.#placings = placings
     this.#open = new Set(placings.blobs)
   }
@@ -120,9 +125,17 @@ export class Assembly {
         keep: plan.keep.length,
         drop: plan.dropFiles.length,
       })
-      const placings = await PlacingIndex.build(options.manifest, plan.write)
+      const unchanged = await findUnchanged(
+        options.manifest,
+        plan.write,
+        start.content.files,
+        options.previous ?? noRelease,
+      )
+      const isThere = (file: number, position: number): boolean =>
+        unchanged.get(file)?.positions.has(position) === true
+      const placings = await PlacingIndex.build(options.manifest, plan.write, isThere)
       const staging = plan.write.length === 0 ? null : await Staging.make(fs, directory, options.random)
-      return new Assembly(options, fs, start, placings, staging)
+      return new Assembly(options, fs, start, placings, staging, unchanged)
     } catch (error) {
       throw diskError(error, `looking at ${options.directory}`)
     }
@@ -172,7 +185,7 @@ export class Assembly {
 
   /**
    * Where the content of a blob goes: for `BlobStore.put`, followed by `markWritten`. The files exist
-   * when this resolves.
+   * when this resolves, but those that one piece is the whole of: these are made when it is written.
    *
    * @returns null when nothing of it is to be written, or more than should be at once: `accept` it then.
    */
@@ -191,8 +204,12 @@ export class Assembly {
   async #place(blob: number, placings: readonly Placing[]): Promise<Placement | null> {
     const staging = this.#staging
     if (staging === null || placings.length === 0) return null
-    await Promise.all([...new Set(placings.map((each) => each.file))].map((file) => this.#create(file)))
-    const pieces = placings.map(({ file, ...piece }) => ({ path: staging.pathOf(file), ...piece }))
+    const pieces: FilePiece[] = []
+    for (const { file, ...piece } of placings) {
+      const create = piece.length === this.#files[file]?.wanted.size
+      if (!create) await this.#create(file)
+      pieces.push({ path: staging.pathOf(file), ...piece, create })
+    }
     return { key: this.#options.manifest.blobKey(blob), pieces }
   }
 
@@ -221,7 +238,7 @@ export class Assembly {
     const { directory, selection, content, plan } = this.#start
     try {
       this.#files.forEach((file, number) => {
-        if (file.wanted.size === 0) this.#finishFile(number, file)
+        if (file.leftBytes === 0) this.#finishFile(number, file)
       })
       const ready: ReadyFile[] = []
       for (const { ready: file } of this.#files) if (file !== null) ready.push(await file)
@@ -268,7 +285,7 @@ export class Assembly {
   #create(number: number): Promise<void> {
     const file = this.#files[number]
     if (file === undefined || this.#staging === null) throw new RangeError(`no file ${number}`)
-    file.created ??= this.#staging.create(number, file.wanted.size)
+    file.created ??= this.#make(this.#staging, number, file)
     return file.created
   }
 
@@ -293,16 +310,28 @@ export class Assembly {
     if (!this.#closed) await this.#staging?.sync(number)
   }
 
+  async #make(staging: Staging, number: number, { wanted, unchanged }: StagedFile): Promise<void> {
+    if (unchanged === null) return staging.create(number, wanted.size)
+    const { directory, content } = this.#start
+    const record = content.files.get(wanted.path)
+    const place = placeOf(directory, wanted.path)
+    await staging.clone(number, place, wanted.size)
+    // Whatever changed it before or meanwhile shows now: then what was copied is not what was written.
+    if (record === undefined || !isUntouched(record, await this.#fs.look(place))) throw inTheWay(wanted.path)
+  }
+
   #finishFile(number: number, file: StagedFile): void {
     file.ready ??= this.#sync(number, file)
     // Looked at in `finish`: until then a failure must not count as unhandled.
     file.ready.catch(() => {})
   }
 
-  async #sync(number: number, { wanted }: StagedFile): Promise<ReadyFile> {
+  async #sync(number: number, file: StagedFile): Promise<ReadyFile> {
+    const { wanted } = file
     const staging = this.#staging
     if (staging === null) throw new MegatorrentError('ERR_BUG', 'a file without staging')
-    await this.#create(number)
+    // A file that one piece filled was made with it.
+    if (wanted.size === 0 || file.unchanged !== null) await this.#create(number)
     const node = await staging.sync(number)
     if (node.kind !== 'file' || node.size !== wanted.size) {
       throw new MegatorrentError(
@@ -322,6 +351,8 @@ export function blobFault(error: unknown): unknown {
   const message = 'the publisher signed a release with a blob that does not open'
   return new MegatorrentError('ERR_RELEASE_INVALID', message, { cause: error })
 }
+
+const noRelease = (): Promise<null> => Promise.resolve(null)
 
 /** Runs of pieces that one task writes: a blob whose content is wanted once is one run. */
 function* cutTasks(pieces: readonly FilePiece[]): Generator<readonly FilePiece[]> {

@@ -118,14 +118,22 @@ export class PlacingIndex {
     this.#fileOffsets = columns.fileOffsets
   }
 
-  /** @param files - whose sizes were found to fit the disk: each span of them takes memory here. */
-  static async build(manifest: Manifest, files: readonly WantedFile[]): Promise<PlacingIndex> {
+  /**
+   * @param files - whose sizes were found to fit the disk: each span of them takes memory here.
+   * @param isThere - is what lies at this position of that file in place already? Then it is left out.
+   */
+  static async build(
+    manifest: Manifest,
+    files: readonly WantedFile[],
+    isThere: (file: number, position: number) => boolean = () => false,
+  ): Promise<PlacingIndex> {
     const pacer = new Pacer()
     const counts = new Uint32Array(manifest.blobCount + 1)
     let total = 0
-    for (const file of files) {
+    for (const [index, file] of files.entries()) {
       for (const span of manifest.spans(file.entry)) {
         if (pacer.due()) await nextTurn()
+        if (isThere(index, span.position)) continue
         counts[span.blob] = (counts[span.blob] ?? 0) + 1
         total += 1
       }
@@ -151,6 +159,7 @@ export class PlacingIndex {
     for (const [index, file] of files.entries()) {
       for (const span of manifest.spans(file.entry)) {
         if (pacer.due()) await nextTurn()
+        if (isThere(index, span.position)) continue
         const at = next[span.blob] ?? 0
         next[span.blob] = at + 1
         columns.files[at] = index

@@ -11,6 +11,8 @@ import {
   type BigIntStats,
   close,
   constants,
+  copyFile,
+  fchmod,
   fstat,
   fsync,
   ftruncate,
@@ -18,6 +20,7 @@ import {
   lstat,
   open,
   rename,
+  type Stats,
   unlink,
 } from 'node:fs'
 import { mkdir, readdir, rmdir, statfs } from 'node:fs/promises'
@@ -33,6 +36,11 @@ export interface FolderFs {
   makeFolder(path: string, mode: number): Promise<void>
   /** A new, empty file; with `size`, one that reads as so many zeros and takes no space yet. */
   createFile(path: string, size: number): Promise<void>
+  /**
+   * A new file with the content of `from`, cut or filled with zeros to `size`. The system copies, and
+   * where it can it only shares the blocks.
+   */
+  cloneFile(from: string, path: string, size: number): Promise<void>
   /** Content and size are on the disk after it. @returns how the file looks from now on. */
   syncFile(path: string): Promise<DiskNode>
   /** Give a file a second name, which must not exist. */
@@ -54,6 +62,7 @@ export const FOLDER_MODE = 0o777
 /** Readable by all as far as the umask allows, executable by nobody. */
 const FILE_MODE = 0o644
 const CREATE_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+const CHANGE_FLAGS = constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const SYNC_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const FOLDER_FLAGS = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
 
@@ -74,11 +83,18 @@ export const systemFolderFs: FolderFs = {
     withFile(path, CREATE_FLAGS, async (fd) => {
       if (size > 0) await call<void>((done) => ftruncate(fd, size, done))
     }),
-  syncFile: (path) =>
-    withFile(path, SYNC_FLAGS, async (fd) => {
-      await call<void>((done) => fsync(fd, done))
-      return nodeOf(await call<BigIntStats>((done) => fstat(fd, { bigint: true }, done)))
-    }),
+  async cloneFile(from, path, size) {
+    // The copy takes the mode of what it is made of, which its user may have set.
+    const mode = await withFile(path, CREATE_FLAGS, async (fd) => {
+      return (await call<Stats>((done) => fstat(fd, done))).mode
+    })
+    await call<void>((done) => copyFile(from, path, constants.COPYFILE_FICLONE, done))
+    await withFile(path, CHANGE_FLAGS, async (fd) => {
+      await call<void>((done) => fchmod(fd, mode & 0o777, done))
+      await call<void>((done) => ftruncate(fd, size, done))
+    })
+  },
+  syncFile: (path) => call(syncAndStat.bind(null, path)),
   link: (from, to) => call<void>((done) => link(from, to, done)),
   rename: (from, to) => call<void>((done) => rename(from, to, done)),
   removeFile: (path) => call<void>((done) => unlink(path, done)),
@@ -88,6 +104,22 @@ export const systemFolderFs: FolderFs = {
     const { bavail, bsize } = await statfs(path)
     return bavail * bsize
   },
+}
+
+/** In callbacks alone: it is done once a file. */
+function syncAndStat(path: string, done: (error: Error | null, node?: DiskNode) => void): void {
+  open(path, SYNC_FLAGS, (openError, fd) => {
+    if (openError !== null) return done(openError)
+    fsync(fd, (syncError) => {
+      fstat(fd, { bigint: true }, (statError, stat) => {
+        close(fd, (closeError) => {
+          const error = syncError ?? statError ?? closeError ?? null
+          if (error !== null) done(error)
+          else done(null, nodeOf(stat))
+        })
+      })
+    })
+  })
 }
 
 /** A callback of node:fs as a promise: half the cost of node:fs/promises, for calls made once a file. */

@@ -53,6 +53,11 @@ export class Staging {
     return this.#gate.run(() => this.#fs.createFile(this.pathOf(number), size > CHUNK_BYTES ? size : 0))
   }
 
+  /** Make the file of that number from a file that lies elsewhere. */
+  clone(number: number, from: string, size: number): Promise<void> {
+    return this.#gate.run(() => this.#fs.cloneFile(from, this.pathOf(number), size))
+  }
+
   /** Everything written to it is on the disk. @returns how it looks. */
   sync(number: number): Promise<DiskNode> {
     return this.#gate.run(() => this.#fs.syncFile(this.pathOf(number)))

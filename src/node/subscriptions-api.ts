@@ -14,6 +14,7 @@ import type { Random } from '../base/random.ts'
 import { Assembly } from '../channels/assemble.ts'
 import { compileGlobs } from '../channels/globs.ts'
 import type { HeadLog } from '../channels/head-log.ts'
+import { heldManifest } from '../channels/held-manifest.ts'
 import { loadManifest } from '../channels/manifest-loader.ts'
 import type { ChannelSession, ChannelSessions } from '../channels/session.ts'
 import { Subscription } from '../channels/subscription.ts'
@@ -188,13 +189,14 @@ export class SubscriptionsApi {
       store,
       clock,
       log,
-      assemble: ({ publicKey, directory, onlyGlobs }, manifest) =>
+      assemble: ({ publicKey, directory, onlyGlobs, completeSequence }, manifest) =>
         Assembly.begin({
           directory,
           manifest,
           onlyGlobs,
           ledger: new WrittenLedger(state, publicKey),
           store,
+          previous: () => heldManifest(state, store, publicKey, completeSequence),
           minFreeBytes: config.minFree,
           random,
           log,

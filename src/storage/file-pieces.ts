@@ -4,8 +4,8 @@
  *
  * Paths come from our own walk of a folder or from the staging folder that the
  * assembler made; here they are opened without following a symlink at their
- * end, never created, and never used unless they are plain files, since what
- * lies there may have changed since the path was made.
+ * end, created only where that is said, and never used unless they are plain
+ * files, since what lies there may have changed since the path was made.
  *
  * @module storage/file-pieces
  */
@@ -22,11 +22,15 @@ export interface FilePiece {
   readonly fileOffset: number
   readonly chunkOffset: number
   readonly length: number
+  /** Writing: the file is made if it is not there. For a file that this piece is the whole of. */
+  readonly create?: boolean
 }
 
 // O_NONBLOCK: a pipe put in the place of a file must not hang a worker.
 const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const WRITE_FLAGS = constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+/** Readable by all as far as the umask allows, executable by nobody. */
+const CREATED_MODE = 0o644
 
 /** @throws RangeError unless every piece lies within one chunk and below 2^53. */
 export function assertPieces(pieces: readonly FilePiece[]): void {
@@ -72,7 +76,7 @@ export function readSlice(fs: TaskFs, source: Omit<FilePiece, 'chunkOffset'>, in
 }
 
 /**
- * Write slices of an opened chunk into existing files. Not synced: that is for
+ * Write slices of an opened chunk into existing files, or into those that it says to create. Not synced: that is for
  * whoever renames the file into place.
  *
  * @throws MegatorrentError of kind 'storage'; some pieces may then be written.
@@ -100,7 +104,12 @@ function eachFile(
       if (open?.path !== piece.path) {
         if (open !== null) fs.close(open.fd)
         open = null
-        open = openPlainFile(fs, piece.path, flags, describe)
+        open = openPlainFile(
+          fs,
+          piece.path,
+          piece.create === true ? flags | constants.O_CREAT : flags,
+          describe,
+        )
       }
       try {
         work(open.fd, piece)
@@ -121,7 +130,7 @@ function openPlainFile(
 ): { readonly path: string; readonly fd: number } {
   let fd: number | null = null
   try {
-    fd = fs.open(path, flags)
+    fd = fs.open(path, flags, CREATED_MODE)
     if (!fs.stat(fd).isFile()) throw notPlain(path)
     return { path, fd }
   } catch (error) {

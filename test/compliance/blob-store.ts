@@ -200,6 +200,24 @@ export function blobStoreCompliance(
       expect(toHex(readFileSync(target))).toBe(toHex(expected))
     })
 
+    it('makes the file where a slice says so, plain, not executable, and never through a symlink', async () => {
+      const { store, folder } = await make(NO_LIMITS)
+      const blob = makeBlob(7)
+      await store.put(blob.id, blob.sealed.slice())
+      const fresh = join(folder, 'fresh')
+      const piece = { path: fresh, fileOffset: 0, chunkOffset: 100, length: 5, create: true }
+      // Twice: the same blob may come from two peers.
+      for (let n = 0; n < 2; n++) expect(await store.openTo(blob.id, blob.key, [piece])).toBe(true)
+      expect(toHex(readFileSync(fresh))).toBe(toHex(blob.chunk.subarray(100, 105)))
+      expect(statSync(fresh).mode & 0o133).toBe(0)
+      const elsewhere = join(folder, 'elsewhere')
+      const link = join(folder, 'dangling')
+      symlinkSync(elsewhere, link)
+      const place = [{ ...piece, path: link }]
+      await expect(store.openTo(blob.id, blob.key, place)).rejects.toMatchObject({ kind: 'storage' })
+      expect(existsSync(elsewhere)).toBe(false)
+    })
+
     it('puts and places in one go, and keeps the blob when the place fails', async () => {
       const { store, folder } = await make(NO_LIMITS)
       const blob = makeBlob(8)
