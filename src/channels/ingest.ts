@@ -35,7 +35,7 @@ import { ExtentBuilder, ReleaseBlobs, type ReleaseEntry } from './release-entry.
 import { settleTree } from './settle.ts'
 import { SourceMemory } from './source-memory.ts'
 import { type FileContent, numberOf, pieceLength, type ReadJob, readSources } from './source-reader.ts'
-import { sameStamp, stampOf, statAll } from './stat-all.ts'
+import { sameStamp, statAll } from './stat-all.ts'
 import { nextTurn, Pacer } from './turns.ts'
 import { type SourceTree, walkSource } from './walk.ts'
 
@@ -261,7 +261,7 @@ class IngestRun {
       const stats = await statAll(paths, this.#request.signal)
       files.forEach(({ path, stamp }, index) => {
         const stat = stats[index] ?? null
-        if (stamp === null || (stat?.isFile() === true && sameStamp(stampOf(stat), stamp))) return
+        if (stamp === null || (stat?.isFile === true && sameStamp(stat.stamp, stamp))) return
         throw new MegatorrentError(
           'ERR_SOURCE_CHANGED',
           `${quotePath(path)} changed while it was read: let it rest, then ingest again`,

@@ -9,7 +9,7 @@
  * @module channels/settle
  */
 import { type Clock, sleep } from '../base/clock.ts'
-import { type FileStamp, stampOf, statAll } from './stat-all.ts'
+import { type FileStamp, statAll } from './stat-all.ts'
 import type { SourceEntry, SourceTree } from './walk.ts'
 
 /** Linux ticks every 10 ms at the most. */
@@ -65,9 +65,9 @@ async function look(
     const stat = stats[index]
     const before = fresh.get(path)
     // What is gone or no file any more is met when it is read.
-    if (stat === null || stat === undefined || before === undefined || !stat.isFile()) return
-    bytes += stat.size - before.size
-    fresh.set(path, stampOf(stat))
+    if (stat === null || stat === undefined || before === undefined || !stat.isFile) return
+    bytes += stat.stamp.size - before.size
+    fresh.set(path, stat.stamp)
   })
   const entries = tree.entries.map((entry): SourceEntry => {
     const stamp = fresh.get(entry.path)

@@ -12,8 +12,8 @@ import { ExtentBuilder, type ReleaseBlobs } from './release-entry.ts'
 import { type FileStamp, sameStamp } from './stat-all.ts'
 import type { SourceTree } from './walk.ts'
 
-/** Jobs under way: enough for the disk's syncs to be shared; a job holds no content here. */
-const JOBS_IN_FLIGHT = 48
+/** Jobs under way: what waits for one commit while the workers fill the next; a job holds no content here. */
+const JOBS_IN_FLIGHT = 96
 
 /** Pieces in one call for hashes. */
 const HASH_BATCH_PIECES = 512

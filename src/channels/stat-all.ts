@@ -20,6 +20,12 @@ export interface FileStamp {
   readonly inode: number
 }
 
+/** What a path is, without the dates that the system's answer drags along. */
+export interface Looked {
+  readonly isFile: boolean
+  readonly stamp: FileStamp
+}
+
 export function stampOf(stat: Stats): FileStamp {
   return { size: stat.size, mtimeMs: stat.mtimeMs, ctimeMs: stat.ctimeMs, inode: stat.ino }
 }
@@ -37,8 +43,8 @@ export function sameStamp(a: FileStamp, b: FileStamp): boolean {
 export async function statAll<P extends string | Buffer>(
   paths: readonly P[],
   signal?: AbortSignal,
-): Promise<(Stats | null)[]> {
-  const stats: (Stats | null)[] = []
+): Promise<(Looked | null)[]> {
+  const stats: (Looked | null)[] = []
   for (let at = 0; at < paths.length; at += STAT_BATCH) {
     signal?.throwIfAborted()
     for (const stat of await statBatch(paths.slice(at, at + STAT_BATCH))) stats.push(stat)
@@ -47,14 +53,14 @@ export async function statAll<P extends string | Buffer>(
 }
 
 // Callbacks: the promises of node:fs cost twice the call itself, and there is one call for each file.
-function statBatch(paths: readonly (string | Buffer)[]): Promise<(Stats | null)[]> {
+function statBatch(paths: readonly (string | Buffer)[]): Promise<(Looked | null)[]> {
   return new Promise((resolve, reject) => {
-    const stats: (Stats | null)[] = new Array(paths.length).fill(null)
+    const stats: (Looked | null)[] = new Array(paths.length).fill(null)
     let pending = paths.length
     let failure: { readonly error: unknown } | null = null
     paths.forEach((path, index) => {
       lstat(path, (error, stat) => {
-        if (error === null) stats[index] = stat
+        if (error === null) stats[index] = { isFile: stat.isFile(), stamp: stampOf(stat) }
         else if (!isMissing(error)) failure ??= { error }
         pending -= 1
         if (pending > 0) return

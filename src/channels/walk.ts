@@ -20,7 +20,7 @@ import { MegatorrentError } from '../base/errors.ts'
 import { errnoOf } from '../storage/disk-error.ts'
 import { PathGate } from './path-gate.ts'
 import { comparePaths } from './release-entry.ts'
-import { type FileStamp, isMissing, stampOf, statAll } from './stat-all.ts'
+import { type FileStamp, isMissing, type Looked, stampOf, statAll } from './stat-all.ts'
 
 const SLASH = Buffer.from('/')
 
@@ -140,10 +140,10 @@ class Walker {
       files.map((child) => this.#absolute(child.path)),
       this.#signal,
     )
-    const stats = new Map(files.map((child, index) => [child, found[index] ?? null]))
+    let next = 0
     for (const child of children) {
       if (child.kind === 'other') this.#skipped += 1
-      else if (child.kind === 'file') this.#addFile(child.path, stats.get(child) ?? null)
+      else if (child.kind === 'file') this.#addFile(child.path, found[next++] ?? null)
       // A refused folder is one line of the report, not one for each file below it.
       else if (this.#gate.check(child.path) !== null) await this.walkFolder(child.path)
     }
@@ -177,16 +177,16 @@ class Walker {
     }
   }
 
-  #addFile(path: Uint8Array, stat: Stats | null): void {
+  #addFile(path: Uint8Array, looked: Looked | null): void {
     const text = this.#gate.check(path)
-    if (text === null || stat === null) return
+    if (text === null || looked === null) return
     // Replaced since the folder was read.
-    if (!stat.isFile()) {
+    if (!looked.isFile) {
       this.#skipped += 1
       return
     }
-    this.#entries.push({ path: text, stamp: stampOf(stat) })
-    this.#bytes += stat.size
+    this.#entries.push({ path: text, stamp: looked.stamp })
+    this.#bytes += looked.stamp.size
     this.#files += 1
   }
 

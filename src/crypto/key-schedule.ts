@@ -10,7 +10,7 @@
 import { assertBytes, concatBytes } from '../base/bytes.ts'
 import { type Domain, label } from './domains.ts'
 import { type ExpandedSeed, expandSeed, PUBLIC_KEY_BYTES, SEED_BYTES, SigningKey } from './ed25519.ts'
-import { hkdfSha256, hmacSha256, SHA256_BYTES, sha256 } from './hash.ts'
+import { hkdfSha256, hmacSha256, sha256 } from './hash.ts'
 
 const SECRET_BYTES = 32
 const TOPIC_BYTES = 20
@@ -152,15 +152,7 @@ export function nodeHandshakeKey(nodeKey: Uint8Array): Uint8Array {
 /** The pre-shared key where nothing better is known: a constant, 32 bytes. Not to be written to. */
 export const NETWORK_HANDSHAKE_KEY: Uint8Array = sha256(label('networkHandshakeKey'))
 
-/**
- * @param chunkHash - SHA-256 of the padded chunk.
- * @returns 32 bytes: the key of the one blob of that content in that channel.
- */
-export function blobKey(secretOfConvergence: Uint8Array, chunkHash: Uint8Array): Uint8Array {
-  assertBytes(secretOfConvergence, SECRET_BYTES, 'secretOfConvergence')
-  assertBytes(chunkHash, SHA256_BYTES, 'chunkHash')
-  return hmacSha256(secretOfConvergence, chunkHash)
-}
+export { blobKey } from './blob-key.ts'
 
 /** t u32 || i u8: the context of what belongs to one slot. */
 export function slotContext(day: number, replica: number): Uint8Array {

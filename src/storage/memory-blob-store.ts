@@ -6,8 +6,8 @@
  */
 import { assertBytes, compareBytes, fromHex, toHex } from '../base/bytes.ts'
 import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
+import { blobKey } from '../crypto/blob-key.ts'
 import { sha256 } from '../crypto/hash.ts'
-import { blobKey } from '../crypto/key-schedule.ts'
 import { openFrame, type SealedFrame } from '../crypto/sealed-frame.ts'
 import { blobId, openBlob, padChunk, sealChunkWithKey, verifyBlob } from '../wire/blob.ts'
 import { BLOB_BYTES, BLOB_ID_BYTES, CHUNK_BYTES } from '../wire/constants.ts'

@@ -14,8 +14,8 @@
 import { assertBytes, EMPTY_BYTES, equalBytes } from '../base/bytes.ts'
 import { MegatorrentError } from '../base/errors.ts'
 import { NONCE_BYTES, openInto, sealInto } from '../crypto/aead.ts'
+import { blobKey } from '../crypto/blob-key.ts'
 import { sha256 } from '../crypto/hash.ts'
-import { blobKey } from '../crypto/key-schedule.ts'
 import { BLOB_BYTES, BLOB_ID_BYTES, BLOB_REF_BYTES, CHUNK_BYTES } from './constants.ts'
 
 const ZERO_NONCE: Uint8Array = new Uint8Array(NONCE_BYTES)
@@ -87,7 +87,7 @@ export function sealChunkInto(
 }
 
 /**
- * Seal one chunk under the key that is its own (`blobKey` of crypto/key-schedule.ts), for a caller that hashed it already.
+ * Seal one chunk under the key that is its own (`blobKey` of crypto/blob-key.ts), for a caller that hashed it already.
  *
  * @param sealed - exactly BLOB_BYTES; may begin where `chunk` begins.
  * @returns the blob id, fresh.
