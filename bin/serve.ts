@@ -13,6 +13,7 @@ import type { Environment, Flags } from '../src/config/load.ts'
 import type { Config } from '../src/config/schema.ts'
 import { isLoopback } from '../src/config/values.ts'
 import type { RunningNode } from '../src/node/api.ts'
+import { limitHeapGrowth } from '../src/node/heap-growth.ts'
 import { createLog } from '../src/node/log.ts'
 import { startNode } from '../src/node/node.ts'
 import { COOKIE_FILE, createToken, DAEMON_FILE, removeFile, writePrivateFile } from '../src/rpc/auth.ts'
@@ -54,6 +55,7 @@ export async function serve(flags: Flags, self: ServeProcess): Promise<number> {
   if (self.isRoot) log.warn('running as root: a user of its own would be safer')
   if (!isLoopback(config.rpc.host))
     log.warn('RPC can be reached from other machines, and its token travels in clear')
+  limitHeapGrowth()
   const node = await startNode(config, { log, clock: systemClock, random: systemRandom })
   const stopping = new AbortController()
   const stop = (): void => stopping.abort()
