@@ -1,5 +1,5 @@
 /**
- * Where the pieces of a published ingest lie: rows of the table `pieces`, read for
+ * Where the pieces of a published ingest lie: pages of the table of pieces, read for
  * the next ingest and written after it.
  *
  * A row's `extents` hold one or two places of 72 bytes: blob reference 64, offset
@@ -18,7 +18,7 @@ import { nextTurn } from './turns.ts'
 
 const PLACE_BYTES = BLOB_REF_BYTES + 8
 
-/** Rows between two turns of the event loop, and in one transaction. */
+/** Rows between two turns of the event loop, and in one page. */
 const BATCH_ROWS = 2_000
 
 /** A hash as a text, the key of a map: a character of one byte for each byte. */
@@ -110,7 +110,7 @@ export function pieceRow(
   return { hash, size, extents: writer.bytes }
 }
 
-/** Keep the rows of an ingest, with pauses for others; a second call for the same ingest replaces them. */
+/** Keep the rows of an ingest, with pauses for others. Once for each ingest. */
 export async function savePieces(
   table: PiecesTable,
   publicKey: Uint8Array,

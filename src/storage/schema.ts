@@ -147,6 +147,16 @@ CREATE TABLE source_memory (
   content BLOB NOT NULL,
   PRIMARY KEY (public_key, page)
 ) STRICT;
+
+-- In place of a row a piece. What an earlier version kept is dropped: the next release lays its pieces anew, once.
+DROP TABLE pieces;
+CREATE TABLE piece_pages (
+  public_key BLOB NOT NULL CHECK (length(public_key) = 32),
+  ingest_id TEXT NOT NULL,
+  page INTEGER NOT NULL,
+  content BLOB NOT NULL,
+  PRIMARY KEY (public_key, ingest_id, page)
+) STRICT;
 `
 
 /** See `DatabaseOptions.migrations`. */
