@@ -106,7 +106,10 @@ describe('what the node is asked', () => {
 
   it('relative paths are taken from the folder of the caller', async () => {
     const caller = join(daemon.folder, '..')
-    expect(await paramsOf('ingest', ['ingest', 'x'])).toEqual({ path: join(caller, 'x'), channel: null })
+    const ingested = { path: join(caller, 'x'), channel: null, rehash: false }
+    expect(await paramsOf('ingest', ['ingest', 'x'])).toEqual(ingested)
+    expect(await paramsOf('ingest', ['ingest', 'x', '--rehash'])).toEqual({ ...ingested, rehash: true })
+    expect(await paramsOf('publish', ['publish', './x', '--rehash'])).toMatchObject({ rehash: true })
     expect(await paramsOf('exportChannel', ['channel', 'export', 'news', '../f'])).toMatchObject({
       file: join(caller, '../f'),
     })
