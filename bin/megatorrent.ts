@@ -37,7 +37,7 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', () => 
 
 /** Signals and errors that come from outside of any call, once there is a log to tell. */
 function watchDaemon(log: Log): void {
-  process.on('SIGHUP', () => log.info('SIGHUP: no setting of this version can be reloaded'))
+  process.on('SIGHUP', () => {}) // before there is something to reload it must not end us
   process.on('unhandledRejection', (reason) => {
     const stack = reason instanceof Error ? (reason.stack ?? reason.message) : String(reason)
     log.error('a fault of ours: nobody handled a rejection', { stack })
@@ -70,6 +70,7 @@ const exitCode = await runCli(process.argv.slice(2), {
       writeOut: (line) => void process.stdout.write(line),
       writeLog: (line) => void process.stderr.write(line),
       onLog: watchDaemon,
+      onReload: (reload) => void process.on('SIGHUP', reload),
       abandon: (code) => process.exit(code),
     })
   },

@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../src/base/clock.ts'
 import { systemClock } from '../src/base/clock.ts'
+import { errorMessage } from '../src/base/errors.ts'
 import type { Log } from '../src/base/log.ts'
 import { systemRandom } from '../src/base/random.ts'
 import { readDaemonFile } from '../src/cli/client.ts'
@@ -14,6 +15,7 @@ import type { Config } from '../src/config/schema.ts'
 import { isLoopback } from '../src/config/values.ts'
 import type { RunningNode } from '../src/node/api.ts'
 import { limitHeapGrowth } from '../src/node/heap-growth.ts'
+import { givenLimits } from '../src/node/limits.ts'
 import { createLog } from '../src/node/log.ts'
 import { startNode } from '../src/node/node.ts'
 import { COOKIE_FILE, createToken, DAEMON_FILE, removeFile, writePrivateFile } from '../src/rpc/auth.ts'
@@ -32,6 +34,8 @@ export interface ServeProcess {
   readonly writeLog: (line: string) => void
   /** Called with the log once there is one, for what arrives from outside: signals, stray errors. */
   readonly onLog: (log: Log) => void
+  /** Called with what to do when the settings are to be read again. */
+  readonly onReload: (reload: () => void) => void
   /** End the process now: what should have stopped did not. */
   readonly abandon: (exitCode: number) => void
 }
@@ -56,11 +60,17 @@ export async function serve(flags: Flags, self: ServeProcess): Promise<number> {
   if (!isLoopback(config.rpc.host))
     log.warn('RPC can be reached from other machines, and its token travels in clear')
   limitHeapGrowth()
-  const node = await startNode(config, { log, clock: systemClock, random: systemRandom })
+  const node = await startNode(config, {
+    log,
+    clock: systemClock,
+    random: systemRandom,
+    givenLimits: givenLimits(loaded.origins),
+  })
   const stopping = new AbortController()
   const stop = (): void => stopping.abort()
   if (self.stopSignal.aborted) stop()
   self.stopSignal.addEventListener('abort', stop, { once: true })
+  self.onReload(() => void reload({ flags, environment, callerFolder }, node, log))
   let rpc: RpcServer | null = null
   try {
     rpc = await startRpc(config, node, log, stop)
@@ -79,6 +89,18 @@ export async function serve(flags: Flags, self: ServeProcess): Promise<number> {
       await removeFile(config.dataDir, DAEMON_FILE)
     deadline.cancel()
     log.info('stopped')
+  }
+}
+
+/** Read the settings again and take over what can change while we run. Never rejects. */
+async function reload(sources: Parameters<typeof readConfig>[0], node: RunningNode, log: Log): Promise<void> {
+  try {
+    const loaded = await readConfig(sources)
+    if (!loaded.ok) throw configError(loaded.problems)
+    const changed = node.reload(loaded.config)
+    log.info('settings read again', { changed: changed.length === 0 ? 'none' : changed.join(', ') })
+  } catch (error) {
+    log.error('settings not read again: the old ones stay', { why: errorMessage(error) })
   }
 }
 

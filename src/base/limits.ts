@@ -29,6 +29,8 @@ export const DIAL_TIMEOUT_MS = 10_000
 export const HANDSHAKE_DEADLINE_MS = 10_000
 /** Accepted connections that are still in the handshake; the oldest goes when one more comes. 9 KiB each. */
 export const MAX_HALF_OPEN = 1_024
+/** Of these, from one host (IPv4, or the /64 of IPv6): its oldest makes room for its next. Not of loopback, behind which are many. */
+export const MAX_HALF_OPEN_PER_HOST = 256
 /** Trials of a first message against handshake keys, per second: some 20 us each, so a quarter of one core. */
 export const HANDSHAKE_TRIALS_PER_SECOND = 12_000
 /** What answering a message costs, in trials: 0.4 ms of key agreement and signature, so 600 answers per second. */
@@ -59,6 +61,20 @@ export const CLOSE_LINGER_MS = 5_000
 export const PEER_WORK_PER_SECOND = 10_000
 /** Work units that a peer may cause at once: 50 ms. */
 export const PEER_WORK_BURST = 5_000
+/** ms of its rate that a limit lets through at once after a quiet time: half a second of 60 is under one in a hundred. */
+export const RATE_BURST_MS = 500
+/** ms of a limited rate that one turn of a connection is worth. */
+export const RATE_PIECE_MS = 10
+/** Bytes of one turn at least: 16 small frames. */
+export const RATE_PIECE_MIN_BYTES = 16_384
+/** Bytes of one turn at most, and given to the system ahead: what a fast limit lets pass between two timers. */
+export const RATE_PIECE_MAX_BYTES = 1_048_576
+/** Bytes that each connection may move before it waits for a turn: the handshake and three small frames. */
+export const RATE_ALLOWANCE_BYTES = 4_096
+/** ms after which a turn that nobody uses is given to another. */
+export const RATE_GRANT_MS = 50
+/** Bytes a second below which a limit is warned of: peers close connections that move less than 1 KiB a second. */
+export const MIN_USEFUL_RATE = 4_096
 /** Blob frames being received at a time over all connections: each has its buffer of 1 MiB. */
 export const MAX_BLOBS_IN_FLIGHT = 24
 /** ms without any frame sent before a PAD goes out: 50 peers then cost under 30 MB a day. */
@@ -134,6 +150,14 @@ export const PEER_TRIAL_MS = 60_000
 export const GOOD_CONNECTION_MS = 30_000
 /** Share of all places that peers may take who come in: nobody can keep us from dialling. */
 export const INBOUND_SHARE = 0.75
+/** Share of the peers that each reason to keep one may keep: four reasons, so half of them can always make room. */
+export const PROTECTED_SHARE = 0.125
+/** ms for which a peer that gave or was given a blob counts as useful. */
+export const USEFUL_PEER_MS = 600_000
+/** ms without a blob either way after which a peer makes room for a newcomer when all places are taken. */
+export const IDLE_PEER_MS = 300_000
+/** Share of the places for peers that come in which one host may take: an IPv4 address or the /64 of an IPv6 one. */
+export const GROUP_SHARE = 0.25
 /** ms that a peer has to show a channel before it makes room for others. */
 export const ADMISSION_GRACE_MS = 10_000
 /** Connections without a place that are told so at a time; more are closed without a word. */

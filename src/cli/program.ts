@@ -12,6 +12,7 @@ import { flagOf, LATER_SETTINGS, SETTING_STEMS, SETTINGS, type SettingRow } from
 import * as channel from './commands/channel.ts'
 import { showConfig } from './commands/config.ts'
 import * as jobs from './commands/jobs.ts'
+import { limits } from './commands/limits.ts'
 import * as node from './commands/node.ts'
 import { ingest, publish } from './commands/publish.ts'
 import * as subscriptions from './commands/subscriptions.ts'
@@ -26,7 +27,6 @@ export const LATER_COMMANDS = [
   'resume',
   'releases',
   'host',
-  'limits',
   'token',
   'gc',
   'unpublish',
@@ -168,13 +168,22 @@ function createProgram(io: CliIo, outcome: Outcome): Command {
 
   client(program.command('status').description('what this node is and does'), node.status)
   const peers = program.command('peers').description('peers of this node')
-  client(peers, node.listPeers)
+  client(peers.option('--banned', 'those that are not talked to, and until when'), node.listPeers)
   client(peers.command('add').description('stay connected to a peer').argument('<address>'), node.addPeer)
   client(peers.command('ban').description('refuse a node key').argument('<key>'), node.banPeer)
-  client(peers.command('unban').description('accept it again').argument('<key>'), node.unbanPeer)
   const work = program.command('jobs').description('long work in the daemon, also of commands that are gone')
   client(work, jobs.listJobs)
   client(work.command('cancel').description('stop one of them').argument('<id>'), jobs.cancelJob)
+  client(peers.command('unban').description('accept it again').argument('<key-or-address>'), node.unbanPeer)
+  client(
+    program
+      .command('limits')
+      .description('rates and connections of the daemon: shown, or changed at once and for good')
+      .option('--upload-limit <rate>', 'most bytes a second to send to peers; 0 is unlimited')
+      .option('--download-limit <rate>', 'most bytes a second to receive from peers; 0 is unlimited')
+      .option('--max-peers <n>', 'most connections to other peers at a time'),
+    limits,
+  )
   client(
     waiting(program.command('verify')).description('hash all held blobs, fetch bad ones again'),
     node.verify,

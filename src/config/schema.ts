@@ -27,6 +27,7 @@ import {
   parseOrigin,
   parsePath,
   parsePeerAddress,
+  parseRate,
   parseSize,
 } from './values.ts'
 
@@ -60,6 +61,10 @@ export interface Config {
   /** Bytes. */
   readonly minFree: number
   readonly maxPeers: number
+  /** Bytes a second; 0 is unlimited. */
+  readonly uploadLimit: number
+  /** Bytes a second; 0 is unlimited. */
+  readonly downloadLimit: number
   /** Absolute. */
   readonly passphraseFile: string | null
   readonly logLevel: LogLevel
@@ -130,6 +135,17 @@ function each<T>(parse: (text: string, context: SettingContext) => T): Setting<r
 }
 
 const identity = <T extends ShownValue>(value: T): T => value
+const limitRow = (name: string, doc: string): Setting<number> => ({
+  ...ROW,
+  name,
+  argument: 'RATE',
+  fileType: 'size',
+  doc,
+  defaultText: '0',
+  fallback: () => 0,
+  parse: one(parseRate),
+  show: identity,
+})
 const GIB = 1_073_741_824
 const PUBLIC_ROUTERS: readonly HostPort[] = [
   { host: 'router.bittorrent.com', port: 6881 },
@@ -310,6 +326,8 @@ export const SETTINGS: { readonly [K in keyof Config]: Setting<Config[K]> } = {
     parse: one((text) => parseInteger(text, 1, 10_000)),
     show: identity,
   },
+  uploadLimit: limitRow('upload-limit', 'most bytes a second to send to peers; 0 is unlimited'),
+  downloadLimit: limitRow('download-limit', 'most bytes a second to receive from peers; 0 is unlimited'),
   passphraseFile: {
     ...ROW,
     name: 'passphrase-file',
@@ -362,8 +380,6 @@ export const LATER_SETTINGS: readonly SettingRow[] = [
   later('gateway', null, 'serve as a gateway'),
   later('use-gateway', 'ADDRESS', 'publish and look up through this gateway', true),
   later('bind-interface', 'NAME', 'send only through this interface'),
-  later('upload-limit', 'RATE', 'most bytes a second to send'),
-  later('download-limit', 'RATE', 'most bytes a second to receive'),
 ]
 
 /** `--max-peers` */

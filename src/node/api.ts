@@ -15,6 +15,7 @@
  * @module node/api
  */
 import type { ErrorCode } from '../base/errors.ts'
+import type { Config } from '../config/schema.ts'
 
 /** How far long work has come. `total` is null while it is not known. */
 export interface Progress {
@@ -106,8 +107,13 @@ export interface NodeApi {
   addPeer(params: { readonly address: string }): Promise<{ readonly address: string }>
   /** `nodeKey`: 64 hex digits, lower case. Banning twice is fine. */
   banPeer(params: { readonly nodeKey: string }): Promise<{ readonly nodeKey: string }>
-  /** Kind not-found when that key is not banned. */
-  unbanPeer(params: { readonly nodeKey: string }): Promise<{ readonly nodeKey: string }>
+  /** One of both is given. Kind not-found when that is not banned. */
+  unbanPeer(params: Unbanned): Promise<Unbanned>
+  getBans(): Promise<readonly BanInfo[]>
+
+  getLimits(): Promise<Limits>
+  /** Those that are named, at once; kept over restarts. */
+  setLimits(change: Partial<Limits>): Promise<Limits>
 
   /** Hash all held blobs, fetch bad ones again. Resolves also when some could not be repaired. */
   verify(options: CallOptions): Promise<VerifyResult>
@@ -357,6 +363,27 @@ export interface PeerInfo {
   readonly state: string
 }
 
+export interface Unbanned {
+  readonly nodeKey: string | null
+  readonly address: string | null
+}
+
+export interface BanInfo {
+  readonly nodeKey: string | null
+  /** One that we dialled, or the host or network that a peer came from. */
+  readonly address: string | null
+  /** Null: until the user lifts it. */
+  readonly until: number | null
+  readonly reason: string
+}
+
+/** Rates are bytes a second of traffic with peers, 0 is unlimited. */
+export interface Limits {
+  readonly uploadLimit: number
+  readonly downloadLimit: number
+  readonly maxPeers: number
+}
+
 export interface VerifyResult {
   readonly checked: number
   readonly bad: number
@@ -377,6 +404,8 @@ export interface NodeInfo {
 export interface RunningNode {
   readonly api: NodeApi
   readonly info: NodeInfo
+  /** The settings were read again: those that can change while it runs do. @returns their names. */
+  reload(config: Config): readonly string[]
   /** Stop cleanly and release every handle. Idempotent; never rejects. */
   close(): Promise<void>
   /** Resolves after `close`; rejects when the node cannot go on (data folder gone, for example). */

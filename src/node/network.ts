@@ -28,10 +28,13 @@ import type { State } from '../storage/state.ts'
 import { Swarm } from '../swarm/swarm.ts'
 import { Acceptor } from '../transport/acceptor.ts'
 import { EphemeralMemory, HandshakeKeyring } from '../transport/handshake-keys.ts'
+import { limitTransport } from '../transport/limited-stream.ts'
+import { transferLimits } from '../transport/rate-limit.ts'
 import { TcpTransport } from '../transport/tcp.ts'
-import type { Endpoint, Listener } from '../transport/transport.ts'
+import type { Endpoint, Listener, Transport } from '../transport/transport.ts'
 import { type Address, parseAddress, parsePeerAddress } from '../wire/address.ts'
 import { DhtDiscovery } from './dht-discovery.ts'
+import { NodeLimits } from './limits.ts'
 import { isAcceptableFrom, isOwnAddress } from './own-addresses.ts'
 import { BatchedEphemeralStore, banStore } from './stores.ts'
 
@@ -53,9 +56,12 @@ export interface NetworkDeps {
   readonly random: Random
   readonly log: Log
   readonly tuning: NetworkTuning
+  /** Limits that a flag or a variable of this start set. */
+  readonly givenLimits: ReadonlySet<string>
 }
 
 export interface Network {
+  readonly limits: NodeLimits
   readonly swarm: Swarm
   readonly keyring: HandshakeKeyring
   readonly discovery: ChannelDiscovery
@@ -72,7 +78,9 @@ export async function openNetwork(deps: NetworkDeps): Promise<Network> {
   const external = config.external === null ? null : parseAddress(hostPortText(config.external))
   const keyring = new HandshakeKeyring(nodeKey.publicKey)
   const ephemeralStore = new BatchedEphemeralStore(state.ephemerals, clock)
-  const tcp = new TcpTransport()
+  const transfer = transferLimits(clock)
+  const limits = new NodeLimits(config, deps.givenLimits, { transfer, meta: state.meta, log })
+  const tcp = limitTransport(new TcpTransport(), transfer)
   const swarm = new Swarm({
     clock,
     random,
@@ -83,7 +91,10 @@ export async function openNetwork(deps: NetworkDeps): Promise<Network> {
     nodeKey,
     store: deps.store,
     bans: banStore(state.bans, clock),
-    maxPeers: config.maxPeers,
+    get maxPeers() {
+      return limits.now.maxPeers
+    },
+    downloadRate: () => transfer.download.rate,
   })
   const acceptor = new Acceptor({
     candidates: (nowMs) => keyring.candidates(nowMs),
@@ -100,6 +111,7 @@ export async function openNetwork(deps: NetworkDeps): Promise<Network> {
   const services = dht === null ? null : openServices(deps, dht.dht, external?.port ?? listener.endpoint.port)
   for (const text of config.peer) swarm.addUserAddress(parsePeerAddress(text))
   return {
+    limits,
     swarm,
     keyring,
     discovery: services?.discovery ?? NO_DISCOVERY,
@@ -127,7 +139,7 @@ interface BoundDht {
 /** Ports for TCP and UDP; with port 0 for both, one that is free for both. */
 async function bind(
   deps: NetworkDeps,
-  tcp: TcpTransport,
+  tcp: Transport,
   acceptor: Acceptor,
 ): Promise<{ listener: Listener; dht: BoundDht | null }> {
   const { config, log } = deps

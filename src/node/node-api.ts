@@ -11,11 +11,12 @@ import type { ChannelSessions } from '../channels/session.ts'
 import type { Config } from '../config/schema.ts'
 import type { SigningKey } from '../crypto/ed25519.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
+import { type Ban, FOR_GOOD, readSubject } from '../swarm/bans.ts'
 import type { Peer } from '../swarm/peer.ts'
 import { formatAddress, parsePeerAddress } from '../wire/address.ts'
 import { PROTOCOL_VERSION } from '../wire/constants.ts'
 import type { AccessKeys } from './access-keys.ts'
-import type { NodeApi, NodeInfo, PeerInfo } from './api.ts'
+import type { BanInfo, NodeApi, NodeInfo, PeerInfo } from './api.ts'
 import type { ChannelsApi } from './channels-api.ts'
 import type { FilesApi } from './files-api.ts'
 import type { Network } from './network.ts'
@@ -115,6 +116,7 @@ export function createNodeApi(parts: NodeParts): NodeApi {
     },
     isAccessKey: (publicKey, key) => accessKeys.accepts(publicKey, key),
     getPeers: async () => [...swarm.peers].map(peerInfo),
+    getBans: async () => swarm.listBans().map(banInfo),
     async addPeer({ address }) {
       swarm.addUserAddress(parsePeerAddress(address))
       return { address }
@@ -123,9 +125,16 @@ export function createNodeApi(parts: NodeParts): NodeApi {
       swarm.ban(keyOf(nodeKey))
       return { nodeKey }
     },
-    async unbanPeer({ nodeKey }) {
-      if (!swarm.unban(keyOf(nodeKey))) throw new MegatorrentError('ERR_NOT_FOUND', 'that node is not banned')
-      return { nodeKey }
+    async unbanPeer({ nodeKey, address }) {
+      const wasBanned = nodeKey === null ? swarm.unbanAddress(address ?? '') : swarm.unban(keyOf(nodeKey))
+      if (!wasBanned) throw new MegatorrentError('ERR_NOT_FOUND', 'that is not banned')
+      return { nodeKey, address }
+    },
+    getLimits: async () => network.limits.now,
+    async setLimits(change) {
+      const now = network.limits.set(change)
+      swarm.shed()
+      return now
     },
     verify: (options) => verifyStore({ store, sessions, clock }, options),
   }
@@ -135,6 +144,11 @@ function keyOf(text: string): Uint8Array {
   const key = fromHex(text, 32)
   if (key === null) throw new MegatorrentError('ERR_USAGE', 'a key is 64 hex digits')
   return key
+}
+
+function banInfo({ subject, until, reason }: Ban): BanInfo {
+  const { nodeKey, address } = readSubject(subject)
+  return { nodeKey, address, until: until === FOR_GOOD ? null : until, reason }
 }
 
 function peerInfo(peer: Peer): PeerInfo {

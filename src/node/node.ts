@@ -38,6 +38,8 @@ export interface NodeDeps {
   readonly random: Random
   /** Times that tests shorten; no setting reaches them. */
   readonly tuning?: NetworkTuning
+  /** Limits that a flag or a variable of this start set: they win over what was set at run time. */
+  readonly givenLimits?: ReadonlySet<string>
 }
 
 /**
@@ -84,6 +86,7 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
       random,
       log,
       tuning: deps.tuning ?? {},
+      givenLimits: deps.givenLimits ?? new Set(),
     })
     closers.push(() => network.close())
     const addresses = () => announcedAddresses(network.listen, network.external)
@@ -159,6 +162,11 @@ function running(parts: Parameters<typeof createNodeApi>[0], close: () => Promis
   return {
     api: createNodeApi(parts),
     info: nodeInfo(parts),
+    reload: (config) => {
+      const changed = parts.network.limits.reload(config)
+      parts.network.swarm.shed()
+      return changed
+    },
     close: () => {
       closing ??= close().finally(onClosed)
       return closing

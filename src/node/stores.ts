@@ -54,7 +54,10 @@ export class BatchedEphemeralStore implements EphemeralStore {
 
 export function banStore(table: BansTable, clock: Clock): BanStore {
   return {
-    load: () => table.active(clock.now()),
+    load() {
+      table.prune(clock.now())
+      return table.active(clock.now())
+    },
     save: (ban) => table.add({ ...ban, createdAt: clock.now() }),
     remove: (subject) => void table.remove(subject),
   }

@@ -105,10 +105,18 @@ export function createHandlers({ api, jobs, onShutdown }: MethodsInit): Handlers
     listAccessKeys: async () => ({ accessKeys: [...(await api.listAccessKeys())] }),
     revokeAccessKey: (params) => api.revokeAccessKey(params),
 
-    getPeers: async () => ({ peers: [...(await api.getPeers())] }),
+    getPeers: async () => ({ peers: [...(await api.getPeers())], bans: [...(await api.getBans())] }),
     addPeer: (params) => api.addPeer(params),
     banPeer: (params) => api.banPeer(params),
-    unbanPeer: (params) => api.unbanPeer(params),
+    unbanPeer: ({ nodeKey, address }) =>
+      api.unbanPeer({ nodeKey: nodeKey ?? null, address: address ?? null }),
+    getLimits: () => api.getLimits(),
+    setLimits: ({ uploadLimit, downloadLimit, maxPeers }) =>
+      api.setLimits({
+        ...(uploadLimit === undefined ? {} : { uploadLimit }),
+        ...(downloadLimit === undefined ? {} : { downloadLimit }),
+        ...(maxPeers === undefined ? {} : { maxPeers }),
+      }),
 
     getJobs: async ({ jobId }) => ({
       jobs: jobId === undefined ? jobs.list().map(copyJob) : [copyJob(foundJob(jobs.get(jobId)))],

@@ -10,9 +10,8 @@
 import { toHex } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { BAN_MS, INBOUND_BAN_MS, MAX_BANS } from '../base/limits.ts'
-import { hostGroup } from '../transport/host-group.ts'
+import { hostGroup, isIpOfOthers } from '../transport/host-group.ts'
 import { type Address, formatAddress } from '../wire/address.ts'
-import { parseIpv4, parseIpv6 } from '../wire/ip.ts'
 import type { PeerInit } from './peer.ts'
 
 export interface Ban {
@@ -31,7 +30,7 @@ export interface BanStore {
 }
 
 /** The end of time as Date has it: what the user banned stays banned. */
-const FOR_GOOD = 8_640_000_000_000_000
+export const FOR_GOOD = 8_640_000_000_000_000
 
 /** What identifies a peer for bans. */
 export type Bannable = Pick<PeerInit, 'remoteNodeKey' | 'address' | 'remote'>
@@ -58,9 +57,9 @@ export class Bans {
 
   /** False data. */
   banPeer(peer: Bannable, reason: string): void {
+    const now = this.#clock.now()
     for (const subject of subjectsOf(peer)) {
-      const durationMs = subject.startsWith('ip:') ? INBOUND_BAN_MS : BAN_MS
-      this.#ban({ subject, until: this.#clock.now() + durationMs, reason })
+      this.#ban({ subject, until: now + durationOf(subject), reason })
     }
   }
 
@@ -69,11 +68,17 @@ export class Bans {
     this.#ban({ subject: nodeSubject(nodeKey), until: FOR_GOOD, reason: 'banned by the user' })
   }
 
-  /** @returns whether there was a ban. */
+  /** With the bans of its addresses that were made together with it. @returns whether there was a ban. */
   liftNode(nodeKey: Uint8Array): boolean {
-    const wasBanned = this.#isBanned(nodeSubject(nodeKey))
-    this.#lift(nodeSubject(nodeKey))
-    return wasBanned
+    return this.#liftEvent(nodeSubject(nodeKey))
+  }
+
+  /** @param text - as `readSubject` shows it. @returns whether there was a ban. */
+  liftAddress(text: string): boolean {
+    for (const { subject } of this.list()) {
+      if (readSubject(subject).address === text) return this.#liftEvent(subject)
+    }
+    return false
   }
 
   list(): Ban[] {
@@ -86,6 +91,19 @@ export class Bans {
     if (ban.until > this.#clock.now()) return true
     this.#lift(subject)
     return false
+  }
+
+  /** One falsehood bans a node and its address; who lifts one of these bans means both. */
+  #liftEvent(subject: string): boolean {
+    const ban = this.#bans.get(subject)
+    if (ban === undefined || !this.#isBanned(subject)) return false
+    const eventOf = ({ subject: name, until, reason }: Ban): string => `${until - durationOf(name)} ${reason}`
+    const isUsers = ban.until === FOR_GOOD
+    for (const other of [...this.#bans.values()]) {
+      const isSame = other === ban || (!isUsers && eventOf(other) === eventOf(ban))
+      if (isSame) this.#lift(other.subject)
+    }
+    return true
   }
 
   #ban(ban: Ban): void {
@@ -103,6 +121,23 @@ export class Bans {
   }
 }
 
+function durationOf(subject: string): number {
+  return subject.startsWith('ip:') ? INBOUND_BAN_MS : BAN_MS
+}
+
+/** What a subject names, for people: a node key, or an address, host or network. */
+export function readSubject(subject: string): {
+  readonly nodeKey: string | null
+  readonly address: string | null
+} {
+  const at = subject.indexOf(':')
+  const kind = subject.slice(0, at)
+  const rest = subject.slice(at + 1)
+  if (kind === 'node') return { nodeKey: rest, address: null }
+  const isNetwork = kind === 'ip' && /^[0-9a-f]{16}$/.test(rest)
+  return { nodeKey: null, address: isNetwork ? `${rest.replace(/(....)(?=.)/g, '$1:')}::/64` : rest }
+}
+
 function subjectsOf({ remoteNodeKey, address, remote }: Bannable): string[] {
   const subjects: string[] = []
   if (remoteNodeKey !== null) subjects.push(nodeSubject(remoteNodeKey))
@@ -118,15 +153,4 @@ function nodeSubject(nodeKey: Uint8Array): string {
 /** With whatever node key it was given: the one that answered there is banned besides. */
 function addressSubject(address: Address): string {
   return `address:${formatAddress(address)}`
-}
-
-const LOOPBACK_IPV4 = 127
-
-/** Behind loopback are all users of this machine, and all who come through an onion service or a tunnel. */
-function isIpOfOthers(host: string): boolean {
-  const ipv4 = parseIpv4(host)
-  if (ipv4 !== null) return ipv4[0] !== LOOPBACK_IPV4
-  const ipv6 = parseIpv6(host.split('%', 1)[0] ?? '')
-  if (ipv6 === null) return false
-  return !ipv6.every((byte, index) => byte === (index === ipv6.length - 1 ? 1 : 0))
 }

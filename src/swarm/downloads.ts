@@ -17,6 +17,7 @@ import type { Placement, PutOptions, PutResult } from '../storage/blob-store.ts'
 import { BLOB_BYTES } from '../wire/constants.ts'
 import type { BlobRange } from './blob-set.ts'
 import type { ReleaseId, SwarmChannel } from './channel.ts'
+import type { Pace } from './download-pace.ts'
 import { type BlobRequest, Fetch, FetchCall, type Wants } from './fetch.ts'
 import { type Patience, patienceFor } from './patience.ts'
 import type { Peer } from './peer.ts'
@@ -33,6 +34,8 @@ export interface DownloadDeps {
   readonly random: Random
   readonly sink: BlobSink
   readonly peers: ReadonlySet<Peer>
+  /** How much may be asked for at a time; where absent, MAX_BLOBS_IN_FLIGHT. */
+  readonly pace?: () => Pace
   onStored(channel: SwarmChannel, release: ReleaseId, index: number): void
   /** A peer sent a blob whose hash is not the one asked for. */
   onFalse(peer: Peer, why: string): void
@@ -58,7 +61,7 @@ export class Downloads {
 
   constructor(deps: DownloadDeps) {
     this.#deps = deps
-    this.#places = new RequestPlaces(deps.peers)
+    this.#places = new RequestPlaces(deps.peers, deps.pace)
   }
 
   /**

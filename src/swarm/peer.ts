@@ -70,6 +70,8 @@ export class Peer {
   verified = 0
   /** Blobs that it had told of and did not give. */
   misses = 0
+  /** When it was last given a blob; monotonic ms. */
+  tookMs = Number.NEGATIVE_INFINITY
   #pauseMs = BUSY_PAUSE_MS
   #askAfterMs = Number.NEGATIVE_INFINITY
   /** ms from one blob to the next, lately. */
@@ -79,6 +81,11 @@ export class Peer {
   constructor(init: PeerInit, byUser: boolean) {
     this.init = init
     this.byUser = byUser
+  }
+
+  /** When it last gave something; monotonic ms. */
+  get gaveMs(): number {
+    return this.isProven ? this.#lastBlobMs : Number.NEGATIVE_INFINITY
   }
 
   get connection(): Connection {

@@ -1,30 +1,29 @@
 /**
  * Places for requests over all peers: each may come to have a blob of 1 MiB in
- * memory, so there are MAX_BLOBS_IN_FLIGHT. Decisions on data.
+ * memory, so there are MAX_BLOBS_IN_FLIGHT, and fewer where receiving is limited. Decisions on data.
  *
  * Identities are free, so peers that gave nothing yet share half of the places; and
  * whoever holds places without giving loses them when others could.
  *
  * @module swarm/request-places
  */
-import {
-  LATE_BLOB_FACTOR,
-  LATE_BLOB_MIN_MS,
-  MAX_BLOBS_IN_FLIGHT,
-  MAX_TRIAL_REQUESTS,
-} from '../base/limits.ts'
+import { LATE_BLOB_FACTOR, LATE_BLOB_MIN_MS, MAX_TRIAL_REQUESTS } from '../base/limits.ts'
+import { type Pace, paceOf } from './download-pace.ts'
 import type { BlobRequest } from './fetch.ts'
 import type { Peer } from './peer.ts'
 
 export class RequestPlaces {
   readonly #peers: Iterable<Peer>
+  readonly #pace: () => Pace
   readonly #taken = new Set<BlobRequest>()
   #trials = 0
   /** How long blobs took lately, ms. */
   #usualMs = 0
 
-  constructor(peers: Iterable<Peer>) {
+  /** @param pace - of now: fewer places where receiving is limited. */
+  constructor(peers: Iterable<Peer>, pace: () => Pace = () => paceOf(0)) {
     this.#peers = peers
+    this.#pace = pace
   }
 
   get taken(): number {
@@ -32,7 +31,7 @@ export class RequestPlaces {
   }
 
   hasRoom(peer: Peer): boolean {
-    return this.#taken.size < MAX_BLOBS_IN_FLIGHT && (peer.isProven || this.#trials < MAX_TRIAL_REQUESTS)
+    return this.#taken.size < this.#pace().places && (peer.isProven || this.#trials < MAX_TRIAL_REQUESTS)
   }
 
   /** False: nobody of its kind can be asked now. */
@@ -75,7 +74,7 @@ export class RequestPlaces {
       const first = requests[0]
       if (first !== undefined && (latest === null || first.sinceMs < latest.sinceMs)) latest = first
     }
-    const lateMs = Math.max(LATE_BLOB_MIN_MS, this.#usualMs * LATE_BLOB_FACTOR)
+    const lateMs = Math.max(LATE_BLOB_MIN_MS, this.#usualMs * LATE_BLOB_FACTOR, this.#pace().lateMs)
     return latest !== null && nowMs - latest.sinceMs > lateMs ? latest : null
   }
 }

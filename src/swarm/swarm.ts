@@ -8,13 +8,7 @@
  */
 import type { Clock, Timer } from '../base/clock.ts'
 import { errorMessage, isMegatorrentError, MegatorrentError } from '../base/errors.ts'
-import {
-  GOOD_CONNECTION_MS,
-  MAX_REFUSALS,
-  PEER_TRIAL_MS,
-  SWARM_TICK_MS,
-  TARGET_PEERS_PER_CHANNEL,
-} from '../base/limits.ts'
+import { GOOD_CONNECTION_MS, PEER_TRIAL_MS, SWARM_TICK_MS, TARGET_PEERS_PER_CHANNEL } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { SigningKey } from '../crypto/ed25519.ts'
@@ -31,13 +25,16 @@ import { type Ban, type BanStore, Bans } from './bans.ts'
 import { BlobSet } from './blob-set.ts'
 import { type ChannelEvents, type ReleaseId, SwarmChannel } from './channel.ts'
 import { Dialing, type Dialled, isSameNode } from './dialing.ts'
+import { paceOf } from './download-pace.ts'
 import { type BlobSink, Downloads, type FetchOptions } from './downloads.ts'
+import { leastUseful } from './eviction.ts'
 import type { Wants } from './fetch.ts'
 import { Gossip } from './gossip.ts'
 import { HaveTeller } from './have-teller.ts'
 import { HelloState } from './hello-state.ts'
 import { Peer } from './peer.ts'
 import { RateMeter } from './rate-meter.ts'
+import { Refusals } from './refusals.ts'
 import { type BlobSource, Uploads } from './uploads.ts'
 
 /** Where blobs are kept and read. storage/blob-store.ts is one. */
@@ -56,7 +53,10 @@ export interface SwarmDeps {
   readonly nodeKey: SigningKey
   readonly store: SwarmStore
   readonly bans: BanStore
+  /** Read each time: it may change. */
   readonly maxPeers: number
+  /** Bytes a second that may be received, 0 for unlimited; where absent, unlimited. */
+  readonly downloadRate?: () => number
 }
 
 export class Swarm {
@@ -73,8 +73,7 @@ export class Swarm {
   readonly upload: RateMeter
   /** Those to tell when a connection is over: the addresses that led to it. */
   readonly #whenClosed = new Map<Peer, ((wasGood: boolean) => void)[]>()
-  /** Connections for which there is no room, until they have read that. */
-  readonly #refused = new Set<Connection>()
+  readonly #refusals: Refusals
   #timer: Timer | null = null
   #closed = false
 
@@ -82,6 +81,7 @@ export class Swarm {
     this.#deps = deps
     const { clock, random, log } = deps
     this.#bans = new Bans(clock, deps.bans)
+    this.#refusals = new Refusals(clock)
     this.download = new RateMeter(clock)
     this.upload = new RateMeter(clock)
     this.#uploads = new Uploads(deps.store, this.upload, log)
@@ -101,11 +101,15 @@ export class Swarm {
       random,
       sink: deps.store,
       peers: this.#peers,
+      pace: () => paceOf(deps.downloadRate?.() ?? 0),
       onStored: (channel, release, index) => this.#onStored(channel, release, index),
       onFalse: (peer, why) => this.#punish(peer, why),
     })
     this.#dialing = new Dialing({
       ...deps,
+      get maxPeers() {
+        return deps.maxPeers
+      },
       bans: this.#bans,
       channels: this.#channels,
       peers: this.#peers,
@@ -163,7 +167,7 @@ export class Swarm {
     }
     const verdict = admit(remote.host, this.#peers, maxPeers, clock.monotonicMs())
     if (verdict === 'full') {
-      this.#refuse(secured)
+      this.#refusals.refuse(secured)
       return
     }
     if (verdict !== 'welcome') verdict.connection.destroy()
@@ -229,8 +233,24 @@ export class Swarm {
     return this.#bans.liftNode(nodeKey)
   }
 
+  /** @param text - as `readSubject` shows it. */
+  unbanAddress(text: string): boolean {
+    return this.#bans.liftAddress(text)
+  }
+
   listBans(): Ban[] {
     return this.#bans.list()
+  }
+
+  /** Close connections that are more than there may be. */
+  shed(): void {
+    const open = new Set([...this.#peers].filter(({ connection }) => !connection.closed))
+    while (open.size > this.#deps.maxPeers) {
+      const peer = leastUseful([...open], this.#deps.clock.monotonicMs())
+      if (peer === null) return
+      open.delete(peer)
+      peer.connection.close('tooManyConnections')
+    }
   }
 
   /** Say goodbye and close every connection; what is being fetched ends. */
@@ -248,7 +268,7 @@ export class Swarm {
   destroy(): void {
     this.close()
     for (const peer of [...this.#peers]) peer.connection.destroy()
-    for (const connection of [...this.#refused]) connection.destroy()
+    this.#refusals.destroy()
   }
 
   #tick(): void {
@@ -357,20 +377,6 @@ export class Swarm {
     for (const end of this.#whenClosed.get(peer) ?? []) end(wasGood)
     this.#whenClosed.delete(peer)
     if (!isClean) this.#deps.log.info('peer broke the protocol', { why: errorMessage(reason) })
-  }
-
-  /** Say that there is no room, and hold on only until that is read. */
-  #refuse(secured: Secured): void {
-    if (this.#refused.size >= MAX_REFUSALS) {
-      secured.channel.destroy()
-      return
-    }
-    const connection = new Connection(secured.channel, this.#deps.clock)
-    this.#refused.add(connection)
-    const onClose = (): void => void this.#refused.delete(connection)
-    const nothing = { onNotice: () => {}, readBlob: async () => null, readHead: () => null, onClose }
-    connection.start(nothing, secured.early)
-    connection.close('tooManyConnections')
   }
 
   #onStored(channel: SwarmChannel, release: ReleaseId, index: number): void {

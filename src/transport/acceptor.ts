@@ -4,17 +4,18 @@
  * When one more comes than there is room for, one goes: the oldest of the host
  * that has the most. An honest peer is done in a few round trips, so what has been
  * waiting longest is most likely nobody, and who fills the places makes room for
- * himself. Behind a proxy or an onion all are one host.
+ * himself. Behind a proxy or an onion all are one host; any other host has a part
+ * of the places only.
  *
  * @module transport/acceptor
  */
 import { errorMessage } from '../base/errors.ts'
-import { MAX_HALF_OPEN } from '../base/limits.ts'
+import { MAX_HALF_OPEN, MAX_HALF_OPEN_PER_HOST } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import type { TokenBucket } from '../base/token-bucket.ts'
 import { type RespondOptions, respondHandshake, type Secured } from './handshake.ts'
 import { HandshakeGate } from './handshake-gate.ts'
-import { hostGroup } from './host-group.ts'
+import { hostGroup, isIpOfOthers } from './host-group.ts'
 import type { ByteStream } from './transport.ts'
 
 export interface AcceptorOptions extends Omit<RespondOptions, 'gate'> {
@@ -49,7 +50,11 @@ export class Acceptor {
       return
     }
     if (this.#count >= MAX_HALF_OPEN) this.#evict()
-    const group = hostGroup(stream.remote.host)
+    const { host } = stream.remote
+    const group = hostGroup(host)
+    const busy = this.#halfOpen.get(group)
+    if (busy !== undefined && busy.size >= MAX_HALF_OPEN_PER_HOST && isIpOfOthers(host))
+      this.#dropOldest(busy)
     const streams = this.#halfOpen.get(group) ?? new Set()
     this.#halfOpen.set(group, streams.add(stream))
     this.#count++
@@ -78,8 +83,12 @@ export class Acceptor {
     for (const streams of this.#halfOpen.values()) {
       if (busiest === null || streams.size > busiest.size) busiest = streams
     }
-    const oldest = busiest?.values().next()
-    if (oldest !== undefined && !oldest.done) this.#drop(oldest.value)
+    if (busiest !== null) this.#dropOldest(busiest)
+  }
+
+  #dropOldest(streams: ReadonlySet<ByteStream>): void {
+    const oldest = streams.values().next()
+    if (!oldest.done) this.#drop(oldest.value)
   }
 
   #drop(stream: ByteStream): void {

@@ -7,11 +7,25 @@
  * @module transport/host-group
  */
 import { toHex } from '../base/bytes.ts'
-import { parseIpv6 } from '../wire/ip.ts'
+import { parseIpv4, parseIpv6 } from '../wire/ip.ts'
 
 const NETWORK_BYTES = 8
 
 export function hostGroup(host: string): string {
   const ipv6 = host.includes(':') ? parseIpv6(host.split('%', 1)[0] ?? '') : null
   return ipv6 === null ? host : toHex(ipv6.subarray(0, NETWORK_BYTES))
+}
+
+const LOOPBACK_IPV4 = 127
+
+/**
+ * Is it an address of one host elsewhere? Behind loopback are all users of this machine, and all who
+ * come through an onion service or a tunnel.
+ */
+export function isIpOfOthers(host: string): boolean {
+  const ipv4 = parseIpv4(host)
+  if (ipv4 !== null) return ipv4[0] !== LOOPBACK_IPV4
+  const ipv6 = parseIpv6(host.split('%', 1)[0] ?? '')
+  if (ipv6 === null) return false
+  return !ipv6.every((byte, index) => byte === (index === ipv6.length - 1 ? 1 : 0))
 }

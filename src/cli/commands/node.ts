@@ -4,7 +4,8 @@
  * @module cli/commands/node
  */
 import { sleep } from '../../base/clock.ts'
-import { type CommandContext, widthOf } from '../context.ts'
+import { printable } from '../../base/printable.ts'
+import { type CommandContext, type SharedOptions, widthOf } from '../context.ts'
 import { CliError } from '../errors.ts'
 import {
   formatBytes,
@@ -35,8 +36,24 @@ export async function status(context: CommandContext): Promise<void> {
   })
 }
 
-export async function listPeers(context: CommandContext): Promise<void> {
-  const { peers } = await context.client.call('getPeers', {})
+export async function listPeers(
+  context: CommandContext,
+  options: SharedOptions & { readonly banned?: boolean },
+): Promise<void> {
+  const { peers, bans } = await context.client.call('getPeers', {})
+  if (options.banned === true) {
+    context.print(bans, () => {
+      if (bans.length === 0) return 'nobody is banned\n'
+      const rows = bans.map((ban) => [
+        ban.address ?? '-',
+        ban.until === null ? 'lifted by hand' : formatTime(ban.until),
+        printable(ban.reason),
+        ban.nodeKey ?? '-',
+      ])
+      return formatTable(['ADDRESS', 'UNTIL', 'WHY', 'NODE KEY'], rows, widthOf(context.io))
+    })
+    return
+  }
   context.print(peers, () => {
     if (peers.length === 0) return 'no peers\n'
     const rows = peers.map((peer) => [
@@ -66,9 +83,10 @@ export async function banPeer(context: CommandContext, nodeKey: string): Promise
   context.print(result, () => `banned ${result.nodeKey}\n`)
 }
 
-export async function unbanPeer(context: CommandContext, nodeKey: string): Promise<void> {
-  const result = await context.client.call('unbanPeer', { nodeKey })
-  context.print(result, () => `no longer banned: ${result.nodeKey}\n`)
+export async function unbanPeer(context: CommandContext, who: string): Promise<void> {
+  const isKey = /^[0-9A-Fa-f]{64}$/.test(who)
+  const result = await context.client.call('unbanPeer', isKey ? { nodeKey: who } : { address: who })
+  context.print(result, () => `no longer banned: ${result.nodeKey ?? result.address}\n`)
 }
 
 /** The result is printed whatever it is; blobs that stay bad are an error after it. */

@@ -56,6 +56,9 @@ const timeout = z.number().positive().max(MAX_TIMEOUT)
 /** To know an access key by. */
 const label = z.string().max(100)
 const keyId = z.string().regex(/^[0-9a-f]{16}$/, 'expected 16 hex digits')
+/** Bytes a second; 0 is unlimited. */
+const rate = z.int().nonnegative()
+const MAX_MAX_PEERS = 10_000
 const jobId = z.string().min(1).max(64)
 
 interface MethodRow {
@@ -202,9 +205,29 @@ export const METHODS = {
     result: results.nodeKeyResult,
   },
   unbanPeer: {
-    doc: 'Accept a banned node key again.',
-    params: z.strictObject({ nodeKey: publicKey }),
-    result: results.nodeKeyResult,
+    doc: 'Accept a banned node again: by its key, or by an address as getPeers shows it.',
+    params: z
+      .strictObject({ nodeKey: publicKey.optional(), address: address.optional() })
+      .refine(
+        (params) => (params.nodeKey === undefined) !== (params.address === undefined),
+        'expected either nodeKey or address',
+      ),
+    result: results.unbanResult,
+  },
+
+  getLimits: {
+    doc: 'Rates of peer traffic in bytes a second (0 is unlimited) and most connections.',
+    params: nothing,
+    result: results.limitsResult,
+  },
+  setLimits: {
+    doc: 'Change those that are named, at once and over restarts.',
+    params: z.strictObject({
+      uploadLimit: rate.optional(),
+      downloadLimit: rate.optional(),
+      maxPeers: z.int().min(1).max(MAX_MAX_PEERS).optional(),
+    }),
+    result: results.limitsResult,
   },
 
   getJobs: {

@@ -135,9 +135,20 @@ export const peerResult = z.object({
   bytesOut: count,
   state: z.string(),
 })
-export const peersResult = z.object({ peers: z.array(peerResult) })
+/** `address` is that of a node that we dialled, or the host or network that one came from. */
+const banResult = z.object({
+  nodeKey: key.nullable(),
+  address: z.string().nullable(),
+  /** Null: until the user lifts it. */
+  until: time.nullable(),
+  reason: z.string(),
+})
+export const peersResult = z.object({ peers: z.array(peerResult), bans: z.array(banResult) })
 export const addressResult = z.object({ address: z.string() })
 export const nodeKeyResult = z.object({ nodeKey: key })
+export const unbanResult = z.object({ nodeKey: key.nullable(), address: z.string().nullable() })
+
+export const limitsResult = z.object({ uploadLimit: count, downloadLimit: count, maxPeers: count })
 
 export const verifyResult = z.object({ checked: count, bad: count, repaired: count })
 

@@ -44,6 +44,7 @@ function start(
       log += line
     },
     onLog: () => {},
+    onReload: () => {},
     abandon: () => {
       throw new Error('it did not stop in time')
     },

@@ -68,6 +68,8 @@ describe('without any source', () => {
       maxStore: 20 * 2 ** 30,
       minFree: 2 ** 30,
       maxPeers: 200,
+      uploadLimit: 0,
+      downloadLimit: 0,
       passphraseFile: null,
       logLevel: 'info',
       logFormat: 'text',

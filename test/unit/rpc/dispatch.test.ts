@@ -116,7 +116,6 @@ describe('methods', () => {
     'pauseSubscription',
     'unpublish',
     'publishManifest',
-    'getLimits',
     'createToken',
     'gc',
   ])('%j is not found', async (method) => {

@@ -173,6 +173,12 @@ export function fakeNode(changes: Partial<NodeApi> = {}): FakeNode {
     addPeer: async (params) => params,
     banPeer: async (params) => params,
     unbanPeer: async (params) => params,
+    getBans: async () => [
+      { nodeKey: 'ab'.repeat(32), address: null, until: null, reason: 'banned by the user' },
+      { nodeKey: null, address: '192.0.2.7', until: 1_800_000_000_000, reason: 'false blob' },
+    ],
+    getLimits: async () => ({ uploadLimit: 0, downloadLimit: 1000, maxPeers: 200 }),
+    setLimits: async (change) => ({ uploadLimit: 0, downloadLimit: 1000, maxPeers: 200, ...change }),
     verify: async () => ({ checked: 10, bad: 0, repaired: 0 }),
   }
   const merged: Readonly<Record<string, unknown>> = { ...base, ...changes }

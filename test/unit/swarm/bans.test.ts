@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { ManualClock } from '../../../src/base/clock.ts'
 import { BAN_MS, INBOUND_BAN_MS, MAX_BANS } from '../../../src/base/limits.ts'
-import { type Ban, type Bannable, Bans } from '../../../src/swarm/bans.ts'
+import { type Ban, type Bannable, Bans, readSubject } from '../../../src/swarm/bans.ts'
 import type { PeerAddress } from '../../../src/wire/address.ts'
 
 const KEY = new Uint8Array(32).fill(1)
@@ -130,5 +130,43 @@ describe('bans', () => {
     expect(bans.list().filter(({ subject }) => subject.startsWith('node:'))[0]?.until).toBeGreaterThan(
       clock.now() + BAN_MS,
     )
+  })
+})
+
+describe('lifting a ban', () => {
+  it('of a node lifts that of the address where it lied, and no other', () => {
+    const { bans, store, clock } = setUp()
+    bans.banPeer(dialled('192.0.2.2', OTHER_KEY), 'false head')
+    bans.banPeer(dialled('192.0.2.1'), 'false blob')
+    const again = new Bans(clock, store) // after a restart too
+    expect(again.liftNode(KEY)).toBe(true)
+    expect(again.isAddressBanned(address('192.0.2.1'))).toBe(false)
+    expect(again.isPeerBanned(dialled('192.0.2.2', OTHER_KEY))).toBe(true)
+    expect(store.rows.size).toBe(2)
+  })
+
+  it('goes by the address that is shown, where no key was proven', async () => {
+    const { bans, store, clock } = setUp()
+    bans.banPeer(dialled('192.0.2.1', null), 'false blob')
+    await clock.advance(1)
+    bans.banPeer(inbound('2001:db8:a:b:1::9'), 'false blob')
+    await clock.advance(1)
+    bans.banPeer(inbound('198.51.100.3', KEY), 'false blob')
+    const shown = bans.list().map(({ subject }) => readSubject(subject).address)
+    expect(shown).toEqual(['192.0.2.1:7117', '2001:0db8:000a:000b::/64', null, '198.51.100.3'])
+    expect(bans.liftAddress('192.0.2.1')).toBe(false)
+    for (const text of ['192.0.2.1:7117', '2001:0db8:000a:000b::/64'])
+      expect(bans.liftAddress(text)).toBe(true)
+    // Both of one event, though they end at different times.
+    expect(bans.liftAddress('198.51.100.3')).toBe(true)
+    expect(store.rows.size).toBe(0)
+  })
+
+  it('of the user leaves others of the user alone', () => {
+    const { bans } = setUp()
+    bans.banNode(KEY)
+    bans.banNode(OTHER_KEY)
+    expect(bans.liftNode(KEY)).toBe(true)
+    expect(bans.isPeerBanned(inbound('192.0.2.1', OTHER_KEY))).toBe(true)
   })
 })
