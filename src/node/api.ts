@@ -16,6 +16,7 @@
  */
 import type { ErrorCode } from '../base/errors.ts'
 import type { Config } from '../config/schema.ts'
+import type { BanInfo, Limits, Unbanned } from './limit-types.ts'
 
 /** How far long work has come. `total` is null while it is not known. */
 export interface Progress {
@@ -361,27 +362,6 @@ export interface PeerInfo {
   readonly bytesIn: number
   readonly bytesOut: number
   readonly state: string
-}
-
-export interface Unbanned {
-  readonly nodeKey: string | null
-  readonly address: string | null
-}
-
-export interface BanInfo {
-  readonly nodeKey: string | null
-  /** One that we dialled, or the host or network that a peer came from. */
-  readonly address: string | null
-  /** Null: until the user lifts it. */
-  readonly until: number | null
-  readonly reason: string
-}
-
-/** Rates are bytes a second of traffic with peers, 0 is unlimited. */
-export interface Limits {
-  readonly uploadLimit: number
-  readonly downloadLimit: number
-  readonly maxPeers: number
 }
 
 export interface VerifyResult {

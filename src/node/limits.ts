@@ -13,7 +13,7 @@ import type { Log } from '../base/log.ts'
 import type { Config } from '../config/schema.ts'
 import type { MetaTable } from '../storage/tables/meta-table.ts'
 import type { TransferLimits } from '../transport/rate-limit.ts'
-import type { Limits } from './api.ts'
+import type { Limits } from './limit-types.ts'
 
 export type LimitName = keyof Limits
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { ManualClock } from '../../../src/base/clock.ts'
 import { silentLog } from '../../../src/base/log.ts'
-import type { Limits } from '../../../src/node/api.ts'
+import type { Limits } from '../../../src/node/limit-types.ts'
 import { NodeLimits } from '../../../src/node/limits.ts'
 import { type TransferLimits, transferLimits } from '../../../src/transport/rate-limit.ts'
 
