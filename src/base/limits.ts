@@ -124,6 +124,22 @@ export const BUSY_PAUSE_MS = 1_000
 export const MAX_BUSY_PAUSE_MS = 32_000
 /** Blobs of 1 MiB being read for peers at a time over all connections. */
 export const MAX_UPLOADS = 4
+/** Blobs of 1 MiB read for peers and not yet taken by the system, over all connections. */
+export const MAX_QUEUED_UPLOADS = 64
+/** Share of these that is kept for peers that gave us blobs: others cannot fill it. */
+export const TRUSTED_UPLOADS_SHARE = 0.25
+/** ms of a limited rate that is read ahead: more would only wait in memory. */
+export const UPLOAD_AHEAD_MS = 8_000
+/** ms that a peer waits for its turn before it is told that we are busy: half of the time after which it would give us up. */
+export const UPLOAD_PATIENCE_MS = 15_000
+/** ms that somebody has waited for a place before those that hold them without reading are looked for. */
+export const UPLOAD_PRESSURE_MS = 250
+/** ms in which a peer has taken nothing of what is queued before it loses its place to others that wait. */
+export const UPLOAD_STALL_MS = 1_250
+/** Factor by which it must be slower than its part of what we send besides: on a slow line all are slow. */
+export const UPLOAD_STALL_FACTOR = 4
+/** ms between two looks at who reads, while somebody waits. */
+export const UPLOAD_LOOK_MS = 250
 /** Addresses kept for one channel; the worst one makes room. */
 export const MAX_ADDRESSES_PER_CHANNEL = 256
 /** Lowest port of an address that peers and slots tell of: below listen the services of others. */

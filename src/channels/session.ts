@@ -71,6 +71,11 @@ export class ChannelSession {
     return this.#served
   }
 
+  /** Is it a channel of ours? Who follows it is served before others that had as much. */
+  set isPublished(value: boolean) {
+    this.#swarmChannel.isOurs = value
+  }
+
   /** Connected peers that share the channel. */
   get peers(): number {
     return this.#deps.swarm.peersOf(this.#swarmChannel)
@@ -258,9 +263,11 @@ export class ChannelSessions {
       known.users++
       // It was followed before our key of it came.
       if (open !== undefined) known.session.followAgain(open)
+      if (open !== undefined) known.session.isPublished = true
       return known.session
     }
     const session = new ChannelSession(keys, open ?? false, this.#deps)
+    session.isPublished = open !== undefined
     this.#open.set(id, { session, users: 1 })
     return session
   }

@@ -95,6 +95,7 @@ export async function openNetwork(deps: NetworkDeps): Promise<Network> {
       return limits.now.maxPeers
     },
     downloadRate: () => transfer.download.rate,
+    uploadRate: () => transfer.upload.rate,
   })
   const acceptor = new Acceptor({
     candidates: (nowMs) => keyring.candidates(nowMs),

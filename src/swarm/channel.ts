@@ -41,6 +41,8 @@ export class SwarmChannel {
   readonly addresses: AddressList<PeerAddress>
   readonly download: RateMeter
   readonly upload: RateMeter
+  /** We publish it. */
+  isOurs = false
   /** HEAD_BYTES of the newest head, what we answer with. */
   head: Uint8Array | null = null
   slotVersion = 0

@@ -110,6 +110,12 @@ export class Peer {
     return this.verified > 0
   }
 
+  /** It follows a channel that we publish. */
+  get followsUs(): boolean {
+    for (const channel of this.shared.keys()) if (channel.isOurs) return true
+    return false
+  }
+
   /** It has given less than it should have: what it says it holds is not believed any more. */
   get isUnreliable(): boolean {
     return this.misses > MAX_MISSES + this.verified

@@ -57,6 +57,8 @@ export interface SwarmDeps {
   readonly maxPeers: number
   /** Bytes a second that may be received, 0 for unlimited; where absent, unlimited. */
   readonly downloadRate?: () => number
+  /** The same for what is sent. */
+  readonly uploadRate?: () => number
 }
 
 export class Swarm {
@@ -84,7 +86,8 @@ export class Swarm {
     this.#refusals = new Refusals(clock)
     this.download = new RateMeter(clock)
     this.upload = new RateMeter(clock)
-    this.#uploads = new Uploads(deps.store, this.upload, log)
+    const { store: source, uploadRate: rate } = deps
+    this.#uploads = new Uploads({ clock, source, log, total: this.upload, rate })
     this.#haves = new HaveTeller(clock, this.#peers)
     this.#gossip = new Gossip({
       clock,
@@ -359,6 +362,7 @@ export class Swarm {
           }
         },
         readBlob: (id) => this.#uploads.read(peer, id),
+        onBlobTaken: () => this.#uploads.taken(peer),
         readHead: (handle) => this.#gossip.readHead(peer, handle),
         ...(buffers === undefined ? {} : { blobMemory: buffers }),
         onClose: (reason) => this.#onClose(peer, reason),
@@ -371,6 +375,7 @@ export class Swarm {
     this.#peers.delete(peer)
     this.#gossip.peerGone(peer)
     this.#downloads.peerGone(peer)
+    this.#uploads.peerGone(peer)
     const lastedMs = this.#deps.clock.monotonicMs() - peer.init.sinceMs
     const isClean = !isMegatorrentError(reason) || reason.kind !== 'peer'
     const wasGood = isClean && lastedMs > GOOD_CONNECTION_MS

@@ -54,6 +54,8 @@ export interface ConnectionHandlers {
    * BLOB_FRAME_BYTES, they are sealed and sent where they are.
    */
   readBlob(blobId: Uint8Array): Promise<Uint8Array | null>
+  /** The system has taken a blob that `readBlob` gave. Not called for what was queued when it closes. */
+  onBlobTaken?(): void
   /** Memory for blobs that goes round: taken for those that come in, given back what `readBlob` gave. */
   readonly blobMemory?: BlobMemory
   /** The newest head of the channel of that handle, or null. */
@@ -112,6 +114,11 @@ export class Connection {
 
   get bytesOut(): number {
     return this.#channel.bytesOut
+  }
+
+  /** Bytes that wait to be taken by the system. */
+  get queuedBytes(): number {
+    return this.#channel.stream.queuedBytes
   }
 
   /** Closed or closing: nothing can be asked or told any more. */
@@ -201,11 +208,14 @@ export class Connection {
     const isRoomy = blob.byteOffset === 0 && blob.buffer.byteLength === BLOB_FRAME_BYTES
     if (memory !== undefined && isRoomy) {
       const frame = new Uint8Array(blob.buffer)
-      return this.#channel.sendBlob(frame, () => memory.give(frame))
+      return this.#channel.sendBlob(frame, () => {
+        memory.give(frame)
+        this.#handlers?.onBlobTaken?.()
+      })
     }
     const frame = new Uint8Array(BLOB_FRAME_BYTES)
     frame.set(blob)
-    return this.#channel.sendBlob(frame)
+    return this.#channel.sendBlob(frame, () => this.#handlers?.onBlobTaken?.())
   }
 
   /** @returns false under back-pressure. */
