@@ -73,6 +73,8 @@ export const RATE_PIECE_MAX_BYTES = 1_048_576
 export const RATE_ALLOWANCE_BYTES = 4_096
 /** ms after which a turn that nobody uses is given to another. */
 export const RATE_GRANT_MS = 50
+/** Work per second that all peers together may cause, in the same units: half a core. Who is over his rate then has a part of it. */
+export const ALL_WORK_PER_SECOND = 50_000
 /** Bytes a second below which a limit is warned of: peers close connections that move less than 1 KiB a second. */
 export const MIN_USEFUL_RATE = 4_096
 /** Blob frames being received at a time over all connections: each has its buffer of 1 MiB. */
@@ -130,6 +132,8 @@ export const MAX_QUEUED_UPLOADS = 64
 export const TRUSTED_UPLOADS_SHARE = 0.25
 /** ms of a limited rate that is read ahead: more would only wait in memory. */
 export const UPLOAD_AHEAD_MS = 8_000
+/** Bytes queued for all peers together: twice the blobs that may be; the peer with most goes first. */
+export const MAX_QUEUED_TOTAL_BYTES = 134_217_728
 /** ms that a peer waits for its turn before it is told that we are busy: half of the time after which it would give us up. */
 export const UPLOAD_PATIENCE_MS = 15_000
 /** ms that somebody has waited for a place before those that hold them without reading are looked for. */

@@ -17,6 +17,7 @@ import { ROLE_INITIATOR } from '../crypto/tags.ts'
 import { type BlobMemory, Connection } from '../transport/connection.ts'
 import type { Secured } from '../transport/handshake.ts'
 import type { Dialer } from '../transport/transport.ts'
+import { WorkShare } from '../transport/work-meter.ts'
 import type { Address, PeerAddress } from '../wire/address.ts'
 import { BLOB_BYTES } from '../wire/constants.ts'
 import type { AddressSource } from './address-list.ts'
@@ -35,6 +36,7 @@ import { HelloState } from './hello-state.ts'
 import { Peer } from './peer.ts'
 import { RateMeter } from './rate-meter.ts'
 import { Refusals } from './refusals.ts'
+import { overfull } from './send-queues.ts'
 import { type BlobSource, Uploads } from './uploads.ts'
 
 /** Where blobs are kept and read. storage/blob-store.ts is one. */
@@ -55,9 +57,8 @@ export interface SwarmDeps {
   readonly bans: BanStore
   /** Read each time: it may change. */
   readonly maxPeers: number
-  /** Bytes a second that may be received, 0 for unlimited; where absent, unlimited. */
+  /** Bytes a second that may be received and sent, 0 for unlimited; where absent, unlimited. */
   readonly downloadRate?: () => number
-  /** The same for what is sent. */
   readonly uploadRate?: () => number
 }
 
@@ -71,6 +72,7 @@ export class Swarm {
   readonly #downloads: Downloads
   readonly #dialing: Dialing
   readonly #uploads: Uploads
+  readonly #work = new WorkShare()
   readonly download: RateMeter
   readonly upload: RateMeter
   /** Those to tell when a connection is over: the addresses that led to it. */
@@ -280,6 +282,7 @@ export class Swarm {
       for (const channel of this.#channels) this.#tryOthers(channel)
       this.#dialing.tick()
       this.#downloads.pump()
+      for (const { connection } of overfull(this.#peers)) connection.destroy()
       this.#tick()
     }, SWARM_TICK_MS)
   }
@@ -333,7 +336,7 @@ export class Swarm {
     const { role, handshakeHash, remoteNodeKey } = secured
     return new Peer(
       {
-        connection: new Connection(secured.channel, clock),
+        connection: new Connection(secured.channel, clock, this.#work),
         role,
         handshakeHash,
         remoteNodeKey,

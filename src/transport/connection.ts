@@ -31,7 +31,7 @@ import { BlobServer } from './blob-server.ts'
 import { judge, ProgressMark } from './liveness.ts'
 import { Requester } from './requester.ts'
 import type { NextFrame, SecureChannel } from './secure-channel.ts'
-import { REFUSAL_WORK, WASTED_READ_WORK, WorkMeter, workOf } from './work-meter.ts'
+import { REFUSAL_WORK, WASTED_READ_WORK, WorkMeter, type WorkShare, workOf } from './work-meter.ts'
 
 export type ByeReason = keyof typeof BYE_REASONS
 
@@ -84,13 +84,14 @@ export class Connection {
   #watchTimer: Timer | null = null
   #lingerTimer: Timer | null = null
 
-  constructor(channel: SecureChannel, clock: Clock) {
+  /** @param work - what it shares with other connections of what their messages may cause. */
+  constructor(channel: SecureChannel, clock: Clock, work?: WorkShare) {
     this.#channel = channel
     this.#clock = clock
     this.#sentMs = this.#receivedMs = clock.monotonicMs()
     this.#answers = new ProgressMark(this.#sentMs, MIN_PROGRESS_BYTES)
     this.#taken = new ProgressMark(this.#sentMs, 1)
-    this.#work = new WorkMeter(clock, channel)
+    this.#work = new WorkMeter(clock, channel, work)
     this.#requester = new Requester({
       clock,
       send: (message) => void this.#send(message),

@@ -4,11 +4,13 @@
  *
  * Work is paid off at PEER_WORK_PER_SECOND. Unlike a token bucket it can be
  * overdrawn: messages that are here already are worked on, and paid for by waiting.
+ * Those that are over their rate at a time share ALL_WORK_PER_SECOND, so that many
+ * connections cannot cause what one may not.
  *
  * @module transport/work-meter
  */
 import type { Clock, Timer } from '../base/clock.ts'
-import { PEER_WORK_BURST, PEER_WORK_PER_SECOND } from '../base/limits.ts'
+import { ALL_WORK_PER_SECOND, PEER_WORK_BURST, PEER_WORK_PER_SECOND } from '../base/limits.ts'
 import { type Message, REQUEST_KINDS } from '../wire/message.ts'
 
 const MS_PER_UNIT = 1000 / PEER_WORK_PER_SECOND
@@ -20,32 +22,55 @@ export interface Reading {
   resumeReading(): void
 }
 
+/** How many connections are paying at a time, of those that share what all may cause. */
+export class WorkShare {
+  paying = 0
+
+  /** ms that one of them pays for a unit. */
+  get msPerUnit(): number {
+    return Math.max(MS_PER_UNIT, (1000 * this.paying) / ALL_WORK_PER_SECOND)
+  }
+}
+
 export class WorkMeter {
   readonly #clock: Clock
+  readonly #share: WorkShare
   readonly #reading: Reading
   /** When all work so far, beyond the burst, will have been paid off; monotonic ms. */
   #paidAtMs = Number.NEGATIVE_INFINITY
   #timer: Timer | null = null
   #closed = false
 
-  constructor(clock: Clock, reading: Reading) {
+  constructor(clock: Clock, reading: Reading, share = new WorkShare()) {
     this.#clock = clock
     this.#reading = reading
+    this.#share = share
   }
 
   /** Work was done for the peer: over its rate it is not read until that is paid off, and TCP makes it wait. */
   charge(units: number): void {
     const nowMs = this.#clock.monotonicMs()
-    this.#paidAtMs = Math.max(this.#paidAtMs, nowMs - BURST_MS) + units * MS_PER_UNIT
+    this.#paidAtMs = Math.max(this.#paidAtMs, nowMs - BURST_MS) + units * this.#share.msPerUnit
     if (this.#paidAtMs <= nowMs || this.#closed) return
-    this.#timer?.cancel()
+    this.#stopPaying()
+    this.#share.paying++
     this.#reading.pauseReading()
-    this.#timer = this.#clock.setTimer(() => this.#reading.resumeReading(), this.#paidAtMs - nowMs)
+    this.#timer = this.#clock.setTimer(() => {
+      this.#stopPaying()
+      this.#reading.resumeReading()
+    }, this.#paidAtMs - nowMs)
   }
 
   close(): void {
     this.#closed = true
-    this.#timer?.cancel()
+    this.#stopPaying()
+  }
+
+  #stopPaying(): void {
+    if (this.#timer === null) return
+    this.#timer.cancel()
+    this.#timer = null
+    this.#share.paying--
   }
 }
 

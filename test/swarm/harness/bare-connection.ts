@@ -267,6 +267,11 @@ export class BareConnection {
     }
   }
 
+  /** Read nothing more: what comes stays with the system, and with the other side. */
+  stopReading(): void {
+    this.#queue.socket.pause()
+  }
+
   /** Say goodbye and close. */
   close(): void {
     if (!this.#queue.socket.destroyed) {

@@ -37,6 +37,8 @@ export interface OpeningOptions {
   /** Change message 1 or 3 before it is sent. */
   readonly damage?: (message: Buffer, number: 1 | 3) => Buffer
   readonly timeoutMs?: number
+  /** Where to dial from: one of 127.0.0.0/8. */
+  readonly localAddress?: string
 }
 
 /** The bytes of a first message, to be sent, recorded or damaged. */
@@ -47,7 +49,7 @@ export function firstMessage(options: OpeningOptions): Buffer {
 
 /** Dial a node and go through the handshake. Fails when the node does not answer it. */
 export async function dialBare(host: string, port: number, options: OpeningOptions): Promise<BareConnection> {
-  const socket = await connect(host, port)
+  const socket = await connect(host, port, options.localAddress)
   const queue = new ByteQueue(socket)
   try {
     return await within(initiate(queue, options), options.timeoutMs ?? 10_000, 'the handshake as initiator')
@@ -70,8 +72,9 @@ async function initiate(queue: ByteQueue, options: OpeningOptions): Promise<Bare
   return new BareConnection(queue, INITIATOR, handshake.finish())
 }
 
-async function connect(host: string, port: number): Promise<Socket> {
-  const socket = createConnection({ host, port, noDelay: true })
+async function connect(host: string, port: number, localAddress?: string): Promise<Socket> {
+  const from = localAddress === undefined ? {} : { localAddress }
+  const socket = createConnection({ host, port, noDelay: true, ...from })
   await once(socket, 'connect')
   return socket
 }

@@ -17,6 +17,12 @@ export function peakRssBytes(pid: number): Promise<number | null> {
   return statusBytes(pid, 'VmHWM')
 }
 
+/** Threads of the process: its workers come and go. */
+export async function threadsOf(pid: number): Promise<number | null> {
+  const match = /^Threads:\s+(\d+)$/m.exec((await readOrNull(`/proc/${pid}/status`)) ?? '')
+  return match === null ? null : Number(match[1])
+}
+
 async function statusBytes(pid: number, field: string): Promise<number | null> {
   const status = await readOrNull(`/proc/${pid}/status`)
   const match = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status ?? '')
