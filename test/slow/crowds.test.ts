@@ -1,5 +1,5 @@
 /**
- * Crowds against one real node (THREATS rows 11 to 14, figures S12 and S13): memory stays bounded,
+ * Crowds against one real node (docs/LIMITS.md): memory stays bounded,
  * and an honest peer is served all the while. Each prints one line of JSON with its figures.
  *
  * test/swarm/p2p-crowds.test.ts has the same at a tenth of the size.
