@@ -75,6 +75,19 @@ export function leastUseful<G extends Guest>(guests: readonly G[], nowMs: number
   return least(from, lastUseMs)
 }
 
+/** Those that have to go so that no more than `places` are left. */
+export function surplus<G extends Guest>(guests: readonly G[], places: number, nowMs: number): G[] {
+  const left = new Set(guests)
+  const gone: G[] = []
+  while (left.size > places) {
+    const guest = leastUseful([...left], nowMs)
+    if (guest === null) break
+    left.delete(guest)
+    gone.push(guest)
+  }
+  return gone
+}
+
 /** When a blob last went over it, or when it came. */
 function lastUseMs({ gaveMs, tookMs, init }: Guest): number {
   return Math.max(gaveMs, tookMs, init.sinceMs)

@@ -28,7 +28,7 @@ import { type ChannelEvents, type ReleaseId, SwarmChannel } from './channel.ts'
 import { Dialing, type Dialled, isSameNode } from './dialing.ts'
 import { paceOf } from './download-pace.ts'
 import { type BlobSink, Downloads, type FetchOptions } from './downloads.ts'
-import { leastUseful } from './eviction.ts'
+import { surplus } from './eviction.ts'
 import type { Wants } from './fetch.ts'
 import { Gossip } from './gossip.ts'
 import { HaveTeller } from './have-teller.ts'
@@ -238,7 +238,6 @@ export class Swarm {
     return this.#bans.liftNode(nodeKey)
   }
 
-  /** @param text - as `readSubject` shows it. */
   unbanAddress(text: string): boolean {
     return this.#bans.liftAddress(text)
   }
@@ -249,13 +248,9 @@ export class Swarm {
 
   /** Close connections that are more than there may be. */
   shed(): void {
-    const open = new Set([...this.#peers].filter(({ connection }) => !connection.closed))
-    while (open.size > this.#deps.maxPeers) {
-      const peer = leastUseful([...open], this.#deps.clock.monotonicMs())
-      if (peer === null) return
-      open.delete(peer)
-      peer.connection.close('tooManyConnections')
-    }
+    const open = [...this.#peers].filter(({ connection }) => !connection.closed)
+    const gone = surplus(open, this.#deps.maxPeers, this.#deps.clock.monotonicMs())
+    for (const { connection } of gone) connection.close('tooManyConnections')
   }
 
   /** Say goodbye and close every connection; what is being fetched ends. */

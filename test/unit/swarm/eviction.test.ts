@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { IDLE_PEER_MS, PROTECTED_SHARE, USEFUL_PEER_MS } from '../../../src/base/limits.ts'
-import { type Guest, idlest, leastUseful, protectedOf } from '../../../src/swarm/eviction.ts'
+import { type Guest, idlest, leastUseful, protectedOf, surplus } from '../../../src/swarm/eviction.ts'
 
 const NOW = 10_000_000
 const NEVER = Number.NEGATIVE_INFINITY
@@ -76,5 +76,7 @@ describe('who is missed least', () => {
     )
     expect(leastUseful([...useful, stranger], NOW)).toBe(stranger)
     expect(leastUseful(useful, NOW)).toBe(useful.at(-1))
+    expect(surplus([...useful, stranger], 19, NOW)).toEqual([stranger, useful.at(-1)])
+    expect(surplus(useful, 20, NOW)).toEqual([])
   })
 })
