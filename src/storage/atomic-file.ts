@@ -129,6 +129,26 @@ export function shredFile(path: string): void {
 }
 
 /**
+ * Shred a file under another name, so that a crash on the way never leaves zeros where somebody looks
+ * for a secret: they are left in a file whose name ends in `.tmp`, for the owner of the folder to shred.
+ * No error when there is none.
+ */
+export function removeSecretFile(path: string): void {
+  const temp = tempName(path)
+  const found = withDiskErrors(`removing ${path}`, () => {
+    try {
+      renameSync(path, temp)
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return false
+      throw error
+    }
+    fsyncFolder(dirname(path))
+    return true
+  })
+  if (found) shredFile(temp)
+}
+
+/**
  * Rename a file over one with secrets, and overwrite what that held.
  *
  * @param to - existing.

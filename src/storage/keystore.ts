@@ -33,6 +33,7 @@ import {
   createFileExclusive,
   ensurePrivateFolder,
   readSecretFileIfExists,
+  removeSecretFile,
   replaceSecretFile,
   shredFile,
   writeFileAtomic,
@@ -101,7 +102,7 @@ export class Keystore {
     ensurePrivateFolder(init.folder)
     const store = new Keystore(init)
     for (const name of store.#names()) {
-      // What a crash left of writeFileAtomic may hold a key.
+      // What a crash left of writeFileAtomic or removeSecretFile may hold a key.
       if (name.endsWith('.tmp')) shredFile(join(init.folder, name))
       else if (name.endsWith(KEY_SUFFIX)) store.#read(name)
     }
@@ -240,7 +241,7 @@ export class Keystore {
   /** Overwrite and remove a channel's key. @returns whether there was one. @throws MegatorrentError ERR_KEYSTORE_LOCKED. */
   remove(publicKey: Uint8Array): boolean {
     if (this.get(publicKey) === null) return false
-    shredFile(join(this.#folder, this.#fileName(publicKey)))
+    removeSecretFile(join(this.#folder, this.#fileName(publicKey)))
     return true
   }
 
@@ -341,7 +342,7 @@ export class Keystore {
       }
       const target = `${toHex(deriveFileName(masterKey, new SigningKey(record.seed).publicKey))}${KEY_SUFFIX}`
       writeFileAtomic(join(this.#folder, target), sealed)
-      shredFile(path)
+      removeSecretFile(path)
     }
   }
 }
