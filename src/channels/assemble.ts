@@ -172,7 +172,7 @@ export class Assembly {
   accept(blob: number): void {
     const task = this.#gate
       .run(() => this.#write(blob))
-      .catch((error: unknown) => this.#failing.abort(error))
+      .catch((error: unknown) => this.#failing.abort(this.#diskError(error)))
       .finally(() => this.#running.delete(task))
     this.#running.add(task)
   }
@@ -205,10 +205,14 @@ export class Assembly {
     const staging = this.#staging
     if (staging === null || placings.length === 0) return null
     const pieces: FilePiece[] = []
-    for (const { file, ...piece } of placings) {
-      const create = piece.length === this.#files[file]?.wanted.size
-      if (!create) await this.#create(file)
-      pieces.push({ path: staging.pathOf(file), ...piece, create })
+    try {
+      for (const { file, ...piece } of placings) {
+        const create = piece.length === this.#files[file]?.wanted.size
+        if (!create) await this.#create(file)
+        pieces.push({ path: staging.pathOf(file), ...piece, create })
+      }
+    } catch (error) {
+      throw this.#diskError(error)
     }
     return { key: this.#options.manifest.blobKey(blob), pieces }
   }
@@ -245,7 +249,7 @@ export class Assembly {
       await new FolderCommit(this.#fs, directory, this.#options.ledger, content.files).run(plan, ready)
       await this.close()
     } catch (error) {
-      throw diskError(error, `writing to ${directory}`)
+      throw this.#diskError(error)
     }
     return {
       files: selection.files.length,
@@ -255,15 +259,27 @@ export class Assembly {
     }
   }
 
-  /** Stop and remove staging; what is in place stays. Idempotent, and harmless after `finish`. */
+  /**
+   * Stop and remove staging; what is in place stays. Idempotent, and harmless after `finish`.
+   *
+   * @throws MegatorrentError of kind 'storage'; the next assembly removes what is left.
+   */
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
     await Promise.allSettled(this.#running)
     await Promise.allSettled(this.#files.flatMap((file) => [file.created, file.ready]))
     if (this.#staging === null) return
-    await this.#staging.remove()
-    await this.#fs.syncFolder(this.#start.directory)
+    try {
+      await this.#staging.remove()
+      await this.#fs.syncFolder(this.#start.directory)
+    } catch (error) {
+      throw this.#diskError(error)
+    }
+  }
+
+  #diskError(error: unknown): unknown {
+    return diskError(error, `writing to ${this.#start.directory}`)
   }
 
   async #write(blob: number): Promise<void> {
@@ -298,7 +314,7 @@ export class Assembly {
     file.unsyncedBytes = null
     const task = this.#syncStaged(number)
       // The system tells of a failure once: a later sync of the same file may well succeed.
-      .catch((error: unknown) => this.#failing.abort(error))
+      .catch((error: unknown) => this.#failing.abort(this.#diskError(error)))
       .finally(() => {
         file.unsyncedBytes = 0
         this.#running.delete(task)

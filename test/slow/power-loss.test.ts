@@ -34,7 +34,9 @@ describe(`after a power cut (SEED=${SEED})`, () => {
     const outcomes = await replay(recording, { seed: SEED, states: STATES, ...ONLY })
     const slowest = Math.max(...outcomes.map(({ startMs }) => startMs))
     const calls = recording.calls.length
-    process.stdout.write(`  ${outcomes.length} states of ${calls} calls, slowest start ${slowest.toFixed(0)} ms\n`)
+    process.stdout.write(
+      `  ${outcomes.length} states of ${calls} calls, slowest start ${slowest.toFixed(0)} ms\n`,
+    )
     const faults = describeFaults(outcomes, SEED)
     isBad = faults.length > 0
     expect(faults).toEqual([])

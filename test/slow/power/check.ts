@@ -23,8 +23,14 @@ import { FsBlobStore } from '../../../src/storage/fs-blob-store.ts'
 import { Keystore } from '../../../src/storage/keystore.ts'
 import { openState, type State } from '../../../src/storage/state.ts'
 import { systemTaskFs } from '../../../src/storage/task-fs.ts'
-import { TASKS, type TaskContext, createTaskContext, type TaskKind, type Tasks } from '../../../src/storage/worker-tasks.ts'
 import type { TaskRunner } from '../../../src/storage/task-runner.ts'
+import {
+  createTaskContext,
+  TASKS,
+  type TaskContext,
+  type TaskKind,
+  type Tasks,
+} from '../../../src/storage/worker-tasks.ts'
 import { BLOB_ID_BYTES } from '../../../src/wire/constants.ts'
 import { decodeHead } from '../../../src/wire/head.ts'
 import { type Fact, sha256, type TreeFile } from './recording.ts'
@@ -140,7 +146,8 @@ class Check {
       if (fact === 'deleting') for (const id of ids) mustHold.delete(id)
     }
     for (const id of mustHold) {
-      if (!this.#store.has(idOf(id))) this.#faults.push(`blob ${id.slice(0, 8)} was acknowledged and is not held`)
+      if (!this.#store.has(idOf(id)))
+        this.#faults.push(`blob ${id.slice(0, 8)} was acknowledged and is not held`)
     }
     for (const id of this.#store.ids()) {
       const name = toHex(id)
@@ -199,7 +206,8 @@ class Check {
       return
     }
     const allowed = this.#given.facts.slice(Math.max(0, last)).map((fact) => fact.text)
-    if (decodeDhtState(text) === null || !allowed.includes(text)) this.#faults.push('dht_state.json is damaged')
+    if (decodeDhtState(text) === null || !allowed.includes(text))
+      this.#faults.push('dht_state.json is damaged')
   }
 
   /** What is in the folder of a subscription: complete if that was told, and nothing false in any case. */
@@ -224,7 +232,8 @@ class Check {
       if (found === hash || (next !== undefined && found === (after?.hash ?? null))) continue
       // A file that makes way for a folder, or stands where there was one, is gone in between.
       const makesWay = next !== undefined && after === undefined
-      if (!(makesWay && found === null)) this.#faults.push(`${name}/${path} of a complete release is ${found === null ? 'gone' : 'another'}`)
+      if (!(makesWay && found === null))
+        this.#faults.push(`${name}/${path} of a complete release is ${found === null ? 'gone' : 'another'}`)
     }
     await this.#checkOwned(name, directory, publicKey, next === undefined ? [complete] : [complete, next])
   }
@@ -241,7 +250,9 @@ class Check {
     const ledger = new WrittenLedger(this.#state, publicKey)
     const content = await ledger.load()
     await recoverLedger(fs, directory, ledger, content)
-    const hashes = new Map(releases.flatMap(({ tree }) => tree).map((file) => [file.identity + file.path, file.hash]))
+    const hashes = new Map(
+      releases.flatMap(({ tree }) => tree).map((file) => [file.identity + file.path, file.hash]),
+    )
     for (const [path, row] of content.files) {
       if (!isUntouched(row, await fs.look(join(directory, path)))) continue
       const hash = this.#hashOf(join(directory, path))
@@ -283,7 +294,8 @@ class Check {
     const tree = this.#treeOf(name, newest.sequence)
     const found = filesBelow(directory)
     for (const { path, hash } of tree) {
-      if (this.#hashOf(join(directory, path)) !== hash) this.#faults.push(`${name}/${path} is wrong after going on`)
+      if (this.#hashOf(join(directory, path)) !== hash)
+        this.#faults.push(`${name}/${path} is wrong after going on`)
       found.delete(path)
     }
     for (const path of found) this.#faults.push(`${name}/${path} is left over after going on`)

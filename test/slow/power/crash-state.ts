@@ -8,7 +8,15 @@
  * the size came first.
  */
 import { type Random, randomInteger } from '../../../src/base/random.ts'
-import { applyHalf, type Change, type DiskModel, type Half, type Inode, namesIn, wholeContent } from './disk-model.ts'
+import {
+  applyHalf,
+  type Change,
+  type DiskModel,
+  type Half,
+  type Inode,
+  namesIn,
+  wholeContent,
+} from './disk-model.ts'
 
 const PAGE_BYTES = 4096
 
@@ -145,7 +153,8 @@ function tornContent(inode: Inode, random: Random): Buffer {
   const content = Buffer.alloc(size)
   for (let page = 0; page < size; page += PAGE_BYTES) {
     const end = Math.min(size, page + PAGE_BYTES)
-    if (page < inode.durable.length) inode.durable.copy(content, page, page, Math.min(end, inode.durable.length))
+    if (page < inode.durable.length)
+      inode.durable.copy(content, page, page, Math.min(end, inode.durable.length))
     const touching = inode.changes.filter((change) =>
       change.kind === 'size'
         ? change.size < end

@@ -94,7 +94,8 @@ export class DiskModel {
     if (name === 'openat') return this.#openFile(args, result, call.end)
     if (name === 'close') return this.#close(Number(args[0]))
     if (name === 'mkdir' || name === 'mkdirat') return this.#add(pathOf(args, 0), call, true)
-    if (name === 'unlink' || name === 'rmdir' || name === 'unlinkat') return this.#remove(pathOf(args, 0), call)
+    if (name === 'unlink' || name === 'rmdir' || name === 'unlinkat')
+      return this.#remove(pathOf(args, 0), call)
     if (name.startsWith('rename')) return this.#rename(pathOf(args, 0), pathOf(args, 1), call)
     if (name.startsWith('link')) return this.#link(pathOf(args, 0), pathOf(args, 1), call)
     const file = this.#open.get(Number(args[0]))
@@ -223,7 +224,8 @@ export class DiskModel {
 
   #change(inode: Inode, change: Change): void {
     inode.changes.push(change)
-    inode.size = change.kind === 'size' ? change.size : Math.max(inode.size, change.offset + change.bytes.length)
+    inode.size =
+      change.kind === 'size' ? change.size : Math.max(inode.size, change.offset + change.bytes.length)
   }
 
   #sync({ inode, path }: Descriptor, start: number): boolean {

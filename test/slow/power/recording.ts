@@ -16,7 +16,18 @@ export const WORK = fileURLToPath(new URL('work.mjs', import.meta.url))
 
 /** Every call that changes a file, a name, or makes one durable. */
 const CALLS = [
-  ...['openat', 'close', 'dup', 'write', 'pwrite64', 'writev', 'pwritev', 'pwritev2', 'ftruncate', 'fallocate'],
+  ...[
+    'openat',
+    'close',
+    'dup',
+    'write',
+    'pwrite64',
+    'writev',
+    'pwritev',
+    'pwritev2',
+    'ftruncate',
+    'fallocate',
+  ],
   ...['rename', 'renameat', 'renameat2', 'link', 'linkat', 'unlink', 'unlinkat', 'mkdir', 'mkdirat', 'rmdir'],
   ...['fsync', 'fdatasync', 'copy_file_range', 'sendfile'],
 ].join(',')
@@ -74,12 +85,19 @@ export interface Ended {
 /** Run work.mjs, under strace with these arguments if there are any. It writes to a file: a pipe may be full. */
 export async function runWork(
   folder: string,
-  options: { readonly seed: number; readonly rounds: number; readonly strace: readonly string[] | null },
+  options: {
+    readonly seed: number
+    readonly rounds: number
+    readonly strace: readonly string[] | null
+    /** Keep the blobs that come from others in the folder `abroad`. */
+    readonly keepsBlobs?: boolean
+  },
 ): Promise<Ended> {
   mkdirSync(join(folder, 'disk'), { recursive: true })
   const told = join(folder, 'facts')
   const output = openSync(told, 'w')
-  const work = [process.execPath, WORK, folder, String(options.seed), String(options.rounds)]
+  const keep = options.keepsBlobs === true ? ['keep'] : []
+  const work = [process.execPath, WORK, folder, String(options.seed), String(options.rounds), ...keep]
   const [program = '', ...args] = options.strace === null ? work : ['strace', ...options.strace, ...work]
   // libuv without io_uring, whose calls nobody could see.
   const env = { PATH: process.env.PATH, UV_USE_IO_URING: '0', UV_THREADPOOL_SIZE: '4' }
@@ -113,7 +131,18 @@ export function loadRecording(folder: string): Recording {
 export async function record(seed: number, rounds: number): Promise<Recording> {
   const folder = workFolder()
   const trace = join(folder, 'trace')
-  const strace = ['-f', '-xx', '-s', String(MAX_STRING), '-e', 'signal=none', '-e', `trace=${CALLS}`, '-o', trace]
+  const strace = [
+    '-f',
+    '-xx',
+    '-s',
+    String(MAX_STRING),
+    '-e',
+    'signal=none',
+    '-e',
+    `trace=${CALLS}`,
+    '-o',
+    trace,
+  ]
   const ended = await runWork(folder, { seed, rounds, strace })
   const last = ended.facts.at(-1)?.fact
   if (ended.exitCode !== 0 || last !== 'closed') {

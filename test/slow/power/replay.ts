@@ -21,6 +21,8 @@ export interface ReplayOptions {
   readonly isEnough?: boolean
   /** Moments before this fact are passed over, by its kind. */
   readonly from?: string
+  /** What is done with each state. */
+  readonly check?: typeof checkDisk
 }
 
 export interface Outcome extends Verdict {
@@ -110,7 +112,7 @@ class Player {
     const inodes = this.#materialise(disk, state)
     const hashes = new Map([...this.#shared.values()].map(({ path, hash }) => [inodeOf(path), hash]))
     try {
-      return await checkDisk({
+      return await (this.#options.check ?? checkDisk)({
         disk,
         facts: facts.slice(0, told),
         allFacts: facts,

@@ -1,7 +1,7 @@
 // Real work of a node, in rounds, on the real state and the real store; for runs that are recorded, or
 // in which system calls fail. After each step that a user would be told of it writes a line of JSON to
 // stdout: the facts that must hold from then on, whatever happens.
-// Arguments: folder, seed, rounds. A step that fails with an error of ours is told of and tried again.
+// Arguments: folder, seed, rounds, and "keep" to have the blobs of others kept beside. A step that fails with an error of ours is told of and tried again.
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -30,14 +30,14 @@ import { WorkerPool } from '../../../dist/src/storage/worker-pool.js'
 import { CHUNK_BYTES } from '../../../dist/src/wire/constants.js'
 import { signHead } from '../../../dist/src/wire/head.js'
 
-const [folder, seedText, roundsText] = process.argv.slice(2)
+const [folder, seedText, roundsText, keep] = process.argv.slice(2)
 const rounds = Number(roundsText)
 const random = seededRandom(Number(seedText))
 const disk = join(folder, 'disk')
 const data = join(disk, 'data')
 const clock = systemClock
 /** A step that fails so often in a row will not succeed: the disk stays full. */
-const MAX_FAILURES = 3
+const MAX_FAILURES = 8
 
 function tell(fact) {
   writeSync(1, `${JSON.stringify(fact)}\n`)
@@ -134,15 +134,26 @@ for (const [keys, name] of [
   tell({ fact: 'subscribed', publicKey: toHex(keys.publicKey), name })
 }
 
-// --- sources: they are not part of what is recorded
+// --- sources: they are not part of what is recorded, and a call that fails here is no matter
+
+function quietly(work) {
+  for (;;) {
+    try {
+      return work()
+    } catch (error) {
+      if (!('syscall' in error)) throw error
+    }
+  }
+}
 
 /** Content of a round: some files stay, some change, come, go, or become folders. */
 function makeSource(name, round) {
   const root = join(folder, 'source', name)
-  const put = (path, content) => {
-    mkdirSync(dirname(join(root, path)), { recursive: true })
-    writeFileSync(join(root, path), content)
-  }
+  const put = (path, content) =>
+    quietly(() => {
+      mkdirSync(dirname(join(root, path)), { recursive: true })
+      writeFileSync(join(root, path), content)
+    })
   if (round === 0) put('kept/for ever', `${name} stays`)
   if (round === 0) put('kept/large', random.bytes(CHUNK_BYTES + 9))
   put('changed', `round ${round} of ${name}`)
@@ -233,7 +244,12 @@ async function publishRound(round) {
   const { head } = await step('publish', () =>
     publisher.release({ keys: ours, open: false, session, record, title: null }),
   )
-  tell({ fact: 'head', publicKey: toHex(ours.publicKey), sequence: head.releaseNumber, head: toHex(head.bytes) })
+  tell({
+    fact: 'head',
+    publicKey: toHex(ours.publicKey),
+    sequence: head.releaseNumber,
+    head: toHex(head.bytes),
+  })
   await assemble('ours', ours, manifest, source, head.releaseNumber, (assembly) => {
     for (const blob of assembly.neededBlobs()) assembly.accept(blob)
   })
@@ -250,7 +266,13 @@ async function downloadRound(round, before) {
   const source = makeSource('theirs', round)
   const abroad = new MemoryBlobStore()
   const record = await ingest(
-    { store: abroad, state: { ingests: { save() {}, get: () => null }, pieces: noPieces }, clock, random, log: silentLog },
+    {
+      store: abroad,
+      state: { ingests: { save() {}, get: () => null }, pieces: noPieces },
+      clock,
+      random,
+      log: silentLog,
+    },
     {
       source,
       publicKey: theirs.publicKey,
@@ -275,6 +297,10 @@ async function downloadRound(round, before) {
   tell({ fact: 'head', publicKey: toHex(theirs.publicKey), sequence: round + 1, head: toHex(head.bytes) })
   const { manifest, ids } = await blobsOf(abroad, record.root)
   const take = async (id) => frameOf((await abroad.read(id)).slice())
+  if (keep === 'keep') {
+    quietly(() => mkdirSync(join(folder, 'abroad'), { recursive: true }))
+    for (const id of ids) writeFileSync(join(folder, 'abroad', toHex(id)), await abroad.read(id))
+  }
   // The manifest's own blobs come first, in its order as in time.
   for (let n = 0; n < manifest.manifestBlobCount; n++) {
     const id = manifest.blobId(n)
