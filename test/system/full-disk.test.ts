@@ -1,13 +1,14 @@
 /**
  * A small disk fills up under an ingest and under a download: both stop with the right error, the node
- * stays up, nothing false is shown, and the work is completed when there is space. The
- * disk is a tmpfs, so it is full in earnest: for blobs, for the database and for all else.
+ * stays up, nothing false is shown, and the work is completed when there is space. Then the
+ * last byte of it is taken, so that keys and the database find no place either.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, rmSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type RpcFailure, TestNode } from '../swarm/harness/test-node.ts'
+import { Testnet } from '../swarm/harness/testnet.ts'
 import { compareTrees, writeSeededFile } from '../swarm/harness/tree.ts'
 import { waitUntil } from '../swarm/harness/wait.ts'
 
@@ -16,8 +17,8 @@ const DISK = 'size=10m'
 const LARGER_DISK = 'size=200m'
 /** A failed subscription is tried again after half a minute. */
 const LIMIT_MS = 120_000
-const ARGS = ['--bootstrap', 'none', '--min-free', '0']
 
+let net: Testnet | undefined
 const nodes: TestNode[] = []
 const mounts: string[] = []
 
@@ -25,6 +26,7 @@ afterEach(async () => {
   await Promise.all(nodes.map((node) => node.kill()))
   for (const path of mounts.splice(0)) execFileSync('umount', ['--lazy', path])
   await Promise.all(nodes.splice(0).map((node) => node.dispose()))
+  await net?.dispose()
 })
 
 function mount(path: string, options: string): boolean {
@@ -39,7 +41,8 @@ function mount(path: string, options: string): boolean {
 
 /** A node whose data folder is a small disk, or null where none can be mounted. */
 async function smallNode(name: string): Promise<TestNode | null> {
-  const node = await TestNode.create({ name, args: ARGS })
+  net = await Testnet.start({ dhtNodes: 1 })
+  const node = await TestNode.create({ name, args: [...net.bootstrapArgs(), '--min-free', '0'] })
   nodes.push(node)
   mkdirSync(node.dataDir, { mode: 0o700 })
   if (process.platform !== 'linux' || !mount(node.dataDir, DISK)) return null
@@ -49,6 +52,22 @@ async function smallNode(name: string): Promise<TestNode | null> {
 
 function enlarge(node: TestNode): void {
   execFileSync('mount', ['-o', `remount,${LARGER_DISK}`, node.dataDir])
+}
+
+/** To the last byte. */
+function fillUp(path: string): void {
+  const file = openSync(path, 'w')
+  try {
+    for (const bytes of [65_536, 4096, 1]) {
+      try {
+        for (;;) writeSync(file, Buffer.alloc(bytes))
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+      }
+    }
+  } finally {
+    closeSync(file)
+  }
 }
 
 interface Subscription {
@@ -77,9 +96,14 @@ describe('on a disk that is full', () => {
     const refused = await publish().catch((error: RpcFailure) => error.code)
     expect(refused).toBe('ERR_DISK_FULL')
     expect(await node.rpc('listChannels')).toMatchObject({ channels: [{ sequence: 0 }] })
-    // What had been written is there and whole, and a node comes up on a full disk.
+    // What had been written is there and whole.
     expect(await node.rpc('verify')).toMatchObject({ bad: 0 })
+    fillUp(join(node.dataDir, 'filler'))
+    const second = (): Promise<unknown> => node.rpc('createChannel', { name: 'second' })
+    expect(await second().catch((error: RpcFailure) => error.code)).toBe('ERR_DISK_FULL')
+    expect(await publish().catch((error: RpcFailure) => error.code)).toBe('ERR_DISK_FULL')
     enlarge(node)
+    await second()
     expect(await publish()).toMatchObject({ sequence: 1 })
     expect(await node.rpc('verify')).toMatchObject({ bad: 0 })
     await node.stop()
@@ -88,8 +112,7 @@ describe('on a disk that is full', () => {
   it('a download says so, and completes when there is space', async ({ skip }) => {
     const node = await smallNode('reader')
     if (node === null) return skip(NO_DISK)
-    const publisher = await TestNode.start({ name: 'publisher', args: ARGS })
-    nodes.push(publisher)
+    const publisher = await (net as Testnet).add({ name: 'publisher' })
     const { uri } = await publisher.rpc<{ uri: string }>('createChannel', { name: 'main' })
     const source = publisher.path('source')
     mkdirSync(source)

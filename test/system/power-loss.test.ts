@@ -40,6 +40,13 @@ describe.skipIf(!HAS_STRACE)(`after a power cut (SEED=${SEED}; needs strace)`, (
     expect(describeFaults(await replay(recording, { seed: SEED, states: STATES }), SEED)).toEqual([])
   })
 
+  it('a key is there or gone, and the others can be read, at every moment at which one is removed', async () => {
+    const window = { from: 'removingChannel', until: 'channelGone' }
+    expect(describeFaults(await replay(recording, { seed: SEED, states: STATES, ...window }), SEED)).toEqual(
+      [],
+    )
+  })
+
   it.each(LEFT_OUT)('it would be noticed if %s were not synced', async (_, isLeftOut) => {
     const outcomes = await replay(recording, {
       seed: SEED,

@@ -21,6 +21,8 @@ export interface ReplayOptions {
   readonly isEnough?: boolean
   /** Moments before this fact are passed over, by its kind. */
   readonly from?: string
+  /** And those after the next of this kind. */
+  readonly until?: string
   /** What is done with each state. */
   readonly check?: typeof checkDisk
 }
@@ -87,17 +89,24 @@ class Player {
   /** Calls after which the power fails: spread over all that change something, in order. */
   #moments(states: number, seed: number): number[] {
     const probe = new DiskModel(join(this.#recording.folder, 'disk'))
-    const from = this.#recording.facts.find(({ fact }) => fact.fact === this.#options.from)?.end ?? 0
+    const { from, until } = this.#bounds()
     const changing: number[] = []
     for (const [index, call] of this.#recording.calls.entries()) {
       const isChange = probe.apply(call) || (call.name === 'write' && call.args[0] === '1')
-      if (isChange && call.end >= from) changing.push(index)
+      if (isChange && call.end >= from && call.end <= until) changing.push(index)
     }
     const random = seededRandom(seed)
     return Array.from({ length: states }, (_, state) => {
       const at = Math.floor(((state + random.fraction()) / states) * changing.length)
       return changing[at] as number
     })
+  }
+
+  #bounds(): { readonly from: number; readonly until: number } {
+    const { facts } = this.#recording
+    const from = facts.find(({ fact }) => fact.fact === this.#options.from)?.end ?? 0
+    const last = facts.find(({ fact, end }) => fact.fact === this.#options.until && end > from)
+    return { from, until: last?.end ?? Number.POSITIVE_INFINITY }
   }
 
   #note(fact: Fact): void {
