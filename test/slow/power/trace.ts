@@ -50,7 +50,7 @@ function* linesOf(text: Buffer): Generator<string> {
   for (let start = 0; start < text.length; ) {
     const newline = text.indexOf(10, start)
     const end = newline === -1 ? text.length : newline
-    yield text.latin1Slice(start, end)
+    yield text.toString('latin1', start, end)
     start = end + 1
   }
 }

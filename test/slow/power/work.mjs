@@ -134,6 +134,13 @@ for (const [keys, name] of [
   tell({ fact: 'subscribed', publicKey: toHex(keys.publicKey), name })
 }
 
+/** A state in which no table has a row, for what is ingested elsewhere. */
+const emptyTable = new Proxy(
+  {},
+  { get: (_, name) => (name === 'list' || name === 'page' ? () => [] : () => null) },
+)
+const nothingKnown = new Proxy({}, { get: () => emptyTable })
+
 // --- sources: they are not part of what is recorded, and a call that fails here is no matter
 
 function quietly(work) {
@@ -157,6 +164,8 @@ function makeSource(name, round) {
   if (round === 0) put('kept/for ever', `${name} stays`)
   if (round === 0) put('kept/large', random.bytes(CHUNK_BYTES + 9))
   put('changed', `round ${round} of ${name}`)
+  // The first of its two chunks stays: the new file begins as a copy of the old one.
+  put('folder/partly', Buffer.concat([Buffer.alloc(CHUNK_BYTES, name), Buffer.from(`tail ${round}`)]))
   put('folder/large', random.bytes(CHUNK_BYTES + 10 + round))
   put(`only-${round}/in/a/folder`, `only ${round}`)
   put('empty', '')
@@ -268,7 +277,7 @@ async function downloadRound(round, before) {
   const record = await ingest(
     {
       store: abroad,
-      state: { ingests: { save() {}, get: () => null }, pieces: noPieces },
+      state: nothingKnown,
       clock,
       random,
       log: silentLog,
@@ -330,8 +339,6 @@ async function downloadRound(round, before) {
   }
   return ids
 }
-
-const noPieces = { save() {}, get: () => null, remove: () => 0, *list() {}, page: () => [] }
 
 function keysRound(round) {
   const name = `channel ${round}`
