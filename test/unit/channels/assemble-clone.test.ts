@@ -1,5 +1,5 @@
 /** Large files that changed little: what is in place is copied, and only the rest is written. */
-import { chmodSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { seededRandom } from '../../../src/base/random.ts'
@@ -17,12 +17,21 @@ let bench: Bench
 let content: Uint8Array
 let first: IngestRecord
 
+/** Files get a time that can be set back without loss. */
+const wholeSecondsFs: FolderFs = {
+  ...unsyncedFs,
+  syncFile: (path) => {
+    utimesSync(path, 1_000, 1_000)
+    return unsyncedFs.syncFile(path)
+  },
+}
+
 beforeEach(async () => {
   bench = new Bench()
   content = random.bytes(CHUNKS * CHUNK_BYTES + 10)
   bench.put('a/large', content)
   first = await bench.release()
-  await bench.assemble(first)
+  await bench.assemble(first, { fs: wholeSecondsFs })
 })
 
 afterEach(() => {
@@ -114,6 +123,29 @@ describe('a large file that changed little', () => {
     }
     await finish(await begin(second, previous))
     expectSame()
+  })
+
+  it('that is another one only while it is copied is not taken over', async () => {
+    const previous = await bench.manifest(first)
+    const second = await change((bytes) => bytes.fill(7, 0, 1))
+    const place = join(bench.directory, 'a/large')
+    const original = readFileSync(place)
+    const fs: FolderFs = {
+      ...unsyncedFs,
+      cloneFile: async (from, path, size) => {
+        writeFileSync(place, random.bytes(original.length))
+        await systemFolderFs.cloneFile(from, path, size)
+      },
+      // Later than the look that follows the copy: by the time of the move all is as it was.
+      syncFile: (path) => {
+        writeFileSync(place, original)
+        utimesSync(place, 1_000, 1_000)
+        return unsyncedFs.syncFile(path)
+      },
+    }
+    await expect(finish(await begin(second, previous, fs))).rejects.toMatchObject({
+      code: 'ERR_FOREIGN_FILE',
+    })
   })
 
   it('that its user changes before, while or after it is copied is neither copied nor replaced', async () => {

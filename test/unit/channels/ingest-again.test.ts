@@ -145,11 +145,13 @@ describe('a folder that changed', () => {
 
   it('shows a change that keeps size and modification time', async () => {
     fill()
-    await bench.release()
     const path = join(bench.source, 'a/small')
-    const { atime, mtime } = statSync(path)
+    // Whole seconds, which can be set back without loss.
+    utimesSync(path, 1_000, 1_000)
+    await bench.release()
     writeFileSync(path, 'SMALL')
-    utimesSync(path, atime, mtime)
+    utimesSync(path, 1_000, 1_000)
+    expect(statSync(path).mtimeMs).toBe(1_000_000)
     const manifest = await bench.manifest(await again())
     expect(read.has('a/small')).toBe(true)
     expect(Buffer.from(await readFileOf(bench, manifest, 'a/small')).toString()).toBe('SMALL')
@@ -179,11 +181,21 @@ describe('a damaged memory', () => {
     const first = await bench.release()
     const { sourceMemory } = bench.state
     for (const page of [0, 1, 2]) {
-      const content = sourceMemory.get(PUBLIC_KEY, page)
-      expect(content?.length).toBeGreaterThan(10)
-      for (const damaged of [content?.slice(0, -3), new Uint8Array(40).fill(0xff), new Uint8Array(0)]) {
-        sourceMemory.save(PUBLIC_KEY, page, damaged ?? new Uint8Array(0))
-        expect((await again()).contentId, `page ${page}`).toEqual(first.contentId)
+      const content = sourceMemory.get(PUBLIC_KEY, page) ?? new Uint8Array(0)
+      expect(content.length).toBeGreaterThan(10)
+      // Of the page of entries this is how many chunks the last file has.
+      const lastByte = content.slice()
+      lastByte.fill(1, -1)
+      for (const damaged of [
+        content.slice(0, -3),
+        new Uint8Array(40).fill(0xff),
+        new Uint8Array(0),
+        lastByte,
+      ]) {
+        for (const title of ['', 'other']) {
+          sourceMemory.save(PUBLIC_KEY, page, damaged)
+          expect((await again({ title })).contentId, `page ${page}`).toEqual(first.contentId)
+        }
       }
     }
   })
