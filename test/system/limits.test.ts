@@ -29,7 +29,7 @@ const MINUTE_MS = 60_000
 
 describe('a limit of 1 MB/s', () => {
   it.each(['upload', 'download'] as const)(
-    'of the %s is kept to 5 %% over a minute, by two readers',
+    'of the %s is kept to a twentieth over a minute, by all readers together',
     async (which) => {
       const publisher = await start('publisher', which === 'upload' ? ['--upload-limit', String(RATE)] : [])
       const source = publisher.path('source')
