@@ -42,6 +42,10 @@ export const DOMAINS = {
   head: 'megatorrent/1 head',
   /** Ed25519: certificate of a Noise static key by a node key. */
   nodeCertificate: 'megatorrent/1 node certificate',
+  /** Ed25519, by the key of an onion: it serves a topic. */
+  onionStatement: 'megatorrent/1 onion statement',
+  /** SHA-256: proof of work of such a statement. */
+  onionStatementWork: 'megatorrent/1 onion statement work',
   /** Noise prologue: protocol name and version. */
   prologue: 'megatorrent/1',
 } as const

@@ -354,7 +354,7 @@ export class Swarm {
       {
         onNotice: (notice) => {
           if (notice.type === 'hello') this.#gossip.onHello(peer, notice)
-          else {
+          else if (notice.type === 'have') {
             const channel = peer.byHandle(notice.handle)
             if (channel !== null) this.#downloads.told(peer, channel, notice.rootId, notice.ranges)
           }

@@ -17,16 +17,17 @@ import {
   REQUEST_TIMEOUT_MS,
 } from '../base/limits.ts'
 import type { SealedFrame } from '../crypto/sealed-frame.ts'
+import type { Address } from '../wire/address.ts'
 import { BLOB_FRAME_BYTES } from '../wire/constants.ts'
 import {
   BYE_REASONS,
   ERROR_CODES,
-  MESSAGE_TYPES,
   type Message,
   MessageAssembler,
   REQUEST_KINDS,
   splitMessage,
 } from '../wire/message.ts'
+import { decodePeerAddresses, encodePeerAddresses } from '../wire/peers.ts'
 import { BlobServer } from './blob-server.ts'
 import { judge, ProgressMark } from './liveness.ts'
 import { Requester } from './requester.ts'
@@ -36,7 +37,7 @@ import { REFUSAL_WORK, WASTED_READ_WORK, WorkMeter, type WorkShare, workOf } fro
 export type ByeReason = keyof typeof BYE_REASONS
 
 /** Messages that ask nothing: what the owner hears of. */
-export type Notice = Extract<Message, { type: 'hello' | 'have' }>
+export type Notice = Extract<Message, { type: 'hello' | 'have' | 'announce' }>
 
 /** Where memory of BLOB_FRAME_BYTES comes from and goes to. storage/buffer-pool.ts is one. */
 export interface BlobMemory {
@@ -45,7 +46,7 @@ export interface BlobMemory {
 }
 
 export interface ConnectionHandlers {
-  /** HELLO and HAVE, in order. Throw kind peer to close the connection. */
+  /** HELLO, HAVE and ANNOUNCE, in order. Throw kind peer to close the connection. */
   onNotice(notice: Notice): void
   /**
    * The sealed blob, or null for "not found". May take its time: others of the same peer wait.
@@ -60,6 +61,11 @@ export interface ConnectionHandlers {
   readonly blobMemory?: BlobMemory
   /** The newest head of the channel of that handle, or null. */
   readHead(handle: Uint8Array): Uint8Array | null
+  /**
+   * Addresses of peers under that topic, MAX_PEERS_ADDRESSES at most, or why there are none. `port` is where
+   * the other side says that it accepts connections, or 0. Who leaves this out answers unsupported.
+   */
+  readPeers?(topic: Uint8Array, port: number): readonly Address[] | 'notFound' | 'busy'
   /** The last call, once. `reason` is null when nobody did wrong. */
   onClose(reason: unknown): void
 }
@@ -180,6 +186,22 @@ export class Connection {
     return this.#requester.askHead(handle, signal)
   }
 
+  /**
+   * Ask for peers under a topic; nothing is known of the addresses but their form. Errors as `requestBlob`.
+   *
+   * @param port - where we accept connections, or 0.
+   */
+  async requestPeers(topic: Uint8Array, port: number, signal?: AbortSignal): Promise<Address[]> {
+    this.#closeRequesterIfClosed()
+    const addresses = await this.#requester.askPeers(topic, port, signal)
+    try {
+      return decodePeerAddresses(addresses)
+    } catch (error) {
+      this.destroy(error) // as for any message that is not as it should be
+      throw error
+    }
+  }
+
   /** Say why and close, after what is queued has gone out. Requests are rejected now, `onClose` follows. */
   close(reason: ByeReason): void {
     if (this.closed) return
@@ -240,19 +262,24 @@ export class Connection {
     if (message.type === 'data') return this.#requester.onData(message)
     if (message.type === 'bye') this.#channel.destroy()
     else if (message.type === 'ok' || message.type === 'error') this.#requester.onRefusal(message)
+    else if (message.type === 'peers') this.#requester.onPeers(message)
     else if (!this.#ended) this.#onOther(message)
     return 'small'
   }
 
   /** Messages that are nothing to us once we have said goodbye. */
-  #onOther(message: Exclude<Message, { type: 'data' | 'bye' | 'ok' | 'error' }>): void {
+  #onOther(message: Exclude<Message, { type: 'data' | 'bye' | 'ok' | 'error' | 'peers' }>): void {
     switch (message.type) {
       case 'hello':
       case 'have':
+      case 'announce':
         this.#handlers?.onNotice(message)
         break
       case 'request':
         this.#onRequest(message)
+        break
+      case 'findPeers':
+        this.#onFindPeers(message)
         break
       case 'cancel':
         if (this.#server.cancel(message.requestId)) this.#work.charge(WASTED_READ_WORK)
@@ -260,10 +287,7 @@ export class Connection {
       case 'pad':
         break
       case 'unknown':
-        // PEERS is an answer, in our numbering of requests: an ERROR to it would be in theirs.
-        if (message.requestId !== 0 && message.code !== MESSAGE_TYPES.peers) {
-          this.#sendError(message.requestId, ERROR_CODES.unsupported)
-        }
+        if (message.requestId !== 0) this.#sendError(message.requestId, ERROR_CODES.unsupported)
     }
   }
 
@@ -276,6 +300,12 @@ export class Connection {
       if (head === null) this.#sendError(requestId, ERROR_CODES.notFound)
       else this.#send({ type: 'data', requestId, kind: REQUEST_KINDS.head, head })
     }
+  }
+
+  #onFindPeers({ requestId, topic, port }: Extract<Message, { type: 'findPeers' }>): void {
+    const found = this.#handlers?.readPeers?.(topic, port) ?? 'unsupported'
+    if (typeof found === 'string') this.#sendError(requestId, ERROR_CODES[found])
+    else this.#send({ type: 'peers', requestId, addresses: encodePeerAddresses(found) })
   }
 
   #sendError(requestId: number, code: number): void {

@@ -16,6 +16,8 @@ export interface Answers {
   readonly blob: SealedFrame
   /** HEAD_BYTES. */
   readonly head: Uint8Array
+  /** Addresses, undecoded. */
+  readonly peers: Uint8Array
 }
 
 export type Wanted = keyof Answers

@@ -19,6 +19,7 @@ import type { NextFrame } from './secure-channel.ts'
 type Query =
   | { readonly kind: typeof REQUEST_KINDS.blob; readonly blobId: Uint8Array }
   | { readonly kind: typeof REQUEST_KINDS.head; readonly handle: Uint8Array }
+  | { readonly kind: 'peers'; readonly topic: Uint8Array; readonly port: number }
 
 export interface RequesterDeps {
   readonly clock: Clock
@@ -60,13 +61,18 @@ export class Requester {
     return this.#open.givenUpMs
   }
 
-  /** Errors of both: as `Connection.requestBlob`. */
+  /** Errors of all three: as `Connection.requestBlob`. */
   askBlob(blobId: Uint8Array, signal: AbortSignal | undefined): Promise<SealedFrame> {
     return this.#ask('blob', { kind: REQUEST_KINDS.blob, blobId }, signal)
   }
 
   askHead(handle: Uint8Array, signal: AbortSignal | undefined): Promise<Uint8Array> {
     return this.#ask('head', { kind: REQUEST_KINDS.head, handle }, signal)
+  }
+
+  /** Addresses of ADDRESS_BYTES each, undecoded. */
+  askPeers(topic: Uint8Array, port: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
+    return this.#ask('peers', { kind: 'peers', topic, port }, signal)
   }
 
   #ask<W extends Wanted>(wanted: W, query: Query, signal: AbortSignal | undefined): Promise<Answers[W]> {
@@ -90,7 +96,7 @@ export class Requester {
         },
       })
       signal?.addEventListener('abort', onAbort, { once: true })
-      this.#deps.send({ type: 'request', requestId: request.id, ...query })
+      this.#deps.send(askFor(query, request.id))
     })
   }
 
@@ -111,6 +117,15 @@ export class Requester {
     if (message.kind === REQUEST_KINDS.head) request.resolve(message.head)
     else request.reject(new MegatorrentError('ERR_REMOTE_REFUSED', 'an answer of an unknown kind'))
     return 'small'
+  }
+
+  /** @throws MegatorrentError ERR_PROTOCOL where something else was asked for. */
+  onPeers(message: Extract<Message, { type: 'peers' }>): void {
+    const request = this.#open.get(message.requestId)
+    if (request === undefined) return
+    if (request.wanted !== 'peers') throw wrongAnswer()
+    this.#answered(request)
+    request.resolve(message.addresses)
   }
 
   /** @param frame - null if it was dropped. */
@@ -165,6 +180,11 @@ export class Requester {
     this.#open.close(request)
     this.#deps.progressed()
   }
+}
+
+function askFor(query: Query, requestId: number): Message {
+  if (query.kind !== 'peers') return { type: 'request', requestId, ...query }
+  return { type: 'findPeers', requestId, topic: query.topic, port: query.port }
 }
 
 function connectionClosed(cause: unknown): MegatorrentError {

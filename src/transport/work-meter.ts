@@ -91,6 +91,10 @@ export function workOf(message: Message | null): number {
       return 30 + message.ranges.length / RANGES_PER_UNIT
     case 'request':
       return message.kind === REQUEST_KINDS.head ? 30 : 1
+    case 'findPeers':
+      return 60
+    case 'announce':
+      return message.statements.length
     default:
       return 1
   }

@@ -91,3 +91,13 @@ export const CHANNEL_HANDLE_BYTES = 16
 export const TOPIC_BYTES = 20
 /** Ranges in one HAVE: 33 small frames. */
 export const MAX_HAVE_RANGES = 4096
+/** Addresses in one PEERS: a few, and any number of them fits into one small frame. */
+export const MAX_PEERS_ADDRESSES = 16
+/** Topic 20, onion key 32, port 2, day 4, until 4, nonce 8, signature 64. */
+export const ONION_STATEMENT_BYTES = 134
+/** Statements in one ANNOUNCE: what fits into one small frame. */
+export const MAX_ANNOUNCE_STATEMENTS = 7
+/** Times that a statement is handed on in the flood. */
+export const MAX_ANNOUNCE_HOPS = 64
+/** Leading zero bits of the hash that a statement's nonce makes: some 260,000 tries. */
+export const ANNOUNCE_WORK_BITS = 18

@@ -1,6 +1,6 @@
 /**
  * Bodies of the messages: for each type its size, how it is written and how it is
- * read, side by side (PROTOCOL_FINAL.md §7.2, §7.4, §7.5).
+ * read, side by side (PROTOCOL_FINAL.md §7.2, §7.4 to §7.7).
  *
  * Bytes after the fields known here are ignored, so that later versions can add
  * fields; too few bytes, or a field out of its range, is an error. What is read is
@@ -18,15 +18,24 @@ import {
   HEAD_BYTES,
   HELLO_PLACE_BYTES,
   HELLO_PLACES,
+  MAX_ANNOUNCE_HOPS,
+  MAX_ANNOUNCE_STATEMENTS,
   MAX_HAVE_RANGES,
+  MAX_PEERS_ADDRESSES,
   MAX_RELEASE_NUMBER,
+  ONION_STATEMENT_BYTES,
+  TOPIC_BYTES,
 } from './constants.ts'
 import type {
+  AnnounceMessage,
   DataMessage,
+  FindPeersMessage,
   HaveMessage,
   HaveRange,
   HelloMessage,
+  HopStatement,
   Message,
+  PeersMessage,
   REQUEST_KINDS,
   RequestMessage,
   UnknownMessage,
@@ -162,6 +171,68 @@ const have: Body<HaveMessage> = {
   },
 }
 
+const findPeers: Body<FindPeersMessage> = {
+  minBytes: TOPIC_BYTES + 2,
+  size: () => TOPIC_BYTES + 2,
+  write(writer, message) {
+    assertBytes(message.topic, TOPIC_BYTES, 'topic')
+    writer.put(message.topic).u16(message.port)
+  },
+  read: (reader, requestId) => ({
+    type: 'findPeers',
+    requestId,
+    topic: take(reader, TOPIC_BYTES),
+    port: reader.u16(),
+  }),
+}
+
+const peers: Body<PeersMessage> = {
+  minBytes: 1,
+  size: (message) => 1 + message.addresses.length,
+  write(writer, { addresses }) {
+    const count = addresses.length / ADDRESS_BYTES
+    if (!Number.isInteger(count) || count > MAX_PEERS_ADDRESSES) {
+      throw new RangeError(`"addresses" expected <= ${MAX_PEERS_ADDRESSES} whole ones, got ${count}`)
+    }
+    writer.u8(count).put(addresses)
+  },
+  read(reader, requestId) {
+    const count = reader.u8()
+    if (count > MAX_PEERS_ADDRESSES) throw malformed('PEERS with too many addresses')
+    return { type: 'peers', requestId, addresses: take(reader, count * ADDRESS_BYTES) }
+  },
+}
+
+const announce: Body<AnnounceMessage> = {
+  minBytes: 1,
+  size: (message) => 1 + message.statements.length * (1 + ONION_STATEMENT_BYTES),
+  write(writer, { statements }) {
+    if (!isStatementCount(statements.length)) {
+      throw new RangeError(`"statements" expected 1..${MAX_ANNOUNCE_STATEMENTS}, got ${statements.length}`)
+    }
+    writer.u8(statements.length)
+    for (const { hops, statement } of statements) {
+      assertBytes(statement, ONION_STATEMENT_BYTES, 'statement')
+      if (hops > MAX_ANNOUNCE_HOPS)
+        throw new RangeError(`"hops" expected <= ${MAX_ANNOUNCE_HOPS}, got ${hops}`)
+      writer.u8(hops).put(statement)
+    }
+  },
+  read(reader) {
+    const count = reader.u8()
+    if (!isStatementCount(count)) throw malformed('ANNOUNCE with none or too many statements')
+    if (reader.remaining < count * (1 + ONION_STATEMENT_BYTES))
+      throw malformed('ANNOUNCE ends in a statement')
+    const statements: HopStatement[] = []
+    for (let i = 0; i < count; i++) {
+      const hops = reader.u8()
+      if (hops > MAX_ANNOUNCE_HOPS) throw malformed('ANNOUNCE with too many hops')
+      statements.push({ hops, statement: take(reader, ONION_STATEMENT_BYTES) })
+    }
+    return { type: 'announce', statements }
+  },
+}
+
 const bye: Body<Named<'bye'>> = {
   minBytes: 1,
   size: () => 1,
@@ -185,6 +256,9 @@ const BODIES: { readonly [N in Known['type']]: Body<Named<N>> } = {
   request,
   data,
   have,
+  findPeers,
+  peers,
+  announce,
   bye,
   error,
   ok: empty((requestId) => ({ type: 'ok', requestId })),
@@ -219,6 +293,10 @@ function take(reader: ByteReader, count: number): Uint8Array {
 
 function followsOn(range: HaveRange, end: number): boolean {
   return range.length >= 1 && range.start >= end && range.start + range.length - 1 <= MAX_POSITION
+}
+
+function isStatementCount(count: number): boolean {
+  return count >= 1 && count <= MAX_ANNOUNCE_STATEMENTS
 }
 
 function isReleaseNumber(value: number): boolean {

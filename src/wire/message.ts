@@ -21,10 +21,10 @@ export const MESSAGE_TYPES = {
   hello: 0x01,
   request: 0x02,
   data: 0x03,
-  findPeers: 0x04, // later
-  peers: 0x05, // later
+  findPeers: 0x04,
+  peers: 0x05,
   publish: 0x06, // later
-  announce: 0x07, // later
+  announce: 0x07,
   ok: 0x08,
   have: 0x09,
   cancel: 0x0a,
@@ -88,6 +88,36 @@ export interface HaveMessage {
   readonly ranges: readonly HaveRange[]
 }
 
+export interface FindPeersMessage {
+  readonly type: 'findPeers'
+  readonly requestId: number
+  /** TOPIC_BYTES. */
+  readonly topic: Uint8Array
+  /** Where the sender accepts connections, at the address that it comes from; 0: nowhere, or it does not say. */
+  readonly port: number
+}
+
+export interface PeersMessage {
+  readonly type: 'peers'
+  readonly requestId: number
+  /** ADDRESS_BYTES each, undecoded: wire/peers.ts. An onion costs 1 ms, and nobody may have asked. */
+  readonly addresses: Uint8Array
+}
+
+/** A statement on its way. */
+export interface HopStatement {
+  /** 0 on the stem; in the flood how often it was handed on, 1..MAX_ANNOUNCE_HOPS. */
+  readonly hops: number
+  /** ONION_STATEMENT_BYTES, undecoded: wire/onion-statement.ts. */
+  readonly statement: Uint8Array
+}
+
+export interface AnnounceMessage {
+  readonly type: 'announce'
+  /** 1..MAX_ANNOUNCE_STATEMENTS. */
+  readonly statements: readonly HopStatement[]
+}
+
 export interface UnknownMessage {
   readonly type: 'unknown'
   readonly code: number
@@ -99,6 +129,9 @@ export type Message =
   | RequestMessage
   | DataMessage
   | HaveMessage
+  | FindPeersMessage
+  | PeersMessage
+  | AnnounceMessage
   | { readonly type: 'ok'; readonly requestId: number }
   | { readonly type: 'cancel'; readonly requestId: number }
   | { readonly type: 'bye'; readonly reason: number }
@@ -195,10 +228,7 @@ export function decodeMessage(code: number, requestId: number, body: Uint8Array)
     )
   }
   switch (name) {
-    case 'findPeers':
-    case 'peers':
     case 'publish':
-    case 'announce':
       return { type: 'unknown', code, requestId }
     default:
       return decodeBody(name, requestId, body)

@@ -6,7 +6,7 @@ crypto-vectors.py beside it, which is one as well. Shares no code with src. Noth
 it but a person.
 
 Writes addresses.json, blobs.json, frames.json, heads.json, manifests.json, messages.json,
-paths.json, uri-valid.txt and uri-invalid.txt.
+onion-statements.json, paths.json, peers.json, uri-valid.txt and uri-invalid.txt.
 """
 
 import base64
@@ -270,6 +270,84 @@ def make_frames():
     }
 
 
+# --- 7.6 addresses of PEERS and 7.7 onion statements -------------------------------------
+
+
+def make_peers():
+    ordered = sorted(ADDRESSES.values())
+    text = {data: name for name, data in ADDRESSES.items()}
+    refused = lambda why, parts, code="ERR_MESSAGE_BODY": {"why": why, "addresses": b"".join(parts).hex(), "code": code}
+    return {
+        "valid": [
+            {"name": name, "texts": [text[data] for data in parts], "addresses": b"".join(parts).hex()}
+            for name, parts in (("none", []), ("one", ordered[:1]), ("all kinds", ordered))
+        ],
+        "invalid": [
+            refused("out of order", [ordered[1], ordered[0]]),
+            refused("the same twice", [ordered[0], ordered[0]]),
+            refused("no address first", [address(0, b"", 0), ordered[0]]),
+            refused("an address that is bad", [ordered[0], BAD_ADDRESSES["onion with a wrong checksum"]], "ERR_ADDRESS"),
+            refused("port 0", [BAD_ADDRESSES["port 0"]], "ERR_ADDRESS"),
+        ],
+    }
+
+
+def work_hash(onion, topic, day, nonce):
+    return c.sha256(label("onion statement work") + onion + topic + u32(day) + nonce)
+
+
+def find_nonce(onion, topic, day, bits, more=None):
+    n = 0
+    while True:
+        top = int.from_bytes(work_hash(onion, topic, day, u64(n))[:4], "big")
+        if top >> (32 - bits) == 0 and (more is None or top >> (32 - more) != 0):
+            return u64(n)
+        n += 1
+
+
+def statement(seed, topic, port, day, until, nonce):
+    onion = c.expand(seed)[2]
+    body = topic + onion + u16(port) + u32(day) + u32(until) + nonce
+    return body + c.sign(seed, label("onion statement") + body)
+
+
+WORK_BITS = 18
+STATEMENT_SEED = derived("onion seed")
+STATEMENT_TOPIC = derived("topic")[:20]
+STATEMENT_DAY = 20454
+STATEMENT_NONCE = find_nonce(ONION_KEY, STATEMENT_TOPIC, STATEMENT_DAY, WORK_BITS)
+
+
+def make_statements():
+    day, first, end = STATEMENT_DAY, STATEMENT_DAY * 24 - 3, STATEMENT_DAY * 24 + 27
+    good = statement(STATEMENT_SEED, STATEMENT_TOPIC, 443, day, end, STATEMENT_NONCE)
+    short = find_nonce(ONION_KEY, STATEMENT_TOPIC, day, WORK_BITS - 1, WORK_BITS)
+    fields = {"topic": STATEMENT_TOPIC.hex(), "onionKey": ONION_KEY.hex(), "port": 443, "day": day, "nonce": STATEMENT_NONCE.hex()}
+    brief = statement(STATEMENT_SEED, STATEMENT_TOPIC, 443, day, first + 1, STATEMENT_NONCE)
+    case = lambda why, data: {"why": why, "bytes": data.hex()}
+    return {
+        "workBits": WORK_BITS,
+        "address": onion_name(ONION_KEY) + ":443",
+        "valid": [
+            {"name": "to the end of its time", "bytes": good.hex(), "fields": {**fields, "untilHour": end}, "current": [first, first + 1, end - 1], "notCurrent": [first - 1, end, end + 24]},
+            {"name": "for one hour", "bytes": brief.hex(), "fields": {**fields, "untilHour": first + 1}, "current": [first], "notCurrent": [first - 1, first + 1]},
+            {"name": "that ends before it begins", "bytes": statement(STATEMENT_SEED, STATEMENT_TOPIC, 443, day, first, STATEMENT_NONCE).hex(), "fields": {**fields, "untilHour": first}, "current": [], "notCurrent": [first - 1, first]},
+            {"name": "that holds too long", "bytes": statement(STATEMENT_SEED, STATEMENT_TOPIC, 443, day, end + 1, STATEMENT_NONCE).hex(), "fields": {**fields, "untilHour": end + 1}, "current": [], "notCurrent": [first, end]},
+        ],
+        "invalid": [
+            case("port 0", statement(STATEMENT_SEED, STATEMENT_TOPIC, 0, day, end, STATEMENT_NONCE)),
+            case("half the work", statement(STATEMENT_SEED, STATEMENT_TOPIC, 443, day, end, short)),
+            case("the work of another day", statement(STATEMENT_SEED, STATEMENT_TOPIC, 443, day + 1, end, STATEMENT_NONCE)),
+            case("the work of another topic", statement(STATEMENT_SEED, derived("other topic")[:20], 443, day, end, STATEMENT_NONCE)),
+            case("a signature of the head's domain", good[:70] + c.sign(STATEMENT_SEED, label("head") + good[:70])),
+            case("another port than was signed", good[:52] + u16(444) + good[54:]),
+            case("another hour than was signed", good[:58] + u32(end - 1) + good[62:]),
+            case("a signature of another onion", good[:70] + c.sign(derived("other onion seed"), label("onion statement") + good[:70])),
+            case("the signature of nobody", good[:70] + bytes(64)),
+        ],
+    }
+
+
 def make_messages():
     places = b"".join(derived("place %d" % i)[:16] for i in range(56))
     none = address(0, b"", 0)
@@ -284,6 +362,16 @@ def make_messages():
         out = handle + u64(release) + blob_id + u16(len(ranges) if count is None else count)
         return out + b"".join(u32(start) + u32(length) for start, length in ranges)
 
+    topic = derived("topic")[:20]
+    sorted_addresses = sorted(ADDRESSES.values())
+    onion = statement(STATEMENT_SEED, STATEMENT_TOPIC, 443, STATEMENT_DAY, STATEMENT_DAY * 24 + 27, STATEMENT_NONCE)
+
+    def announce(hops, count=None):
+        return u8(len(hops) if count is None else count) + b"".join(u8(h) + onion for h in hops)
+
+    def announced(hops):
+        return {"type": "announce", "statements": [{"hops": h, "statement": onion.hex()} for h in hops]}
+
     many = [(3 * i, 2) for i in range(4096)]
     message = lambda name, kind, body, fields, request_id=0: {"name": name, "type": kind, "requestId": request_id, "body": body.hex(), "fields": fields}
     valid = [
@@ -293,6 +381,13 @@ def make_messages():
         message("REQUEST of a head", 2, u8(2) + handle, {"type": "request", "requestId": 2**32 - 1, "kind": 2, "handle": handle.hex()}, 2**32 - 1),
         message("DATA of a blob", 3, u8(1), {"type": "data", "requestId": 1, "kind": 1}, 1),
         message("DATA of a head", 3, u8(2) + head, {"type": "data", "requestId": 9, "kind": 2, "head": head.hex()}, 9),
+        message("FIND_PEERS", 4, topic + u16(7117), {"type": "findPeers", "requestId": 8, "topic": topic.hex(), "port": 7117}, 8),
+        message("FIND_PEERS of one who accepts no connections", 4, topic + u16(0), {"type": "findPeers", "requestId": 1, "topic": topic.hex(), "port": 0}, 1),
+        message("PEERS of nobody", 5, u8(0), {"type": "peers", "requestId": 8, "addresses": ""}, 8),
+        message("PEERS", 5, u8(6) + b"".join(sorted_addresses), {"type": "peers", "requestId": 8, "addresses": b"".join(sorted_addresses).hex()}, 8),
+        message("PEERS that fill the message", 5, u8(16) + 16 * ip, {"type": "peers", "requestId": 8, "addresses": (16 * ip).hex()}, 8),
+        message("ANNOUNCE on the stem", 7, announce([0]), announced([0])),
+        message("ANNOUNCE in the flood", 7, announce([1, 64, 0, 2, 3, 4, 5]), announced([1, 64, 0, 2, 3, 4, 5])),
         message("OK", 8, b"", {"type": "ok", "requestId": 5}, 5),
         message("HAVE of nothing", 9, have([]), {"type": "have", "handle": handle.hex(), "releaseNumber": 3, "rootId": blob_id.hex(), "ranges": []}),
         message("HAVE that touches", 9, have([(0, 1), (1, 2), (2**32 - 1, 1)], 2**36 - 1), {"type": "have", "handle": handle.hex(), "releaseNumber": 2**36 - 1, "rootId": blob_id.hex(), "ranges": [{"start": 0, "length": 1}, {"start": 1, "length": 2}, {"start": 2**32 - 1, "length": 1}]}),
@@ -307,12 +402,14 @@ def make_messages():
     tolerated = [
         message("HELLO with features and more bytes", 1, hello(features=0xFFFFFFFF) + b"later", valid[0]["fields"]),
         message("REQUEST with more bytes", 2, u8(1) + blob_id + b"later", valid[2]["fields"], 1),
-        message("OK with a body", 8, b"later", valid[6]["fields"], 5),
-        message("PAD with a body", 12, b"\x01" * 1000, valid[13]["fields"]),
+        message("OK with a body", 8, b"later", {"type": "ok", "requestId": 5}, 5),
+        message("PAD with a body", 12, b"\x01" * 1000, {"type": "pad"}),
         message("REQUEST of an unknown kind", 2, u8(3), {"type": "request", "requestId": 1, "kind": "unknown"}, 1),
         message("DATA of an unknown kind", 3, u8(0), {"type": "data", "requestId": 1, "kind": "unknown"}, 1),
-        message("FIND_PEERS, later", 4, b"x", {"type": "unknown", "code": 4, "requestId": 8}, 8),
-        message("ANNOUNCE, later", 7, b"x", {"type": "unknown", "code": 7, "requestId": 0}),
+        message("FIND_PEERS with more bytes", 4, topic + u16(7) + b"later", {"type": "findPeers", "requestId": 8, "topic": topic.hex(), "port": 7}, 8),
+        message("PEERS with more bytes", 5, u8(1) + ip + b"later", {"type": "peers", "requestId": 8, "addresses": ip.hex()}, 8),
+        message("ANNOUNCE with more bytes", 7, announce([2]) + b"later", announced([2])),
+        message("PUBLISH, later", 6, b"x", {"type": "unknown", "code": 6, "requestId": 8}, 8),
         message("unknown notice", 0x40, b"x", {"type": "unknown", "code": 0x40, "requestId": 0}),
         message("unknown request", 0x41, b"x", {"type": "unknown", "code": 0x41, "requestId": 3}, 3),
         message("type 0", 0, b"", {"type": "unknown", "code": 0, "requestId": 0}),
@@ -349,8 +446,19 @@ def make_messages():
         refused("PAD with a request id", 12, b"", "ERR_MESSAGE_REQUEST_ID", 1),
         refused("ERROR of one byte", 255, b"\0", "ERR_MESSAGE_BODY", 1),
         refused("ERROR without a request id", 255, b"\0\x01", "ERR_MESSAGE_REQUEST_ID"),
-        refused("FIND_PEERS without a request id", 4, b"", "ERR_MESSAGE_REQUEST_ID"),
-        refused("ANNOUNCE with a request id", 7, b"", "ERR_MESSAGE_REQUEST_ID", 1),
+        refused("FIND_PEERS without a request id", 4, topic + u16(1), "ERR_MESSAGE_REQUEST_ID"),
+        refused("FIND_PEERS without a port", 4, topic + b"\x01", "ERR_MESSAGE_BODY", 1),
+        refused("PEERS without a count", 5, b"", "ERR_MESSAGE_BODY", 1),
+        refused("PEERS without a request id", 5, u8(0), "ERR_MESSAGE_REQUEST_ID"),
+        refused("PEERS that end in an address", 5, u8(2) + ip + ip[:-1], "ERR_MESSAGE_BODY", 1),
+        refused("PEERS of 17", 5, u8(17) + 17 * ip, "ERR_MESSAGE_BODY", 1),
+        refused("ANNOUNCE with a request id", 7, announce([1]), "ERR_MESSAGE_REQUEST_ID", 1),
+        refused("ANNOUNCE of nothing", 7, u8(0), "ERR_MESSAGE_BODY"),
+        refused("ANNOUNCE without a count", 7, b"", "ERR_MESSAGE_BODY"),
+        refused("ANNOUNCE of 8", 7, announce([1] * 8), "ERR_MESSAGE_BODY"),
+        refused("ANNOUNCE that ends in a statement", 7, announce([1, 1])[:-1], "ERR_MESSAGE_BODY"),
+        refused("ANNOUNCE with a count and no statements", 7, announce([], 7), "ERR_MESSAGE_BODY"),
+        refused("ANNOUNCE after 65 hops", 7, announce([65]), "ERR_MESSAGE_BODY"),
     ]
     return {"valid": valid, "tolerated": tolerated, "invalid": invalid}
 
@@ -725,6 +833,8 @@ if __name__ == "__main__":
     write("heads.json", HEADS)
     write("frames.json", make_frames())
     write("messages.json", make_messages())
+    write("onion-statements.json", make_statements())
+    write("peers.json", make_peers())
     write("manifests.json", make_manifests())
     write("paths.json", make_paths())
     links()

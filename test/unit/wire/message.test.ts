@@ -38,13 +38,23 @@ interface MessageVectors {
 }
 
 const VECTORS = readOwnVectors<MessageVectors>('messages.json')
-const BYTE_FIELDS = new Set(['places', 'blobId', 'handle', 'head', 'rootId'])
+const BYTE_FIELDS = new Set([
+  'places',
+  'blobId',
+  'handle',
+  'head',
+  'rootId',
+  'topic',
+  'addresses',
+  'statement',
+])
 
 /** The message that a vector states, with bytes and objects where the vector has text. */
 function messageOf(fields: Record<string, unknown>): Message {
   const entries = Object.entries(fields).map(([name, value]) => {
     if (BYTE_FIELDS.has(name)) return [name, hex(value as string)]
     if (name === 'observedAddress') return [name, value === null ? null : parseAddress(value as string)]
+    if (name === 'statements') return [name, (value as Record<string, unknown>[]).map(messageOf)]
     if (name === 'ranges' && !Array.isArray(value)) {
       const { count, every, length } = value as { count: number; every: number; length: number }
       return [name, Array.from({ length: count }, (_, i) => ({ start: i * every, length }))]
@@ -137,6 +147,7 @@ describe('a message', () => {
   it('with a field out of range is our own mistake', () => {
     const handle = new Uint8Array(16)
     const rootId = new Uint8Array(32)
+    const statement = new Uint8Array(134)
     const have = { type: 'have', handle, rootId, releaseNumber: 1, ranges: [] } as const
     const bad: Message[] = [
       { type: 'request', requestId: 0, kind: 1, blobId: rootId },
@@ -145,6 +156,14 @@ describe('a message', () => {
       { type: 'request', requestId: 2 ** 32, kind: 2, handle },
       { type: 'data', requestId: 1, kind: 2, head: rootId },
       { type: 'unknown', code: 9, requestId: 1 },
+      { type: 'findPeers', requestId: 1, topic: handle, port: 1 },
+      { type: 'findPeers', requestId: 0, topic: new Uint8Array(20), port: 1 },
+      { type: 'peers', requestId: 1, addresses: new Uint8Array(37) },
+      { type: 'peers', requestId: 1, addresses: new Uint8Array(38 * 17) },
+      { type: 'announce', statements: [] },
+      { type: 'announce', statements: Array.from({ length: 8 }, () => ({ hops: 1, statement })) },
+      { type: 'announce', statements: [{ hops: 65, statement }] },
+      { type: 'announce', statements: [{ hops: 1, statement: handle }] },
       { ...have, releaseNumber: 0 },
       { ...have, releaseNumber: 1.5 },
       { ...have, ranges: [{ start: 0, length: 0 }] },
