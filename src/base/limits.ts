@@ -146,6 +146,16 @@ export const UPLOAD_STALL_FACTOR = 4
 export const UPLOAD_LOOK_MS = 250
 /** Addresses kept for one channel; the worst one makes room. */
 export const MAX_ADDRESSES_PER_CHANNEL = 256
+/** Addresses of one channel that come from one kind of source: half, so that none fills the book. */
+export const MAX_ADDRESSES_PER_SOURCE = 128
+/** Addresses of one channel that one peer told of: whoever tells more replaces his own. */
+export const MAX_ADDRESSES_PER_ORIGIN = 32
+/** Addresses of a channel that are kept over a restart and dialled first. */
+export const MAX_ANCHORS = 4
+/** ms that we must have been connected to a peer that becomes an anchor. */
+export const ANCHOR_AGE_MS = 300_000
+/** ms between two looks at which peers are anchors; each change is a write to the database. */
+export const ANCHOR_SAVE_MS = 60_000
 /** Lowest port of an address that peers and slots tell of: below listen the services of others. */
 export const MIN_HINTED_PORT = 1_024
 /** ms before an address that failed once is dialled again; doubles with each failure. */
@@ -210,6 +220,29 @@ export const INBOUND_BAN_MS = 300_000
 export const MAX_BANS = 4_096
 /** ms between two looks at what could be dialled or asked next. */
 export const SWARM_TICK_MS = 1_000
+
+// PEX
+
+/** Addresses in one answer: a few, of several networks, so that a peer is worth asking and nobody is listed. */
+export const PEX_ADDRESSES_PER_ANSWER = 8
+/** Addresses told on one connection of one channel, then no more: memory of 10 KiB a channel. */
+export const MAX_PEX_TOLD = 64
+/** Questions of one peer that are answered per second, in the long run: each costs a look at all that is shared. */
+export const PEX_ANSWERS_PER_SECOND = 0.2
+/** Questions of one peer at once: one for each of 100 channels. */
+export const PEX_ANSWER_BURST = 128
+/** ms after which a peer is asked again, while it tells of what is new. */
+export const PEX_ASK_FIRST_MS = 10_000
+/** Factor by which that grows with each answer without news: ten questions on the first day, three on the next. */
+export const PEX_ASK_FACTOR = 3
+/** ms at most between two questions to one peer about one channel. */
+export const PEX_ASK_MAX_MS = 28_800_000
+/** ms for which an address is told after a member was met there. */
+export const PEX_FRESH_MS = 1_800_000
+/** ms after which a channel is looked at again for whom to ask, at the latest: peers may have left it. */
+export const PEX_LOOK_MS = 60_000
+/** Questions for peers that are open at a time over all connections. */
+export const MAX_PEX_ASKS = 16
 
 // wire
 

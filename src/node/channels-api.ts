@@ -174,6 +174,7 @@ export class ChannelsApi {
     keystore.remove(row.publicKey)
     if (own === undefined) return info
     sessions.release(own.session)
+    state.anchors.prune()
     own.session.followAgain(false) // who follows it besides goes on without our key
     return info
   }

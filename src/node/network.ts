@@ -36,7 +36,7 @@ import { type Address, parseAddress, parsePeerAddress } from '../wire/address.ts
 import { DhtDiscovery } from './dht-discovery.ts'
 import { NodeLimits } from './limits.ts'
 import { isAcceptableFrom, isOwnAddress } from './own-addresses.ts'
-import { BatchedEphemeralStore, banStore } from './stores.ts'
+import { anchorStore, BatchedEphemeralStore, banStore } from './stores.ts'
 
 /** Times that tests shorten; no flag or file does. */
 export interface NetworkTuning {
@@ -81,6 +81,8 @@ export async function openNetwork(deps: NetworkDeps): Promise<Network> {
   const transfer = transferLimits(clock)
   const limits = new NodeLimits(config, deps.givenLimits, { transfer, meta: state.meta, log })
   const tcp = limitTransport(new TcpTransport(), transfer)
+  state.anchors.prune() // of a look at a channel that was never followed
+  let listenPort = 0 // until we listen
   const swarm = new Swarm({
     clock,
     random,
@@ -96,6 +98,8 @@ export async function openNetwork(deps: NetworkDeps): Promise<Network> {
     },
     downloadRate: () => transfer.download.rate,
     uploadRate: () => transfer.upload.rate,
+    anchors: anchorStore(state.anchors),
+    listenPort: () => listenPort,
   })
   const acceptor = new Acceptor({
     candidates: (nowMs) => keyring.candidates(nowMs),
@@ -109,7 +113,8 @@ export async function openNetwork(deps: NetworkDeps): Promise<Network> {
     onSecured: (secured) => swarm.accept(secured),
   })
   const { listener, dht } = await bind(deps, tcp, acceptor)
-  const services = dht === null ? null : openServices(deps, dht.dht, external?.port ?? listener.endpoint.port)
+  listenPort = external?.port ?? listener.endpoint.port
+  const services = dht === null ? null : openServices(deps, dht.dht, listenPort)
   for (const text of config.peer) swarm.addUserAddress(parsePeerAddress(text))
   return {
     limits,

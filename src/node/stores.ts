@@ -6,8 +6,10 @@
 import type { Clock, Timer } from '../base/clock.ts'
 import { EPHEMERAL_FLUSH_MS, MAX_REMEMBERED_EPHEMERALS_LOADED } from '../base/limits.ts'
 import { hourOf } from '../crypto/key-schedule.ts'
+import type { AnchorsTable } from '../storage/tables/anchors-table.ts'
 import type { BansTable } from '../storage/tables/bans-table.ts'
 import type { EphemeralRow, EphemeralsTable } from '../storage/tables/ephemerals-table.ts'
+import type { AnchorStore } from '../swarm/anchors.ts'
 import type { BanStore } from '../swarm/bans.ts'
 import type { EphemeralStore } from '../transport/handshake-keys.ts'
 import { EPHEMERAL_MEMORY_HOURS } from '../wire/constants.ts'
@@ -60,5 +62,12 @@ export function banStore(table: BansTable, clock: Clock): BanStore {
     },
     save: (ban) => table.add({ ...ban, createdAt: clock.now() }),
     remove: (subject) => void table.remove(subject),
+  }
+}
+
+export function anchorStore(table: AnchorsTable): AnchorStore {
+  return {
+    load: (publicKey) => table.list(publicKey),
+    save: (publicKey, addresses) => table.replace(publicKey, addresses),
   }
 }

@@ -105,6 +105,7 @@ export class SubscriptionsApi {
     this.#deps.state.database.transaction(() => {
       this.#deps.state.subscriptions.remove(publicKey)
       this.#deps.state.writtenFiles.removeAll(publicKey)
+      this.#deps.state.anchors.prune()
     })
     return { publicKey: toHex(publicKey), directory, deletedFiles }
   }
@@ -227,6 +228,7 @@ export class SubscriptionsApi {
     this.#deps.state.database.transaction(() => {
       this.#deps.state.subscriptions.remove(subscription.row.publicKey)
       this.#deps.state.writtenFiles.removeAll(subscription.row.publicKey)
+      this.#deps.state.anchors.prune()
     })
   }
 

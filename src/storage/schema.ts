@@ -159,5 +159,15 @@ CREATE TABLE piece_pages (
 ) STRICT;
 `
 
+const ANCHORS = `
+-- Peers to connect to first after a restart. An address is text as people write it.
+CREATE TABLE anchors (
+  public_key BLOB NOT NULL CHECK (length(public_key) = 32),
+  address TEXT NOT NULL,
+  place INTEGER NOT NULL,
+  PRIMARY KEY (public_key, address)
+) STRICT, WITHOUT ROWID;
+`
+
 /** See `DatabaseOptions.migrations`. */
-export const MIGRATIONS: readonly string[] = [VERSION_1, ACCESS_KEYS, SOURCE_MEMORY]
+export const MIGRATIONS: readonly string[] = [VERSION_1, ACCESS_KEYS, SOURCE_MEMORY, ANCHORS]

@@ -7,6 +7,7 @@ import { Database, encryptDatabaseFile } from './database.ts'
 import { isPlainDatabase } from './database-error.ts'
 import { MIGRATIONS } from './schema.ts'
 import { AccessKeysTable } from './tables/access-keys-table.ts'
+import { AnchorsTable } from './tables/anchors-table.ts'
 import { BansTable } from './tables/bans-table.ts'
 import { BlobsTable } from './tables/blobs-table.ts'
 import { ChannelsTable } from './tables/channels-table.ts'
@@ -38,6 +39,7 @@ export interface State {
   readonly ephemerals: EphemeralsTable
   readonly bans: BansTable
   readonly accessKeys: AccessKeysTable
+  readonly anchors: AnchorsTable
   /** Idempotent. */
   close(): void
 }
@@ -68,6 +70,7 @@ export function openState(path: string, key: Uint8Array | null): State {
     ephemerals: new EphemeralsTable(database),
     bans: new BansTable(database),
     accessKeys: new AccessKeysTable(database),
+    anchors: new AnchorsTable(database),
     close: () => database.close(),
   }
 }

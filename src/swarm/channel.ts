@@ -8,8 +8,8 @@ import { toHex } from '../base/bytes.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import { type ChannelKeys, tagKey } from '../crypto/key-schedule.ts'
+import { PeerBook } from '../discovery/peer-book.ts'
 import type { PeerAddress } from '../wire/address.ts'
-import { AddressList } from './address-list.ts'
 import { BlobSet } from './blob-set.ts'
 import type { Fetch } from './fetch.ts'
 import type { Peer } from './peer.ts'
@@ -38,7 +38,7 @@ export class SwarmChannel {
   readonly id: string
   /** For tags and handles. */
   readonly tagKey: Uint8Array
-  readonly addresses: AddressList<PeerAddress>
+  readonly addresses: PeerBook<PeerAddress>
   readonly download: RateMeter
   readonly upload: RateMeter
   /** We publish it. */
@@ -63,7 +63,7 @@ export class SwarmChannel {
     this.events = events
     this.id = toHex(keys.secret)
     this.tagKey = tagKey(keys.secret)
-    this.addresses = new AddressList(random)
+    this.addresses = new PeerBook(random)
     this.download = new RateMeter(clock)
     this.upload = new RateMeter(clock)
   }

@@ -14,13 +14,14 @@ import {
   MAX_DIALS,
   MAX_DIALS_PER_CHANNEL,
   MAX_USER_DIALS,
-  MIN_HINTED_PORT,
   TARGET_PEERS_PER_CHANNEL,
 } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { SigningKey } from '../crypto/ed25519.ts'
 import { dayOf, handshakeKey, NETWORK_HANDSHAKE_KEY, nodeHandshakeKey } from '../crypto/key-schedule.ts'
+import { type AddressSource, type KnownAddress, PeerBook } from '../discovery/peer-book.ts'
+import { isHintedPort } from '../discovery/told-address.ts'
 import { initiateHandshake, type Secured } from '../transport/handshake.ts'
 import type { HandshakePurpose } from '../transport/handshake-keys.ts'
 import type { Dialer } from '../transport/transport.ts'
@@ -31,7 +32,6 @@ import {
   type PeerAddress,
   parseAddress,
 } from '../wire/address.ts'
-import { AddressList, type AddressSource, type KnownAddress } from './address-list.ts'
 import type { Bans } from './bans.ts'
 import type { SwarmChannel } from './channel.ts'
 import type { Peer } from './peer.ts'
@@ -62,19 +62,21 @@ export interface DialingDeps {
   readonly channels: ReadonlySet<SwarmChannel>
   readonly peers: ReadonlySet<Peer>
   readonly maxPeers: number
+  /** Is a member there that is connected to us anyway? */
+  isCovered(channel: SwarmChannel, known: KnownAddress<PeerAddress>): boolean
   onDialled(dialled: Dialled): void
 }
 
 /** Dials that a list has yet to make, the next one first. */
 interface Due {
-  readonly list: AddressList<PeerAddress>
+  readonly list: PeerBook<PeerAddress>
   readonly channel: SwarmChannel | null
   readonly addresses: KnownAddress<PeerAddress>[]
 }
 
 export class Dialing {
   readonly #deps: DialingDeps
-  readonly #userAddresses: AddressList<PeerAddress>
+  readonly #userAddresses: PeerBook<PeerAddress>
   /** Dials under way: in all, and of each channel or of the user. */
   #dialling = 0
   readonly #diallingFor = new Map<SwarmChannel | null, number>()
@@ -84,7 +86,7 @@ export class Dialing {
 
   constructor(deps: DialingDeps) {
     this.#deps = deps
-    this.#userAddresses = new AddressList(deps.random)
+    this.#userAddresses = new PeerBook(deps.random)
     setMaxListeners(2 * MAX_DIALS, this.#stopping.signal) // each dial hears of the end
   }
 
@@ -95,12 +97,17 @@ export class Dialing {
   }
 
   /** Addresses for a channel; those that are not acceptable are left out. @returns how many were news. */
-  addAddresses(channel: SwarmChannel, addresses: readonly PeerAddress[], source: AddressSource): number {
+  addAddresses(
+    channel: SwarmChannel,
+    addresses: readonly PeerAddress[],
+    source: AddressSource,
+    origin: string = source,
+  ): number {
     const nowMs = this.#deps.clock.monotonicMs()
     let news = 0
     for (const address of addresses) {
       if (!this.#mayBeTold(address, source)) continue
-      if (channel.addresses.add(formatPeerAddress(address), address, source, nowMs)) news++
+      if (channel.addresses.add(formatPeerAddress(address), address, source, nowMs, origin)) news++
     }
     if (news > 0) this.#dialInTurns([this.#dueOf(channel, this.#connected().get(channel) ?? 0)])
     return news
@@ -125,7 +132,8 @@ export class Dialing {
   #mayBeTold(address: PeerAddress, source: AddressSource): boolean {
     if (source === 'user') return true
     if (address.kind === 'name') return source === 'link'
-    if (source !== 'link' && address.port < MIN_HINTED_PORT) return false
+    // An anchor was told, and at such a port it is one that a link or the user named.
+    if (source !== 'link' && source !== 'anchor' && !isHintedPort(address.port)) return false
     return this.#deps.isAcceptable(address)
   }
 
@@ -146,10 +154,11 @@ export class Dialing {
     return this.#due(channel.addresses, channel, Math.min(wanted, MAX_DIALS_PER_CHANNEL))
   }
 
-  #due(list: AddressList<PeerAddress>, channel: SwarmChannel | null, limit: number): Due {
+  #due(list: PeerBook<PeerAddress>, channel: SwarmChannel | null, limit: number): Due {
     const { bans, clock } = this.#deps
     if (limit <= 0) return { list, channel, addresses: [] }
-    const mayDial = ({ address }: KnownAddress<PeerAddress>): boolean => !bans.isAddressBanned(address)
+    const mayDial = (known: KnownAddress<PeerAddress>): boolean =>
+      !bans.isAddressBanned(known.address) && (channel === null || !this.#deps.isCovered(channel, known))
     return { list, channel, addresses: list.due(clock.monotonicMs(), limit, mayDial) }
   }
 
@@ -169,7 +178,7 @@ export class Dialing {
 
   /** Never rejects: a failure is a matter of back-off. */
   async #dial(
-    list: AddressList<PeerAddress>,
+    list: PeerBook<PeerAddress>,
     known: KnownAddress<PeerAddress>,
     channel: SwarmChannel | null,
   ): Promise<void> {

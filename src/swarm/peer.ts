@@ -66,6 +66,8 @@ export class Peer {
   readonly holdings = new PeerHoldings()
   /** Requests without an answer, the oldest first. */
   readonly inFlight = new Set<BlobRequest>()
+  /** It is connected to us besides, and was dialled to see whether it can be. */
+  isSpare = false
   /** Blobs that hashed right; forgotten when it keeps us waiting. */
   verified = 0
   /** Blobs that it had told of and did not give. */

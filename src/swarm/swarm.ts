@@ -14,14 +14,15 @@ import type { Random } from '../base/random.ts'
 import type { SigningKey } from '../crypto/ed25519.ts'
 import type { ChannelKeys } from '../crypto/key-schedule.ts'
 import { ROLE_INITIATOR } from '../crypto/tags.ts'
+import type { AddressSource } from '../discovery/peer-book.ts'
 import { type BlobMemory, Connection } from '../transport/connection.ts'
 import type { Secured } from '../transport/handshake.ts'
 import type { Dialer } from '../transport/transport.ts'
 import { WorkShare } from '../transport/work-meter.ts'
 import type { Address, PeerAddress } from '../wire/address.ts'
 import { BLOB_BYTES } from '../wire/constants.ts'
-import type { AddressSource } from './address-list.ts'
 import { admit } from './admission.ts'
+import { type AnchorStore, Anchors } from './anchors.ts'
 import { type Ban, type BanStore, Bans } from './bans.ts'
 import { BlobSet } from './blob-set.ts'
 import { type ChannelEvents, type ReleaseId, SwarmChannel } from './channel.ts'
@@ -34,6 +35,7 @@ import { Gossip } from './gossip.ts'
 import { HaveTeller } from './have-teller.ts'
 import { HelloState } from './hello-state.ts'
 import { Peer } from './peer.ts'
+import { PeerExchange } from './peer-exchange.ts'
 import { RateMeter } from './rate-meter.ts'
 import { Refusals } from './refusals.ts'
 import { overfull } from './send-queues.ts'
@@ -55,6 +57,9 @@ export interface SwarmDeps {
   readonly nodeKey: SigningKey
   readonly store: SwarmStore
   readonly bans: BanStore
+  readonly anchors: AnchorStore
+  /** As `PeerExchangeDeps`. */
+  readonly listenPort: () => number
   /** Read each time: it may change. */
   readonly maxPeers: number
   /** Bytes a second that may be received and sent, 0 for unlimited; where absent, unlimited. */
@@ -73,6 +78,8 @@ export class Swarm {
   readonly #dialing: Dialing
   readonly #uploads: Uploads
   readonly #work = new WorkShare()
+  readonly #exchange: PeerExchange
+  readonly #anchors: Anchors
   readonly download: RateMeter
   readonly upload: RateMeter
   /** Those to tell when a connection is over: the addresses that led to it. */
@@ -97,7 +104,10 @@ export class Swarm {
       log,
       channels: this.#channels,
       peers: this.#peers,
-      onMutual: (peer, channel) => this.#haves.tellAll(peer, channel),
+      onMutual: (peer, channel) => {
+        this.#haves.tellAll(peer, channel)
+        this.#exchange.onMutual(peer, channel)
+      },
       onFalse: (peer, why) => this.#punish(peer, why),
       onStranger: (peer) => peer.connection.close('notNeeded'),
     })
@@ -110,6 +120,13 @@ export class Swarm {
       onStored: (channel, release, index) => this.#onStored(channel, release, index),
       onFalse: (peer, why) => this.#punish(peer, why),
     })
+    this.#anchors = new Anchors(clock, log, deps.anchors)
+    this.#exchange = new PeerExchange({
+      ...deps,
+      channels: this.#channels,
+      peers: this.#peers,
+      addAddresses: (...told) => this.#dialing.addAddresses(...told),
+    })
     this.#dialing = new Dialing({
       ...deps,
       get maxPeers() {
@@ -118,6 +135,7 @@ export class Swarm {
       bans: this.#bans,
       channels: this.#channels,
       peers: this.#peers,
+      isCovered: (channel, known) => this.#exchange.isCovered(channel, known),
       onDialled: (dialled) => this.#onDialled(dialled),
     })
     this.#tick()
@@ -139,14 +157,17 @@ export class Swarm {
     const channel = new SwarmChannel(keys, events, this.#deps.clock, this.#deps.random)
     this.#channels.add(channel)
     this.#gossip.joined(channel)
+    this.#dialing.addAddresses(channel, this.#anchors.load(channel), 'anchor')
     return channel
   }
 
   /** Take no part in it any more: what is being fetched of it ends with ERR_ABORTED. */
   leave(channel: SwarmChannel): void {
     if (!this.#channels.delete(channel)) return
+    this.#anchors.save(channel)
     this.#downloads.channelLeft(channel)
     this.#haves.forget(channel)
+    this.#exchange.channelLeft(channel)
     for (const peer of this.#peers) {
       if (!peer.unshare(channel) || peer.byUser || peer.expected.size > 0) continue
       peer.connection.close('notNeeded')
@@ -276,6 +297,8 @@ export class Swarm {
       this.#gossip.tick()
       for (const channel of this.#channels) this.#tryOthers(channel)
       this.#dialing.tick()
+      this.#exchange.tick()
+      this.#anchors.tick(this.#channels)
       this.#downloads.pump()
       for (const { connection } of overfull(this.#peers)) connection.destroy()
       this.#tick()
@@ -362,6 +385,7 @@ export class Swarm {
         readBlob: (id) => this.#uploads.read(peer, id),
         onBlobTaken: () => this.#uploads.taken(peer),
         readHead: (handle) => this.#gossip.readHead(peer, handle),
+        readPeers: (topic, port) => this.#exchange.readPeers(peer, topic, port),
         ...(buffers === undefined ? {} : { blobMemory: buffers }),
         onClose: (reason) => this.#onClose(peer, reason),
       },
@@ -374,9 +398,10 @@ export class Swarm {
     this.#gossip.peerGone(peer)
     this.#downloads.peerGone(peer)
     this.#uploads.peerGone(peer)
+    this.#exchange.peerGone(peer)
     const lastedMs = this.#deps.clock.monotonicMs() - peer.init.sinceMs
     const isClean = !isMegatorrentError(reason) || reason.kind !== 'peer'
-    const wasGood = isClean && lastedMs > GOOD_CONNECTION_MS
+    const wasGood = isClean && (lastedMs > GOOD_CONNECTION_MS || peer.isSpare)
     for (const end of this.#whenClosed.get(peer) ?? []) end(wasGood)
     this.#whenClosed.delete(peer)
     if (!isClean) this.#deps.log.info('peer broke the protocol', { why: errorMessage(reason) })

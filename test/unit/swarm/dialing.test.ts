@@ -162,7 +162,9 @@ describe('dialling', () => {
     // As a lookup gives them: one by one, faster than connections come up.
     for (const address of [first, ...rest]) node.swarm.addAddresses(channel, [address], 'topic')
     await rig.clock.advance(20_000)
-    expect(node.swarm.peers.size).toBe(TARGET_PEERS_PER_CHANNEL)
+    // Others may have heard of the node from each other meanwhile, and come in.
+    const dialled = [...node.swarm.peers].filter(({ direction }) => direction === 'out')
+    expect(dialled.length).toBe(TARGET_PEERS_PER_CHANNEL)
   })
 
   it('of dead addresses of one channel does not keep another waiting, and is bounded', async () => {

@@ -153,6 +153,9 @@ export interface SimNodeOptions {
   readonly host: string
   readonly seed: number
   readonly maxPeers?: number
+  /** Where anchors are kept, for a node that starts again. */
+  readonly anchors?: Map<string, readonly string[]>
+  readonly listenPort?: number
   readonly log?: Log
   readonly isAcceptable?: (address: Address) => boolean
   readonly resolve?: (host: string) => Promise<readonly string[]>
@@ -177,6 +180,8 @@ export class SimNode {
   readonly swarm: Swarm
   readonly keyring: HandshakeKeyring
   readonly bans = new Map<string, Ban>()
+  /** By channel, as hex. */
+  readonly anchors = new Map<string, readonly string[]>()
   readonly secured: Secured[] = []
   readonly #acceptor: Acceptor
 
@@ -203,6 +208,12 @@ export class SimNode {
         save: (ban) => void this.bans.set(ban.subject, ban),
         remove: (subject) => void this.bans.delete(subject),
       },
+      anchors: {
+        load: (publicKey) => (options.anchors ?? this.anchors).get(toHex(publicKey)) ?? [],
+        save: (publicKey, addresses) =>
+          void (options.anchors ?? this.anchors).set(toHex(publicKey), addresses),
+      },
+      listenPort: () => options.listenPort ?? SIM_PORT,
       maxPeers: options.maxPeers ?? 200,
     })
     this.#acceptor = new Acceptor({

@@ -15,7 +15,7 @@ import { Connection, type Notice } from '../../../src/transport/connection.ts'
 import { initiateHandshake, type Secured } from '../../../src/transport/handshake.ts'
 import { EphemeralMemory, HandshakeKeyring } from '../../../src/transport/handshake-keys.ts'
 import type { MemoryNetwork } from '../../../src/transport/memory.ts'
-import type { PeerAddress } from '../../../src/wire/address.ts'
+import type { Address, PeerAddress } from '../../../src/wire/address.ts'
 import { buildPlaces, scanPlaces } from '../../../src/wire/hello.ts'
 import type { HaveMessage, HelloMessage } from '../../../src/wire/message.ts'
 import type { SimClock } from './sim-clock.ts'
@@ -28,6 +28,7 @@ export interface SimPeerBehaviour {
   /** What a REQUEST for a blob is answered with; nothing: not found. */
   readBlob?: (id: Uint8Array) => Promise<Uint8Array | null>
   readHead?: (handle: Uint8Array) => Uint8Array | null
+  readPeers?: (topic: Uint8Array, port: number) => readonly Address[] | 'notFound' | 'busy'
 }
 
 let nextHost = 1
@@ -42,6 +43,7 @@ export class SimPeer {
   /** Ids of blobs that were asked of it. */
   readonly asked: Uint8Array[] = []
   headsAsked = 0
+  readonly peersAsked: { readonly topic: Uint8Array; readonly port: number }[] = []
   isClosed = false
   closeReason: unknown = null
   #counter = 0
@@ -60,6 +62,10 @@ export class SimPeer {
         readHead: (handle) => {
           this.headsAsked++
           return behaviour.readHead?.(handle) ?? null
+        },
+        readPeers: (topic, port) => {
+          this.peersAsked.push({ topic, port })
+          return behaviour.readPeers?.(topic, port) ?? []
         },
         onClose: (reason) => {
           this.isClosed = true

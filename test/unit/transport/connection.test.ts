@@ -231,12 +231,11 @@ describe('requests of the other side', () => {
   it('of unknown kinds and types are answered unsupported, and nothing else of the unknown is', async () => {
     const { rig, peer, raw } = await meet()
     raw.sendFrame(MESSAGE_TYPES.request, 7, Uint8Array.of(99, 1, 2, 3))
-    raw.sendFrame(MESSAGE_TYPES.findPeers, 8)
+    raw.sendFrame(MESSAGE_TYPES.findPeers, 8, new Uint8Array(22)) // of one who answers no such question
     raw.sendFrame(MESSAGE_TYPES.publish, 9, new Uint8Array(50))
     raw.sendFrame(0x77, 10)
     raw.sendFrame(0x77, 0)
-    raw.sendFrame(MESSAGE_TYPES.announce, 0)
-    raw.sendFrame(MESSAGE_TYPES.peers, 11) // an answer to a question that nobody asked
+    raw.sendFrame(MESSAGE_TYPES.peers, 11, Uint8Array.of(0)) // an answer to a question that nobody asked
     raw.send({ type: 'pad' }, { type: 'ok', requestId: 12 }, { type: 'error', requestId: 13, code: 2 })
     raw.send({ type: 'data', requestId: 14, kind: REQUEST_KINDS.head, head: HEAD })
     raw.sendFrame(MESSAGE_TYPES.data, 15, Uint8Array.of(99))

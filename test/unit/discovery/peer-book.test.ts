@@ -7,22 +7,22 @@ import {
   MAX_DIAL_FAILURES,
 } from '../../../src/base/limits.ts'
 import { seededRandom } from '../../../src/base/random.ts'
-import { AddressList, type AddressSource, backoffMs } from '../../../src/swarm/address-list.ts'
+import { type AddressSource, backoffMs, PeerBook } from '../../../src/discovery/peer-book.ts'
 import type { Address } from '../../../src/wire/address.ts'
 
 const ANY = (): boolean => true
 
-function listOf(...hosts: string[]): AddressList<Address> {
-  const list = new AddressList<Address>(seededRandom(1))
+function listOf(...hosts: string[]): PeerBook<Address> {
+  const list = new PeerBook<Address>(seededRandom(1))
   for (const host of hosts) add(list, host)
   return list
 }
 
-function add(list: AddressList<Address>, host: string, source: AddressSource = 'topic', nowMs = 0): boolean {
+function add(list: PeerBook<Address>, host: string, source: AddressSource = 'topic', nowMs = 0): boolean {
   return list.add(host, { kind: host.includes(':') ? 'ipv6' : 'ipv4', host, port: 7117 }, source, nowMs)
 }
 
-function due(list: AddressList<Address>, nowMs: number, limit = 1_000): string[] {
+function due(list: PeerBook<Address>, nowMs: number, limit = 1_000): string[] {
   return list.due(nowMs, limit, ANY).map(({ key }) => key)
 }
 
@@ -49,7 +49,7 @@ describe('a list of addresses', () => {
   it('favours none among equals', () => {
     const firsts = new Set<string | undefined>()
     for (let seed = 0; seed < 50; seed++) {
-      const list = new AddressList<Address>(seededRandom(seed))
+      const list = new PeerBook<Address>(seededRandom(seed))
       for (let host = 0; host < 4; host++) add(list, `192.0.2.${host}`)
       firsts.add(due(list, 0, 1)[0])
     }
@@ -85,13 +85,17 @@ describe('a list of addresses', () => {
 })
 
 describe('a full list', () => {
-  const flood = (list: AddressList<Address>, count: number, network: string): void => {
+  const flood = (list: PeerBook<Address>, count: number, network: string): void => {
     for (let host = 0; host < count; host++) add(list, `${network}.${host >> 8}.${host & 255}`)
   }
 
   it('is bounded', () => {
     const list = listOf()
-    flood(list, 3 * MAX_ADDRESSES_PER_CHANNEL, '198.51')
+    for (const source of ['topic', 'head', 'pex'] as const) {
+      for (let host = 0; host < 3 * MAX_ADDRESSES_PER_CHANNEL; host++) {
+        add(list, `198.${source.length}.${host >> 8}.${host & 255}`, source)
+      }
+    }
     expect(list.size).toBe(MAX_ADDRESSES_PER_CHANNEL)
   })
 
