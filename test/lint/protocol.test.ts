@@ -114,6 +114,10 @@ describe('the document', () => {
     expect(c.HANDSHAKE_MESSAGE_2_BYTES).toBe(32 + 48 + c.HANDSHAKE_PAYLOAD_2_BYTES + 16)
     expect(c.HANDSHAKE_MESSAGE_3_BYTES).toBe(48 + c.HANDSHAKE_PAYLOAD_3_BYTES + 16)
     expect(56 + c.HELLO_PLACES * c.HELLO_PLACE_BYTES).toBeLessThanOrEqual(c.FRAME_BODY_BYTES)
+    expect(1 + c.MAX_PEERS_ADDRESSES * c.ADDRESS_BYTES).toBeLessThanOrEqual(c.FRAME_BODY_BYTES)
+    const announce = 1 + c.MAX_ANNOUNCE_STATEMENTS * (1 + c.ONION_STATEMENT_BYTES)
+    expect(announce).toBeLessThanOrEqual(c.FRAME_BODY_BYTES)
+    expect(announce + 1 + c.ONION_STATEMENT_BYTES).toBeGreaterThan(c.FRAME_BODY_BYTES)
     expect((c.MAX_RELEASE_NUMBER + 1) * c.REVISIONS_PER_RELEASE).toBe(2 ** 52)
     expect(2 ** 52 + 2 ** c.SEQ_OFFSET_BITS).toBeLessThan(Number.MAX_SAFE_INTEGER)
   })
@@ -129,6 +133,8 @@ describe('the document', () => {
       DOMAINS.channelHandle,
       DOMAINS.head,
       DOMAINS.nodeCertificate,
+      DOMAINS.onionStatement,
+      DOMAINS.onionStatementWork,
       DOMAINS.prologue,
     ])
     const expected = Object.values(DOMAINS).filter((label) => !elsewhere.has(label))

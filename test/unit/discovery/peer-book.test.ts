@@ -1,10 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import {
+  ANCHOR_AGE_MS,
   DIAL_BACKOFF_FIRST_MS,
   DIAL_BACKOFF_MAX_MS,
   DIAL_BACKOFF_TRUSTED_MS,
   MAX_ADDRESSES_PER_CHANNEL,
+  MAX_ADDRESSES_PER_ORIGIN,
+  MAX_ADDRESSES_PER_SOURCE,
+  MAX_ANCHORS,
   MAX_DIAL_FAILURES,
+  PEX_FRESH_MS,
 } from '../../../src/base/limits.ts'
 import { seededRandom } from '../../../src/base/random.ts'
 import { type AddressSource, backoffMs, PeerBook } from '../../../src/discovery/peer-book.ts'
@@ -144,5 +149,109 @@ describe('the wait after a failure', () => {
     for (let failure = 0; failure < 5; failure++) list.ended('192.0.2.1', false, 0)
     list.ended('192.0.2.1', true, 0)
     expect(due(list, DIAL_BACKOFF_FIRST_MS)).toEqual(['192.0.2.1'])
+  })
+})
+
+describe('no one source', () => {
+  it('has more than half of the book, and no one who tells more than a few places', () => {
+    const list = listOf()
+    for (let host = 0; host < 1_000; host++) {
+      const address = { kind: 'ipv4', host: `9.${host >> 2}.0.${host & 255}`, port: 7117 } as const
+      list.add(address.host, address, 'pex', 0, `teller ${host % 2}`)
+    }
+    expect(list.size).toBe(2 * MAX_ADDRESSES_PER_ORIGIN)
+    for (let host = 0; host < 3_000; host++) {
+      const address = { kind: 'ipv4', host: `8.${host >> 4}.1.${host & 255}`, port: 7117 } as const
+      list.add(address.host, address, 'pex', 0, `teller ${host}`)
+    }
+    expect(list.size).toBe(MAX_ADDRESSES_PER_SOURCE)
+    for (let host = 0; host < 3_000; host++) add(list, `7.${host >> 4}.0.${host & 255}`)
+    expect(list.size).toBe(2 * MAX_ADDRESSES_PER_SOURCE)
+  })
+})
+
+describe('networks', () => {
+  const crowded = (groupOf?: (address: Address) => string): PeerBook<Address> => {
+    const list = new PeerBook<Address>(seededRandom(3), groupOf)
+    for (let host = 0; host < 100; host++) add(list, `198.51.100.${host}`)
+    for (const host of ['9.1.0.1', '9.2.0.1', '9.3.0.1']) add(list, host)
+    return list
+  }
+
+  it('are dialled in turns: a hundred addresses of one weigh as much as one of another', () => {
+    const first = due(crowded(), 0, 4)
+    expect(first.filter((host) => host.startsWith('198.51'))).toHaveLength(1)
+    // Planted: were each address a network of its own, the crowd would win.
+    const without = due(
+      crowded(({ host }) => host),
+      0,
+      4,
+    )
+    expect(without.filter((host) => host.startsWith('198.51')).length).toBeGreaterThan(2)
+  })
+
+  it('that we are in already come last', () => {
+    const list = crowded()
+    list.setBusy('198.51.100.7', true)
+    list.setBusy('9.1.0.1', true)
+    expect(due(list, 0, 2).sort()).toEqual(['9.2.0.1', '9.3.0.1'])
+  })
+})
+
+describe('anchors', () => {
+  const reachedAt = (list: PeerBook<Address>, host: string, nowMs: number): void => {
+    add(list, host)
+    list.setBusy(host, true)
+    list.reached(host, nowMs)
+  }
+  const hosts = (list: PeerBook<Address>, nowMs: number): string[] =>
+    list.anchors(nowMs).map(({ host }) => host)
+
+  it('are members that we are connected to the longest, one of a network', () => {
+    const list = listOf('9.9.9.9')
+    for (let i = 0; i < 6; i++) reachedAt(list, `9.${i}.0.1`, 1_000 * i)
+    reachedAt(list, '9.0.0.2', 500)
+    expect(hosts(list, ANCHOR_AGE_MS - 1)).toEqual([])
+    expect(hosts(list, ANCHOR_AGE_MS + 2_500)).toEqual(['9.0.0.1', '9.1.0.1', '9.2.0.1'])
+    const all = hosts(list, 2 * ANCHOR_AGE_MS)
+    expect(all).toEqual(['9.0.0.1', '9.1.0.1', '9.2.0.1', '9.3.0.1'])
+    expect(all).toHaveLength(MAX_ANCHORS)
+    list.ended('9.0.0.1', true, 2 * ANCHOR_AGE_MS)
+    expect(hosts(list, 2 * ANCHOR_AGE_MS)[0]).toBe('9.0.0.2')
+  })
+
+  it('of an earlier run stay until others have taken their place, however often they fail', () => {
+    const list = listOf()
+    for (const host of ['9.1.0.1', '9.2.0.1']) add(list, host, 'anchor')
+    for (let failure = 0; failure <= 2 * MAX_DIAL_FAILURES; failure++) list.ended('9.1.0.1', false, 0)
+    expect(hosts(list, 0)).toEqual(['9.1.0.1', '9.2.0.1'])
+    for (let i = 3; i < 6; i++) reachedAt(list, `9.${i}.0.1`, 0)
+    expect(hosts(list, ANCHOR_AGE_MS)).toEqual(['9.3.0.1', '9.4.0.1', '9.5.0.1', '9.1.0.1'])
+  })
+
+  it('are dialled before all others, and after a failure like any other', () => {
+    const list = listOf()
+    for (let host = 0; host < 50; host++) add(list, `9.${host}.0.1`)
+    list.ended('9.7.0.1', true, 0)
+    add(list, '8.1.0.1', 'anchor')
+    add(list, '8.1.0.1', 'topic') // what others tell of it makes it no other
+    const nowMs = DIAL_BACKOFF_MAX_MS
+    expect(due(list, nowMs, 2)).toEqual(['8.1.0.1', '9.7.0.1'])
+    list.ended('8.1.0.1', false, 0)
+    expect(due(list, nowMs, 1)).toEqual(['9.7.0.1'])
+    expect(due(list, nowMs).at(-1)).toBe('8.1.0.1')
+  })
+})
+
+describe('what PEX may tell of', () => {
+  it('is where a member was met, as long as we are connected and some time after', () => {
+    const list = listOf('9.1.0.1', '9.2.0.1')
+    const fresh = (nowMs: number): string[] => list.fresh(nowMs).map(({ key }) => key)
+    expect(fresh(0)).toEqual([])
+    list.reached('9.1.0.1', 1_000)
+    expect(fresh(10 * PEX_FRESH_MS)).toEqual(['9.1.0.1'])
+    list.ended('9.1.0.1', true, 10 * PEX_FRESH_MS)
+    expect(fresh(11 * PEX_FRESH_MS)).toEqual(['9.1.0.1'])
+    expect(fresh(11 * PEX_FRESH_MS + 1)).toEqual([])
   })
 })

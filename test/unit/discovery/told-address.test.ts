@@ -18,7 +18,7 @@ describe('an address', () => {
     ['0.0.0.0', []],
     ['224.0.0.1', []],
   ])('%s is told to peers that come from %j', (host, classes) => {
-    for (const is of ['public', 'private', 'loopback', 'onion', 'reserved'] as const) {
+    for (const is of ['public', 'private', 'loopback', 'onion'] as const) {
       expect(mayBeTold(at(host), is), is).toBe((classes as string[]).includes(is))
     }
   })

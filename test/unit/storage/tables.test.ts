@@ -393,3 +393,27 @@ describe('BansTable', () => {
     expect([bans.prune(70), bans.remove('key:a'), bans.remove('key:a')]).toEqual([1, true, false])
   })
 })
+
+describe('AnchorsTable', () => {
+  it('keeps the addresses of a channel in order, and forgets those of channels that are gone', () => {
+    const state = open()
+    const { anchors } = state
+    anchors.replace(key(1), ['b:1', 'a:1', 'b:1'])
+    anchors.replace(key(2), ['c:1'])
+    expect([anchors.list(key(1)), anchors.list(key(2)), anchors.list(key(3))]).toEqual([['b:1', 'a:1'], ['c:1'], []])
+    anchors.replace(key(1), ['d:1'])
+    expect(anchors.list(key(1))).toEqual(['d:1'])
+    state.channels.add({
+      publicKey: key(1),
+      name: 'one',
+      private: true,
+      open: false,
+      createdAt: 5,
+      sequence: 0,
+      revision: 0,
+      publishedIngest: null,
+    })
+    expect(anchors.prune()).toBe(1)
+    expect([anchors.list(key(1)), anchors.list(key(2))]).toEqual([['d:1'], []])
+  })
+})
