@@ -14,6 +14,7 @@ import {
   MAX_DIALS,
   MAX_DIALS_PER_CHANNEL,
   MAX_USER_DIALS,
+  PEER_TRIAL_MS,
   TARGET_PEERS_PER_CHANNEL,
 } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
@@ -254,4 +255,23 @@ function handshakeFor(
 /** Same node key? Null is nobody's. */
 export function isSameNode(a: Uint8Array | null, b: Uint8Array | null): boolean {
   return a !== null && b !== null && equalBytes(a, b)
+}
+
+/** The open connection that we made to that node before, or null. */
+export function dialledTwin(peers: Iterable<Peer>, nodeKey: Uint8Array | null): Peer | null {
+  for (const peer of peers) {
+    const isOpen = peer.direction === 'out' && !peer.connection.closed
+    if (isOpen && isSameNode(peer.init.remoteNodeKey, nodeKey)) return peer
+  }
+  return null
+}
+
+/** Where all whom we dialled give nothing and others could be dialled: the one that should go, or null. */
+export function idlePeer(channel: SwarmChannel, peers: Iterable<Peer>, nowMs: number): Peer | null {
+  if (channel.fetches.size === 0) return null
+  const dialled = [...peers].filter((peer) => peer.direction === 'out' && peer.expected.has(channel))
+  if (dialled.length < TARGET_PEERS_PER_CHANNEL) return null
+  if (channel.addresses.due(nowMs, 1, () => true).length === 0) return null
+  const isIdle = (peer: Peer): boolean => !peer.isProven && !peer.byUser && peer.expected.size === 1
+  return dialled.find((peer) => isIdle(peer) && nowMs - peer.init.sinceMs > PEER_TRIAL_MS) ?? null
 }

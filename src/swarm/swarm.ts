@@ -8,7 +8,7 @@
  */
 import type { Clock, Timer } from '../base/clock.ts'
 import { errorMessage, isMegatorrentError, MegatorrentError } from '../base/errors.ts'
-import { GOOD_CONNECTION_MS, PEER_TRIAL_MS, SWARM_TICK_MS, TARGET_PEERS_PER_CHANNEL } from '../base/limits.ts'
+import { GOOD_CONNECTION_MS, SWARM_TICK_MS } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { SigningKey } from '../crypto/ed25519.ts'
@@ -26,7 +26,7 @@ import { type AnchorStore, Anchors } from './anchors.ts'
 import { type Ban, type BanStore, Bans } from './bans.ts'
 import { BlobSet } from './blob-set.ts'
 import { type ChannelEvents, type ReleaseId, SwarmChannel } from './channel.ts'
-import { Dialing, type Dialled, isSameNode } from './dialing.ts'
+import { Dialing, type Dialled, dialledTwin, idlePeer, isSameNode } from './dialing.ts'
 import { paceOf } from './download-pace.ts'
 import { type BlobSink, Downloads, type FetchOptions } from './downloads.ts'
 import { surplus } from './eviction.ts'
@@ -295,7 +295,9 @@ export class Swarm {
   #tick(): void {
     this.#timer = this.#deps.clock.setTimer(() => {
       this.#gossip.tick()
-      for (const channel of this.#channels) this.#tryOthers(channel)
+      for (const channel of this.#channels) {
+        idlePeer(channel, this.#peers, this.#deps.clock.monotonicMs())?.connection.close('notNeeded')
+      }
       this.#dialing.tick()
       this.#exchange.tick()
       this.#anchors.tick(this.#channels)
@@ -303,18 +305,6 @@ export class Swarm {
       for (const { connection } of overfull(this.#peers)) connection.destroy()
       this.#tick()
     }, SWARM_TICK_MS)
-  }
-
-  /** Where all whom we dialled give nothing and others could be dialled, one of them goes. */
-  #tryOthers(channel: SwarmChannel): void {
-    if (channel.fetches.size === 0) return
-    const nowMs = this.#deps.clock.monotonicMs()
-    const isIdle = (peer: Peer): boolean => !peer.isProven && !peer.byUser && peer.expected.size === 1
-    const dialled = [...this.#peers].filter((peer) => peer.direction === 'out' && peer.expected.has(channel))
-    if (dialled.length < TARGET_PEERS_PER_CHANNEL) return
-    if (channel.addresses.due(nowMs, 1, () => true).length === 0) return
-    const idle = dialled.find((peer) => isIdle(peer) && nowMs - peer.init.sinceMs > PEER_TRIAL_MS)
-    idle?.connection.close('notNeeded')
   }
 
   #onDialled({ secured, address, channel, onEnd, retire }: Dialled): void {
@@ -328,7 +318,7 @@ export class Swarm {
       else onEnd(false)
       return
     }
-    const twin = this.#dialledTwin(remoteNodeKey)
+    const twin = dialledTwin(this.#peers, remoteNodeKey)
     const peer = twin ?? this.#newPeer(secured, address, channel === null)
     if (channel === null) peer.byUser = true
     for (const joined of channel === null ? this.#channels : [channel]) peer.expected.add(joined)
@@ -339,14 +329,6 @@ export class Swarm {
       this.#whenClosed.get(twin)?.push(onEnd)
     }
     this.#gossip.greet(peer)
-  }
-
-  #dialledTwin(nodeKey: Uint8Array | null): Peer | null {
-    for (const peer of this.#peers) {
-      const isOpen = peer.direction === 'out' && !peer.connection.closed
-      if (isOpen && isSameNode(peer.init.remoteNodeKey, nodeKey)) return peer
-    }
-    return null
   }
 
   #newPeer(secured: Secured, address: PeerAddress | null, byUser: boolean): Peer {

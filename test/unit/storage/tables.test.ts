@@ -400,7 +400,11 @@ describe('AnchorsTable', () => {
     const { anchors } = state
     anchors.replace(key(1), ['b:1', 'a:1', 'b:1'])
     anchors.replace(key(2), ['c:1'])
-    expect([anchors.list(key(1)), anchors.list(key(2)), anchors.list(key(3))]).toEqual([['b:1', 'a:1'], ['c:1'], []])
+    expect([anchors.list(key(1)), anchors.list(key(2)), anchors.list(key(3))]).toEqual([
+      ['b:1', 'a:1'],
+      ['c:1'],
+      [],
+    ])
     anchors.replace(key(1), ['d:1'])
     expect(anchors.list(key(1))).toEqual(['d:1'])
     state.channels.add({
