@@ -233,16 +233,58 @@ export const PEX_ANSWERS_PER_SECOND = 0.2
 export const PEX_ANSWER_BURST = 128
 /** ms after which a peer is asked again, while it tells of what is new. */
 export const PEX_ASK_FIRST_MS = 10_000
-/** Factor by which that grows with each answer without news: ten questions on the first day, three on the next. */
-export const PEX_ASK_FACTOR = 3
+/** Factor by which that grows with each answer without news: seven questions on the first day, two on the next. */
+export const PEX_ASK_FACTOR = 4
 /** ms at most between two questions to one peer about one channel. */
-export const PEX_ASK_MAX_MS = 28_800_000
+export const PEX_ASK_MAX_MS = 43_200_000
 /** ms for which an address is told after a member was met there. */
 export const PEX_FRESH_MS = 1_800_000
 /** ms after which a channel is looked at again for whom to ask, at the latest: peers may have left it. */
 export const PEX_LOOK_MS = 60_000
 /** Questions for peers that are open at a time over all connections. */
 export const MAX_PEX_ASKS = 16
+
+// flood
+
+/** Neighbours of a node, at most: each gets every statement, and gives some first. */
+export const MAX_FLOOD_NEIGHBOURS = 12
+/** Statements known of above which new ones go only to the neighbours nearest to their topic. */
+export const FLOOD_WIDE_STATEMENTS = 3_000
+/** Neighbours that get a statement then. */
+export const FLOOD_NARROW_NEIGHBOURS = 3
+/** Statements taken per second from all neighbours in the long run: with the wire's sizes under 60 MB a day. */
+export const FLOOD_STATEMENTS_PER_SECOND = 0.5
+/** Statements taken at once from all neighbours: the hours before midnight bring more than others. */
+export const FLOOD_STATEMENT_BURST = 1_024
+/** Statements taken per second from one neighbour: an eighth of all, so that none crowds out the others. */
+export const FLOOD_PEER_STATEMENTS_PER_SECOND = 0.0625
+/** Statements taken at once from one neighbour: 0.3 s of checking. */
+export const FLOOD_PEER_BURST = 256
+/** Statements remembered as seen, 150 bytes each: what the rates let in while a statement can be current. */
+export const MAX_FLOOD_SEEN = 56_000
+/** Statements kept in full, 400 bytes each; those nearest to our relay id. */
+export const MAX_FLOOD_HELD = 8_192
+/** Statements that wait to be sent to one neighbour; the oldest goes. */
+export const MAX_FLOOD_QUEUE = 1_024
+/** ms in which statements for one neighbour are gathered, half to one and a half times: padding makes each frame a KiB. */
+export const FLOOD_BATCH_MS = 30_000
+/** ms that a statement on the stem waits at a node, half to one and a half times. */
+export const FLOOD_STEM_DELAY_MS = 4_000
+/** Share of nodes that end stems: ten steps on average. */
+export const FLOOD_STEM_END_SHARE = 0.1
+/** Neighbours to which stems go on in one epoch: few, so that who watches several of our neighbours learns little. */
+export const FLOOD_STEM_SUCCESSORS = 2
+/** ms, half to one and a half times, until it is drawn anew where stems go. */
+export const FLOOD_STEM_EPOCH_MS = 600_000
+/** ms, once to twice, after which a node of the stem floods a statement that has not come back in a flood. */
+export const FLOOD_EMBARGO_MS = 300_000
+
+/** Tries for a proof of work between two turns of the event loop: 4 ms each. */
+export const WORK_TRIES_PER_TURN = 2_048
+/** Bytes a day, both directions, that a node's part in the flood may cost: checked by a model at a million nodes. */
+export const FLOOD_BYTES_PER_DAY = 100_000_000
+/** Bytes a day, both directions, that PEX may cost with 50 peers that share 10 channels each: checked by a model. */
+export const PEX_BYTES_PER_DAY = 20_000_000
 
 // wire
 

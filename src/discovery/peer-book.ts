@@ -204,6 +204,7 @@ export class PeerBook<A extends Address> {
 
   /** Make room among those of the same teller, then of the same source, then in all. */
   #makeRoom(source: AddressSource, origin: string): boolean {
+    if (this.#known.size < MAX_ADDRESSES_PER_ORIGIN) return true
     const all = [...this.#known.values()]
     if (!isTrusted(source)) {
       const ofOrigin = all.filter((known) => known.origin === origin && known.source === source)

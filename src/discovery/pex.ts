@@ -52,11 +52,12 @@ export class PexTeller {
   ): A[] | 'busy' {
     if (!this.#mayAsk.take(1)) return 'busy'
     const told = this.#told.get(about) ?? new Set<string>()
-    this.#told.set(about, told)
     const news = candidates.filter(({ key }) => key !== own && !told.has(key))
     const limit = Math.min(PEX_ADDRESSES_PER_ANSWER, MAX_PEX_TOLD - told.size)
     const chosen = spread(news, limit, random)
     for (const { key } of chosen) told.add(key)
+    // Only what was told is remembered: on a relay connection one may ask for any topic.
+    if (chosen.length > 0) this.#told.set(about, told)
     return chosen.map(({ address }) => address)
   }
 

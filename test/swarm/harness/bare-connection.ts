@@ -18,6 +18,8 @@ export const TYPES = {
   HELLO: 0x01,
   REQUEST: 0x02,
   DATA: 0x03,
+  FIND_PEERS: 0x04,
+  PEERS: 0x05,
   OK: 0x08,
   HAVE: 0x09,
   CANCEL: 0x0a,
@@ -259,6 +261,12 @@ export class BareConnection {
       bodies.push(frame.subarray(8, 8 + length))
       if (flags === 1) continue
       const body = Buffer.concat(bodies)
+      if (type === TYPES.FIND_PEERS) {
+        // Every request gets an answer (§7.1); nobody plays with this one, so it knows nobody.
+        this.sendMessage(TYPES.PEERS, requestId, Buffer.from([0]))
+        bodies.length = 0
+        continue
+      }
       if (type !== TYPES.DATA || body[0] !== 1) return { type, requestId, body }
       const sealedBlob = await this.#queue.read(BLOB + 16)
       const blob = sealedBlob === null ? null : this.#receive.open(sealedBlob)

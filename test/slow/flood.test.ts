@@ -1,0 +1,151 @@
+/**
+ * The flood and the attacks on finding peers, with as many runs as make their
+ * figures worth something. Each prints what it found.
+ */
+import { describe, expect, it } from 'vitest'
+import {
+  FLOOD_PEER_BURST,
+  FLOOD_PEER_STATEMENTS_PER_SECOND,
+  FLOOD_WIDE_STATEMENTS,
+} from '../../src/base/limits.ts'
+import { seededRandom } from '../../src/base/random.ts'
+import { Flood, relayIdOf } from '../../src/discovery/flood.ts'
+import { readStatement } from '../../src/wire/onion-statement.ts'
+import { eclipse } from '../unit/discovery/eclipse-dht.ts'
+import { FloodNet } from '../unit/discovery/flood-graph.ts'
+import { madeUpStatement } from '../unit/discovery/statements.ts'
+import { honestAfterRestart, type SybilOptions } from '../unit/discovery/sybils.ts'
+import { SimClock } from '../unit/swarm/sim-clock.ts'
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`)
+
+describe('one announcement', () => {
+  it.each([
+    [50, 100],
+    [200, 30],
+  ])(
+    'in random 8-regular graphs of %i nodes reaches all in each of %i runs, at most twice an edge, and stops',
+    async (nodes, runs) => {
+      let most = 0
+      for (let seed = 1; seed <= runs; seed++) {
+        const net = new FloodNet({ nodes, seed })
+        const bytes = madeUpStatement(net.random, net.clock.now())
+        net.announce(net.anyNode(), bytes)
+        expect(await net.run(), `seed ${seed}`).toBe(true)
+        expect(net.reached(readStatement(bytes).topic), `seed ${seed}`).toBe(nodes)
+        most = Math.max(most, net.sent / net.edgeCount)
+      }
+      say(
+        `flood, ${nodes} nodes: ${runs} of ${runs} reached all, at most ${most.toFixed(2)} messages an edge`,
+      )
+      expect(most).toBeLessThanOrEqual(2)
+    },
+  )
+
+  it('in a narrow flood reaches most nodes, and one of three that are near the topic for nearly every asker', async () => {
+    const nodes = 200
+    const net = new FloodNet({ nodes, degree: 10, seed: 3 })
+    // Enough statements that every node floods narrowly: given to each, so that it is not the flood that brings them.
+    for (let i = 0; i <= FLOOD_WIDE_STATEMENTS; i++) {
+      const filler = madeUpStatement(net.random, net.clock.now())
+      for (const [node, flood] of net.floods.entries()) {
+        const neighbours = [...(net.edges[node] ?? [])]
+        flood.receive(String(neighbours[i % neighbours.length]), { hops: 64, statement: filler })
+      }
+      if (i % 200 === 199) await net.clock.advance(1_000_000)
+    }
+    let reached = 0
+    let found = 0
+    const runs = 20
+    for (let run = 0; run < runs; run++) {
+      const bytes = madeUpStatement(net.random, net.clock.now())
+      const { topic } = readStatement(bytes)
+      net.announce(net.anyNode(), bytes)
+      await net.run()
+      reached += net.reached(topic)
+      for (const neighbours of net.edges) {
+        const near = net.nearestOf(neighbours, topic, 3)
+        if (near.some((node) => (net.floods[node]?.find(topic).length ?? 0) > 0)) found++
+      }
+    }
+    const share = (count: number): number => count / (runs * nodes)
+    say(
+      `narrow flood: ${(100 * share(reached)).toFixed(0)} % of nodes reached, ${(100 * share(found)).toFixed(1)} % of askers find it`,
+    )
+    expect(share(reached)).toBeGreaterThan(0.5)
+    expect(share(found)).toBeGreaterThan(0.95)
+  })
+})
+
+describe('100,000 announcements from one peer', () => {
+  it('cost the memory of those that its bucket lets in', async () => {
+    const clock = new SimClock()
+    const flood = new Flood({
+      clock,
+      random: seededRandom(1),
+      relayId: relayIdOf(new Uint8Array(32)),
+      verify: () => true,
+    })
+    for (let i = 0; i < 10; i++) flood.join(`n${i}`, relayIdOf(seededRandom(i).bytes(32)))
+    const random = seededRandom(2)
+    globalThis.gc?.()
+    const before = process.memoryUsage().rss
+    let taken = 0
+    for (let i = 0; i < 100_000; i++) {
+      if (flood.receive('n0', { hops: 1, statement: madeUpStatement(random, clock.now()) }) === 'taken')
+        taken++
+      if (i % 100 === 99) await clock.advance(1_000)
+      if (i % 1_000 === 999) flood.take()
+    }
+    const grownMiB = (process.memoryUsage().rss - before) / 2 ** 20
+    say(`100,000 announcements: ${taken} forwarded, RSS grew by ${grownMiB.toFixed(1)} MiB`)
+    expect(taken).toBeLessThanOrEqual(FLOOD_PEER_BURST + 1_000 * FLOOD_PEER_STATEMENTS_PER_SECOND + 1)
+    expect(grownMiB).toBeLessThan(64)
+  })
+})
+
+describe('500 Sybils against 8 honest peers', () => {
+  const survivals = (options: SybilOptions): number =>
+    Array.from({ length: 100 }, (_, seed) => honestAfterRestart(seed, options)).filter(
+      (honest) => honest >= 2,
+    ).length
+
+  it('leave two honest connections after a restart in 95 of 100 runs; without anchors or networks they do not', () => {
+    const rows: [string, SybilOptions, (survived: number) => boolean][] = [
+      ['each in a network of its own', { sybilNetworks: 500 }, (n) => n >= 95],
+      ['in 20 networks', { sybilNetworks: 20 }, (n) => n >= 95],
+      ['control: no anchors', { sybilNetworks: 500, withAnchors: false }, (n) => n < 50],
+      ['4 networks, no anchors', { sybilNetworks: 4, withAnchors: false }, (n) => n >= 75],
+      [
+        'control: 4 networks, no anchors, no groups',
+        { sybilNetworks: 4, withAnchors: false, withGroups: false },
+        (n) => n < 50,
+      ],
+    ]
+    for (const [name, options, isFine] of rows) {
+      const survived = survivals(options)
+      say(`500 Sybils, ${name}: at least two honest in ${survived} of 100`)
+      expect(isFine(survived), name).toBe(true)
+    }
+  })
+})
+
+describe('twenty evil ids nearest to a replica, of 200 nodes', () => {
+  it.each(['withhold', 'replay'] as const)(
+    'that %s leave the head to be found in 95 of 100 runs',
+    async (evil) => {
+      let found = 0
+      let foundByControl = 0
+      for (let seed = 1; seed <= 100; seed++) {
+        const { release, releaseOfEclipsed } = await eclipse(seed, evil)
+        if (release === 2) found++
+        if (releaseOfEclipsed === 2) foundByControl++
+      }
+      say(
+        `20 evil ids that ${evil}: head found in ${found} of 100, by who reads that replica alone in ${foundByControl}`,
+      )
+      expect(found).toBeGreaterThanOrEqual(95)
+      expect(foundByControl).toBeLessThan(50)
+    },
+  )
+})
