@@ -80,7 +80,7 @@ describe('the traffic model', () => {
   })
 
   it('would leave them without the budget of statements, or with one frame for each, or asking every minute', () => {
-    // A million nodes, flooded to all neighbours: what RATIONALE of the budget is.
+    // A million nodes, flooded to all neighbours: why there is a budget.
     const frame = SMALL_FRAME_BYTES + PACKET_HEADERS_BYTES
     const unbounded = ((2 * 1_000_000 * (WORLD.neighbours - 1)) / MAX_ANNOUNCE_STATEMENTS) * frame
     expect(2 * unbounded).toBeGreaterThan(50 * FLOOD_BYTES_PER_DAY)
