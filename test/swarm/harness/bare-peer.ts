@@ -127,6 +127,8 @@ export class BareListener {
   readonly faults: unknown[] = []
   /** First messages as they came, also those that did not open. */
   readonly firstMessages: Buffer[] = []
+  /** Of these, the ones made with its own node key: by whoever was given its address with the key. */
+  pinnedDials = 0
   readonly #options: BareListenerOptions
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
@@ -174,6 +176,7 @@ export class BareListener {
     for (const psk of this.#keys()) {
       const handshake = new BareHandshake(RESPONDER, psk, this.identity)
       if (handshake.readMessage1(message1) === null) continue
+      if (psk.equals(nodeHandshakeKey(this.identity.publicKey))) this.pinnedDials++
       const message2 = handshake.writeMessage2()
       const sent = this.#options.damage === undefined ? message2 : this.#options.damage(message2)
       if (sent === null) return void (await queue.read(1))
