@@ -102,11 +102,7 @@ export class SubscriptionsApi {
     await this.#stop(subscription)
     const ledger = new WrittenLedger(this.#deps.state, publicKey)
     const deletedFiles = params.deleteFiles ? (await removeWritten(directory, ledger)).deleted : 0
-    this.#deps.state.database.transaction(() => {
-      this.#deps.state.subscriptions.remove(publicKey)
-      this.#deps.state.writtenFiles.removeAll(publicKey)
-      this.#deps.state.anchors.prune()
-    })
+    this.#dropRows(publicKey)
     return { publicKey: toHex(publicKey), directory, deletedFiles }
   }
 
@@ -225,10 +221,15 @@ export class SubscriptionsApi {
 
   async #forget(subscription: Subscription): Promise<void> {
     await this.#stop(subscription)
-    this.#deps.state.database.transaction(() => {
-      this.#deps.state.subscriptions.remove(subscription.row.publicKey)
-      this.#deps.state.writtenFiles.removeAll(subscription.row.publicKey)
-      this.#deps.state.anchors.prune()
+    this.#dropRows(subscription.row.publicKey)
+  }
+
+  #dropRows(publicKey: Uint8Array): void {
+    const { database, subscriptions, writtenFiles, anchors } = this.#deps.state
+    database.transaction(() => {
+      subscriptions.remove(publicKey)
+      writtenFiles.removeAll(publicKey)
+      anchors.prune()
     })
   }
 
