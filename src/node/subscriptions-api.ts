@@ -23,7 +23,7 @@ import { WrittenLedger } from '../channels/written-ledger.ts'
 import type { Config } from '../config/schema.ts'
 import { channelKeys, PUBLIC_READ_KEY } from '../crypto/key-schedule.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
-import type { State } from '../storage/state.ts'
+import { dropSubscription, type State } from '../storage/state.ts'
 import type { SubscriptionRow } from '../storage/tables/subscriptions-table.ts'
 import { referenceId } from '../wire/blob.ts'
 import type { Head } from '../wire/head.ts'
@@ -102,7 +102,7 @@ export class SubscriptionsApi {
     await this.#stop(subscription)
     const ledger = new WrittenLedger(this.#deps.state, publicKey)
     const deletedFiles = params.deleteFiles ? (await removeWritten(directory, ledger)).deleted : 0
-    this.#dropRows(publicKey)
+    dropSubscription(this.#deps.state, publicKey)
     return { publicKey: toHex(publicKey), directory, deletedFiles }
   }
 
@@ -221,16 +221,7 @@ export class SubscriptionsApi {
 
   async #forget(subscription: Subscription): Promise<void> {
     await this.#stop(subscription)
-    this.#dropRows(subscription.row.publicKey)
-  }
-
-  #dropRows(publicKey: Uint8Array): void {
-    const { database, subscriptions, writtenFiles, anchors } = this.#deps.state
-    database.transaction(() => {
-      subscriptions.remove(publicKey)
-      writtenFiles.removeAll(publicKey)
-      anchors.prune()
-    })
+    dropSubscription(this.#deps.state, subscription.row.publicKey)
   }
 
   async #waitUntilComplete(

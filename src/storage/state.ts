@@ -74,3 +74,12 @@ export function openState(path: string, key: Uint8Array | null): State {
     close: () => database.close(),
   }
 }
+
+/** Forget a subscription and all that is kept for its sake, in one transaction. */
+export function dropSubscription(state: State, publicKey: Uint8Array): void {
+  state.database.transaction(() => {
+    state.subscriptions.remove(publicKey)
+    state.writtenFiles.removeAll(publicKey)
+    state.anchors.prune()
+  })
+}
