@@ -6,29 +6,25 @@
  *
  * @module swarm/swarm
  */
-import type { Clock, Timer } from '../base/clock.ts'
+import type { Timer } from '../base/clock.ts'
 import { errorMessage, isMegatorrentError, MegatorrentError } from '../base/errors.ts'
 import { GOOD_CONNECTION_MS, SWARM_TICK_MS } from '../base/limits.ts'
-import type { Log } from '../base/log.ts'
-import type { Random } from '../base/random.ts'
-import type { SigningKey } from '../crypto/ed25519.ts'
 import type { ChannelKeys } from '../crypto/key-schedule.ts'
 import { ROLE_INITIATOR } from '../crypto/tags.ts'
 import type { AddressSource } from '../discovery/peer-book.ts'
-import { type BlobMemory, Connection } from '../transport/connection.ts'
+import { Connection } from '../transport/connection.ts'
 import type { Secured } from '../transport/handshake.ts'
-import type { Dialer } from '../transport/transport.ts'
 import { WorkShare } from '../transport/work-meter.ts'
-import type { Address, PeerAddress } from '../wire/address.ts'
+import type { PeerAddress } from '../wire/address.ts'
 import { BLOB_BYTES } from '../wire/constants.ts'
 import { admit } from './admission.ts'
-import { type AnchorStore, Anchors } from './anchors.ts'
-import { type Ban, type BanStore, Bans } from './bans.ts'
+import { Anchors } from './anchors.ts'
+import { type Ban, Bans } from './bans.ts'
 import { BlobSet } from './blob-set.ts'
 import { type ChannelEvents, type ReleaseId, SwarmChannel } from './channel.ts'
 import { Dialing, type Dialled, dialledTwin, idlePeer, isSameNode } from './dialing.ts'
 import { paceOf } from './download-pace.ts'
-import { type BlobSink, Downloads, type FetchOptions } from './downloads.ts'
+import { Downloads, type FetchOptions } from './downloads.ts'
 import { surplus } from './eviction.ts'
 import type { Wants } from './fetch.ts'
 import { Gossip } from './gossip.ts'
@@ -39,33 +35,10 @@ import { PeerExchange } from './peer-exchange.ts'
 import { RateMeter } from './rate-meter.ts'
 import { Refusals } from './refusals.ts'
 import { overfull } from './send-queues.ts'
-import { type BlobSource, Uploads } from './uploads.ts'
+import type { SwarmDeps, SwarmStore } from './swarm-deps.ts'
+import { Uploads } from './uploads.ts'
 
-/** Where blobs are kept and read. storage/blob-store.ts is one. */
-export interface SwarmStore extends BlobSink, BlobSource {
-  /** Memory for blobs; where absent each has its own. */
-  readonly buffers?: BlobMemory
-}
-
-export interface SwarmDeps {
-  readonly clock: Clock
-  readonly random: Random
-  readonly log: Log
-  readonly dialer: Dialer
-  readonly resolve: (host: string) => Promise<readonly string[]>
-  readonly isAcceptable: (address: Address) => boolean
-  readonly nodeKey: SigningKey
-  readonly store: SwarmStore
-  readonly bans: BanStore
-  readonly anchors: AnchorStore
-  /** As `PeerExchangeDeps`. */
-  readonly listenPort: () => number
-  /** Read each time: it may change. */
-  readonly maxPeers: number
-  /** Bytes a second that may be received and sent, 0 for unlimited; where absent, unlimited. */
-  readonly downloadRate?: () => number
-  readonly uploadRate?: () => number
-}
+export type { SwarmDeps, SwarmStore }
 
 export class Swarm {
   readonly #deps: SwarmDeps

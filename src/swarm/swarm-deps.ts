@@ -1,0 +1,42 @@
+/**
+ * What a swarm is made of: given by the node, and by tests.
+ *
+ * @module swarm/swarm-deps
+ */
+import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import type { Random } from '../base/random.ts'
+import type { SigningKey } from '../crypto/ed25519.ts'
+import type { BlobMemory } from '../transport/connection.ts'
+import type { Dialer } from '../transport/transport.ts'
+import type { Address } from '../wire/address.ts'
+import type { AnchorStore } from './anchors.ts'
+import type { BanStore } from './bans.ts'
+import type { BlobSink } from './downloads.ts'
+import type { BlobSource } from './uploads.ts'
+
+/** Where blobs are kept and read. storage/blob-store.ts is one. */
+export interface SwarmStore extends BlobSink, BlobSource {
+  /** Memory for blobs; where absent each has its own. */
+  readonly buffers?: BlobMemory
+}
+
+export interface SwarmDeps {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly dialer: Dialer
+  readonly resolve: (host: string) => Promise<readonly string[]>
+  readonly isAcceptable: (address: Address) => boolean
+  readonly nodeKey: SigningKey
+  readonly store: SwarmStore
+  readonly bans: BanStore
+  readonly anchors: AnchorStore
+  /** As `PeerExchangeDeps`. */
+  readonly listenPort: () => number
+  /** Read each time: it may change. */
+  readonly maxPeers: number
+  /** Bytes a second that may be received and sent, 0 for unlimited; where absent, unlimited. */
+  readonly downloadRate?: () => number
+  readonly uploadRate?: () => number
+}
