@@ -29,7 +29,7 @@ const LEFT_OUT: readonly (readonly [string, (sync: Sync) => boolean])[] = [
 
 describe.skipIf(!HAS_STRACE)(`after a power cut (SEED=${SEED}; needs strace)`, () => {
   beforeAll(async () => {
-    recording = await record(SEED, ROUNDS)
+    recording = await record(SEED, ROUNDS, true)
   })
 
   afterAll(() => {
@@ -42,6 +42,13 @@ describe.skipIf(!HAS_STRACE)(`after a power cut (SEED=${SEED}; needs strace)`, (
 
   it('a key is there or gone, and the others can be read, at every moment at which one is removed', async () => {
     const window = { from: 'removingChannel', until: 'channelGone' }
+    expect(describeFaults(await replay(recording, { seed: SEED, states: STATES, ...window }), SEED)).toEqual(
+      [],
+    )
+  })
+
+  it('keys and database are there, and can be opened, at every moment at which they are encrypted', async () => {
+    const window = { from: 'encrypting', until: 'encrypted' }
     expect(describeFaults(await replay(recording, { seed: SEED, states: STATES, ...window }), SEED)).toEqual(
       [],
     )

@@ -38,6 +38,10 @@ import { type Fact, sha256, type TreeFile } from './recording.ts'
 /** A start may take so long, on a machine that does other things too; it takes some 20 ms. */
 const MAX_START_MS = 30_000
 
+/** Of encrypt.mjs. */
+const PASSPHRASE = 'a passphrase'
+const CHEAP = { logN: 4, r: 8, p: 1 }
+
 export interface Checked {
   /** The folder with `data` and `files`. */
   readonly disk: string
@@ -71,8 +75,15 @@ export async function checkDisk(given: Checked): Promise<Verdict> {
     const data = join(given.disk, 'data')
     const lock = lockDataFolder(data, process.pid)
     closers.push(() => lock.release())
-    const keystore = Keystore.open({ folder: join(data, 'keys'), random: systemRandom, clock: systemClock })
-    const state = openState(join(data, 'megatorrent.db'), null)
+    const keystore = Keystore.open({
+      folder: join(data, 'keys'),
+      random: systemRandom,
+      clock: systemClock,
+      scryptCost: CHEAP,
+    })
+    // Whoever has given a passphrase once gives it at each start.
+    if (given.facts.some(({ fact }) => fact === 'encrypting')) await keystore.unlock(PASSPHRASE)
+    const state = openState(join(data, 'megatorrent.db'), keystore.databaseKey())
     closers.push(() => state.close())
     const limits = { maxBytes: Number.MAX_SAFE_INTEGER, minFreeBytes: 0 }
     const store = await FsBlobStore.open({

@@ -92,6 +92,7 @@ export class DiskModel {
   apply(call: Call): boolean {
     const { name, result, args } = call
     if (name === 'openat') return this.#openFile(args, result, call.end)
+    if (name === 'exit') return this.#exit()
     if (name === 'close') return this.#close(Number(args[0]))
     if (name === 'mkdir' || name === 'mkdirat') return this.#add(pathOf(args, 0), call, true)
     if (name === 'unlink' || name === 'rmdir' || name === 'unlinkat')
@@ -129,6 +130,11 @@ export class DiskModel {
     this.#open.set(descriptor, { inode, path, position: flags.includes('O_APPEND') ? inode.size : 0 })
     if (flags.includes('O_TRUNC') && inode.size > 0) this.#resize(inode, 0, end)
     return isNew
+  }
+
+  #exit(): boolean {
+    this.#open.clear()
+    return false
   }
 
   #close(descriptor: number): boolean {

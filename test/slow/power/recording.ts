@@ -14,6 +14,8 @@ import { type Call, parseTrace } from './trace.ts'
 
 export const WORK = fileURLToPath(new URL('work.mjs', import.meta.url))
 
+const ENCRYPT = fileURLToPath(new URL('encrypt.mjs', import.meta.url))
+
 /** Every call that changes a file, a name, or makes one durable. */
 const CALLS = [
   ...[
@@ -89,6 +91,8 @@ export async function runWork(
     readonly seed: number
     readonly rounds: number
     readonly strace: readonly string[] | null
+    /** What runs, if it is not work.mjs. */
+    readonly script?: string
     /** Keep the blobs that come from others in the folder `abroad`. */
     readonly keepsBlobs?: boolean
   },
@@ -97,7 +101,14 @@ export async function runWork(
   const told = join(folder, 'facts')
   const output = openSync(told, 'w')
   const keep = options.keepsBlobs === true ? ['keep'] : []
-  const work = [process.execPath, WORK, folder, String(options.seed), String(options.rounds), ...keep]
+  const work = [
+    process.execPath,
+    options.script ?? WORK,
+    folder,
+    String(options.seed),
+    String(options.rounds),
+    ...keep,
+  ]
   const [program = '', ...args] = options.strace === null ? work : ['strace', ...options.strace, ...work]
   // libuv without io_uring, whose calls nobody could see.
   const env = { PATH: process.env.PATH, UV_USE_IO_URING: '0', UV_THREADPOOL_SIZE: '4' }
@@ -127,26 +138,31 @@ export function loadRecording(folder: string): Recording {
   return readRecording(folder, readFileSync(join(folder, 'trace')))
 }
 
-/** Record a run. The caller removes `folder`, in which nothing but the recording is left. */
-export async function record(seed: number, rounds: number): Promise<Recording> {
+/**
+ * Record a run, and after it one that encrypts what is there if that is wanted. The caller removes
+ * `folder`, in which nothing but the recording is left.
+ */
+export async function record(seed: number, rounds: number, isEncrypted = false): Promise<Recording> {
   const folder = workFolder()
-  const trace = join(folder, 'trace')
-  const strace = [
-    '-f',
-    '-xx',
-    '-s',
-    String(MAX_STRING),
-    '-e',
-    'signal=none',
-    '-e',
-    `trace=${CALLS}`,
-    '-o',
-    trace,
-  ]
-  const ended = await runWork(folder, { seed, rounds, strace })
-  const last = ended.facts.at(-1)?.fact
-  if (ended.exitCode !== 0 || last !== 'closed') {
-    throw new Error(`the work ended with ${ended.exitCode} after "${last}": ${ended.stderr}`)
+  for (const script of isEncrypted ? [WORK, ENCRYPT] : [WORK]) {
+    // Appended: one recording of several processes.
+    const output = ['-A', '-o', join(folder, 'trace')]
+    const strace = [
+      '-f',
+      '-xx',
+      '-s',
+      String(MAX_STRING),
+      '-e',
+      'signal=none',
+      '-e',
+      `trace=${CALLS}`,
+      ...output,
+    ]
+    const ended = await runWork(folder, { seed, rounds, strace, script })
+    const last = ended.facts.at(-1)?.fact
+    if (ended.exitCode !== 0 || last !== 'closed') {
+      throw new Error(`the work ended with ${ended.exitCode} after "${last}": ${ended.stderr}`)
+    }
   }
   for (const name of ['disk', 'source', 'facts']) rmSync(join(folder, name), { recursive: true, force: true })
   return loadRecording(folder)

@@ -17,16 +17,22 @@ export interface Call {
   readonly end: number
 }
 
-/** Every call that succeeded. @throws Error when a string was cut, which would be a recording of half the truth. */
+/** Every call that succeeded, and the end of each process as a call `exit`. @throws Error when a string was cut, which would be a recording of half the truth. */
 export function parseTrace(text: Buffer): Call[] {
   const calls: Call[] = []
   const open = new Map<string, { readonly text: string; readonly start: number }>()
   let place = 0
+  let main: string | null = null
   for (const line of linesOf(text)) {
     const gap = line.indexOf(' ')
     const thread = line.slice(0, gap)
     const body = line.slice(gap).trimStart()
     place += 1
+    main ??= thread
+    if (body.startsWith('+++ exited') && thread === main) {
+      calls.push({ name: 'exit', args: [], result: 0, start: place, end: place })
+      main = null
+    }
     if (body.endsWith(' <unfinished ...>')) {
       open.set(thread, { text: body.slice(0, -' <unfinished ...>'.length), start: place })
       continue
