@@ -321,12 +321,12 @@ async function downloadRound(round, before) {
       assembly.neededBlobs().map(async (blob) => {
         const id = manifest.blobId(blob)
         if (store.has(id)) return assembly.accept(blob)
-        await step('put', async () => {
-          const place = await assembly.placementOf(blob)
-          const { placeError } = await store.put(id, await take(id), { place })
-          if (placeError === null && place !== null) assembly.markWritten(blob)
-          else assembly.accept(blob)
-        })
+        // What fails here ends the assembly, as it does in a node: the next one begins anew.
+        const place = await assembly.placementOf(blob)
+        const put = async () => store.put(id, await take(id), { place })
+        const { placeError } = await step('put', put)
+        if (placeError === null && place !== null) assembly.markWritten(blob)
+        else assembly.accept(blob)
         tell({ fact: 'held', ids: [toHex(id)] })
       }),
     )
