@@ -13,6 +13,7 @@ import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { PROJECT_ROOT } from '../test/swarm/harness/test-node.ts'
+import { collect } from './collect.ts'
 import { type Bench, type Figure, MIB, table } from './figure.ts'
 import { handshakes } from './handshakes.ts'
 import { ingestLarge, ingestSmall } from './ingest.ts'
@@ -30,6 +31,7 @@ const BENCHES: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   handshakes,
   latency,
   startup,
+  collect,
 }
 
 const FULL_BYTES = 1024 * MIB

@@ -166,6 +166,9 @@ const CODES = {
   ERR_INGEST_PATHS: 'usage',
   ERR_RELEASE_INVALID: 'integrity', // what the key signed breaks a rule: the publisher's fault
   ERR_FOREIGN_FILE: 'storage',
+  ERR_INGEST_GONE: 'not-found',
+  ERR_COLLECT_UNSURE: 'integrity',
+  ERR_UNPUBLISHED: 'not-found',
 } as const satisfies Record<string, ErrorKind>
 
 export type ErrorCode = keyof typeof CODES

@@ -454,8 +454,8 @@ export const MAX_PIECES_PER_TASK = 512
 export const MAX_PIECE_BYTES_PER_TASK = 8_388_608
 /** Recycled 1 MiB buffers kept for the next blob. */
 export const MAX_IDLE_BUFFERS = 8
-/** Blobs deleted between two moments in which writes may go on. */
-export const DELETE_BATCH_BLOBS = 256
+/** Blobs deleted between two moments in which writes may go on: some 20 ms. */
+export const DELETE_BATCH_BLOBS = 1_024
 /** Free space is asked of the system again after this many bytes written... */
 export const FREE_SPACE_RECHECK_BYTES = 67_108_864
 /** ...or this many ms: other programs write to the disk too. */
@@ -555,5 +555,17 @@ export const VERIFY_REPAIR_MS = 60_000
 export const VERIFY_UNOFFERED_MS = 4_000
 /** ms from one look at what peers have to the next, while it waits. */
 export const VERIFY_LOOK_MS = 500
+/** ms for which an ingest that nobody published is kept: a week, then its blobs are garbage. */
+export const INGEST_KEEP_MS = 604_800_000
+/** ms for which the release before the newest is kept: who has not heard of the newest within a day will not fetch the old one either. */
+export const PREVIOUS_RELEASE_KEEP_MS = 86_400_000
+/** Blobs removed at least when a limit is reached: each time costs a look at every blob. */
+export const MIN_ROOM_BLOBS = 64
+/** Blobs removed at most when a limit is reached; twice as many ids are in memory meanwhile. */
+export const MAX_ROOM_BLOBS = 16_384
+/** Share of the held blobs that is removed when a limit is reached. */
+export const ROOM_SHARE = 0.05
+/** ms in which no more room is looked for after none was found: a full store would do nothing else. */
+export const COLLECT_RETRY_MS = 10_000
 /** Bytes of a passphrase file: a line that people type. */
 export const MAX_PASSPHRASE_FILE_BYTES = 4_096

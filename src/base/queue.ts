@@ -77,3 +77,15 @@ export async function forEachLimited<T>(
   await Promise.all(running)
   if (failure !== null) throw (failure as { error: unknown }).error
 }
+
+/** The items in runs of at most `size`, read as they are asked for. */
+export function* batchesOf<T>(items: Iterable<T>, size: number): Generator<T[], void, void> {
+  let batch: T[] = []
+  for (const item of items) {
+    batch.push(item)
+    if (batch.length < size) continue
+    yield batch
+    batch = []
+  }
+  if (batch.length > 0) yield batch
+}

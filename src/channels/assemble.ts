@@ -19,6 +19,7 @@ import { diskError } from '../storage/disk-error.ts'
 import type { Manifest } from '../wire/manifest.ts'
 import { type AssemblePlan, isUntouched, type WantedFile } from './assemble-plan.ts'
 import { type AssemblyStart, startAssembly } from './assembly-start.ts'
+import { DiskClaims } from './disk-claims.ts'
 import { placeOf } from './disk-state.ts'
 import { fileIdentity, type Placing, PlacingIndex } from './file-index.ts'
 import { FolderCommit, inTheWay, type ReadyFile } from './folder-commit.ts'
@@ -42,6 +43,8 @@ export interface AssemblyOptions {
   readonly previous?: () => Promise<Manifest | null>
   /** Bytes of the disk that stay free. */
   readonly minFreeBytes: number
+  /** What other releases on their way will still write; its own is added. */
+  readonly claims?: DiskClaims
   readonly random: Random
   readonly log: Log
   readonly fs?: FolderFs
@@ -117,8 +120,9 @@ export class Assembly {
    */
   static async begin(options: AssemblyOptions): Promise<Assembly> {
     const fs = options.fs ?? systemFolderFs
+    let start: AssemblyStart | null = null
     try {
-      const start = await startAssembly({ ...options, fs })
+      start = await startAssembly({ ...options, fs, claims: options.claims ?? new DiskClaims() })
       const { plan, directory } = start
       options.log.debug('assembly planned', {
         write: plan.write.length,
@@ -137,6 +141,7 @@ export class Assembly {
       const staging = plan.write.length === 0 ? null : await Staging.make(fs, directory, options.random)
       return new Assembly(options, fs, start, placings, staging, unchanged)
     } catch (error) {
+      start?.claim.release()
       throw diskError(error, `looking at ${options.directory}`)
     }
   }
@@ -224,6 +229,7 @@ export class Assembly {
       const file = this.#files[number]
       if (file === undefined) continue
       file.leftBytes -= length
+      this.#start.claim.written(length)
       if (file.leftBytes === 0) this.#finishFile(number, file)
       else this.#syncAhead(number, file, length)
     }
@@ -269,6 +275,7 @@ export class Assembly {
     this.#closed = true
     await Promise.allSettled(this.#running)
     await Promise.allSettled(this.#files.flatMap((file) => [file.created, file.ready]))
+    this.#start.claim.release()
     if (this.#staging === null) return
     try {
       await this.#staging.remove()

@@ -3,11 +3,12 @@
  *
  * @module channels/assembly-start
  */
-import { realpath } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { MegatorrentError } from '../base/errors.ts'
 import type { Manifest } from '../wire/manifest.ts'
 import { type AssemblePlan, type DiskNode, planSteps } from './assemble-plan.ts'
+import type { DiskClaim, DiskClaims } from './disk-claims.ts'
 import { readDiskState } from './disk-state.ts'
 import { fileIdentity, type Selection, selectEntries } from './file-index.ts'
 import { inTheWay } from './folder-commit.ts'
@@ -24,6 +25,8 @@ export interface AssemblyStart {
   readonly selection: Selection
   readonly content: LedgerContent
   readonly plan: AssemblePlan
+  /** For the files that will be written: to be released by whoever got it. */
+  readonly claim: DiskClaim
 }
 
 /**
@@ -38,6 +41,7 @@ export async function startAssembly(options: {
   readonly onlyGlobs: readonly string[]
   readonly ledger: WrittenLedger
   readonly minFreeBytes: number
+  readonly claims: DiskClaims
 }): Promise<AssemblyStart> {
   const { fs, manifest, ledger } = options
   const directory = await openDirectory(fs, options.directory, ledger)
@@ -47,8 +51,8 @@ export async function startAssembly(options: {
   await removeStaleStaging(fs, directory, (name) => isTaken(name, selection, content))
   const plan = await decide(fs, directory, manifest, selection, content)
   if (plan.foreign.length > 0) throw inTheWay(...plan.foreign)
-  await assertRoom(fs, directory, plan, options.minFreeBytes)
-  return { directory, selection, content, plan }
+  const claim = await claimRoom(fs, directory, plan, options)
+  return { directory, selection, content, plan, claim }
 }
 
 /** The real path of the folder, which is made, and noted as ours, if it is missing. */
@@ -80,15 +84,19 @@ function isTaken(name: string, selection: Selection, content: LedgerContent): bo
 }
 
 /** The sizes of a release are only claims: they are held against the disk before anything is done for each byte. */
-async function assertRoom(
+async function claimRoom(
   fs: FolderFs,
   directory: string,
   plan: AssemblePlan,
-  minFreeBytes: number,
-): Promise<void> {
+  { minFreeBytes, claims }: { readonly minFreeBytes: number; readonly claims: DiskClaims },
+): Promise<DiskClaim> {
   let bytes = 0
   for (const file of plan.write) bytes += file.size
-  if (bytes > 0 && bytes + minFreeBytes > (await fs.freeBytes(directory))) throw diskFull(bytes)
+  const { dev } = await stat(directory)
+  const free = await fs.freeBytes(directory)
+  // From here to the claim nobody else has a turn.
+  if (bytes > 0 && bytes + minFreeBytes > free - claims.bytesOn(dev)) throw diskFull(bytes)
+  return claims.claim(dev, bytes)
 }
 
 function diskFull(bytes: number): MegatorrentError {

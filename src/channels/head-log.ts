@@ -43,6 +43,11 @@ export class HeadLog {
     return [...new Set(this.#releases.conflicts(publicKey).map(({ sequence }) => sequence))]
   }
 
+  /** All that are known of a channel, newest first; conflicts after what they contradict. */
+  list(publicKey: Uint8Array): ReleaseRow[] {
+    return this.#releases.list(publicKey)
+  }
+
   /**
    * Take a head in. Durable when it returns.
    *

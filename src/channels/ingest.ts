@@ -95,13 +95,19 @@ export async function ingest(deps: IngestDeps, request: IngestRequest): Promise<
   const { publishedIngest } = request
   const published = publishedIngest === null ? null : loadIngest(deps.state.ingests, publishedIngest)
   const run = new IngestRun(deps, request, published)
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await run.attempt()
-    } catch (error) {
-      if (attempt === ATTEMPTS || !isMegatorrentError(error, 'ERR_SOURCE_CHANGED')) throw error
-      deps.log.warn('a file changed while it was read, trying once more')
+  // Until the record is in the database nobody else knows what this needs.
+  const lease = deps.store.openLease()
+  try {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await run.attempt()
+      } catch (error) {
+        if (attempt === ATTEMPTS || !isMegatorrentError(error, 'ERR_SOURCE_CHANGED')) throw error
+        deps.log.warn('a file changed while it was read, trying once more')
+      }
     }
+  } finally {
+    lease.release()
   }
 }
 

@@ -8,7 +8,7 @@
  *
  * @module channels/publisher
  */
-import { equalBytes, toHex } from '../base/bytes.ts'
+import { equalBytes } from '../base/bytes.ts'
 import { type Clock, sleep } from '../base/clock.ts'
 import { errorMessage, isMegatorrentError, MegatorrentError } from '../base/errors.ts'
 import { PUT_RETRY_MS } from '../base/limits.ts'
@@ -19,6 +19,7 @@ import type { BlobStore } from '../storage/blob-store.ts'
 import type { State } from '../storage/state.ts'
 import type { Address } from '../wire/address.ts'
 import { referenceId, referenceKey } from '../wire/blob.ts'
+import { BLOB_REF_BYTES } from '../wire/constants.ts'
 import { type Head, headHash, signHead } from '../wire/head.ts'
 import { ManifestReader } from '../wire/manifest-reader.ts'
 import type { ChannelDiscovery } from './discovery.ts'
@@ -64,16 +65,22 @@ export class Publisher {
 
   /** Sign a release and make it durable, known to peers, and due to be put. */
   release(request: PublishRequest): Promise<Release> {
-    return this.#turn.run(async () => {
+    return this.#inTurn(async () => {
       const { keys, session } = request
+      if (!this.#deps.store.has(referenceId(request.record.root))) throw ingestGone()
       const before = session.newest
       if (before !== null && (await this.#isUnchanged(request, before))) {
         return { head: before, unchanged: true }
       }
       const root = await this.#rootOf(request)
       // All that can fail comes before the signature: a number is signed once and then stays taken.
-      const manifest = await loadManifest({ root, store: this.#deps.store, fetch: notHeld })
+      const manifest = await loadManifest({
+        root,
+        store: this.#deps.store,
+        fetch: () => Promise.reject(ingestGone()),
+      })
       const held = await session.heldOf(manifest)
+      if (held.length < manifest.blobCount) throw ingestGone()
       const newest = session.newest
       const head = signHead(
         {
@@ -87,11 +94,48 @@ export class Publisher {
         },
         keys.signingKey,
       )
-      this.#keep(request, head)
+      this.#keep(keys.publicKey, request.record.ingestId, head)
       // What we hold is told before the head is: whoever hears of the release can ask at once.
       session.serve(head, manifest, held)
       session.adopt(head)
       this.#deps.log.info('release signed', { channel: short(keys.publicKey), sequence: head.releaseNumber })
+      return { head, unchanged: false }
+    })
+  }
+
+  /**
+   * Sign that a channel has nothing published any more: a head of its own number, so that whoever holds the
+   * channel takes it for news (PROTOCOL_FINAL.md §4.3). Durable, known to peers, and due to be put.
+   *
+   * @returns `unchanged` when that is so already.
+   * @throws MegatorrentError ERR_RELEASE_NOT_FOUND when nothing was ever published.
+   */
+  unpublish(keys: PublisherKeys, session: ChannelSession): Promise<Release> {
+    return this.#inTurn(async () => {
+      const newest = session.newest
+      if (newest === null) {
+        throw new MegatorrentError('ERR_RELEASE_NOT_FOUND', 'nothing was published on this channel yet')
+      }
+      if (newest.isUnpublished) return { head: newest, unchanged: true }
+      const head = signHead(
+        {
+          releaseNumber: newest.releaseNumber + 1,
+          revision: 0,
+          signedAt: this.#deps.clock.now(),
+          root: new Uint8Array(BLOB_REF_BYTES),
+          previousHash: headHash(newest.bytes),
+          isUnpublished: true,
+          successorKey: null,
+          addresses: [],
+        },
+        keys.signingKey,
+      )
+      this.#keep(keys.publicKey, null, head)
+      session.adopt(head)
+      this.#deps.log.info('channel unpublished', {
+        channel: short(keys.publicKey),
+        sequence: head.releaseNumber,
+      })
       return { head, unchanged: false }
     })
   }
@@ -122,14 +166,29 @@ export class Publisher {
     return 0
   }
 
-  /** The head and all that a restart needs to go on, in one transaction. */
-  #keep(request: PublishRequest, head: Head): void {
-    const { keys, record } = request
+  /** One after the other, and while it lasts no held blob is taken for garbage. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    return this.#turn.run(async () => {
+      const lease = this.#deps.store.openLease()
+      try {
+        return await work()
+      } finally {
+        lease.release()
+      }
+    })
+  }
+
+  /**
+   * The head and all that a restart needs to go on, in one transaction.
+   *
+   * @param ingestId - what the release was made of; null for none.
+   */
+  #keep(publicKey: Uint8Array, ingestId: string | null, head: Head): void {
     const { state, clock } = this.#deps
-    const previous = state.channels.get(keys.publicKey)?.publishedIngest ?? null
+    const previous = state.channels.get(publicKey)?.publishedIngest ?? null
     state.database.transaction(() => {
       state.releases.upsertHead({
-        publicKey: keys.publicKey,
+        publicKey,
         sequence: head.releaseNumber,
         revision: head.revision,
         rootId: referenceId(head.root),
@@ -137,9 +196,15 @@ export class Publisher {
         signedAt: head.signedAt,
         receivedAt: clock.now(),
       })
-      state.channels.setPublished(keys.publicKey, head.releaseNumber, head.revision, record.ingestId)
-      state.pendingPuts.add({ publicKey: keys.publicKey, sequence: head.releaseNumber, since: clock.now() })
-      if (previous !== null && previous !== record.ingestId) state.pieces.remove(keys.publicKey, previous)
+      state.channels.setPublished(publicKey, head.releaseNumber, head.revision, ingestId)
+      state.pendingPuts.add({ publicKey, sequence: head.releaseNumber, since: clock.now() })
+      // What is not the newest any more is no base for the next ingest, and what was unpublished for none.
+      const over = ingestId === null ? state.ingests.list(publicKey).map(({ id }) => id) : [previous]
+      for (const id of over) {
+        if (id === null || id === ingestId) continue
+        state.pieces.remove(publicKey, id)
+        state.ingests.remove(id)
+      }
     })
   }
 
@@ -152,6 +217,7 @@ export class Publisher {
 
   async #isUnchanged(request: PublishRequest, newest: Head): Promise<boolean> {
     const { state } = this.#deps
+    if (newest.isUnpublished) return false
     const row = state.channels.get(request.keys.publicKey)
     // The newest release may be of another machine with the same key: then nothing is known of its files.
     if (row === null || row.publishedIngest === null || row.sequence !== newest.releaseNumber) return false
@@ -171,8 +237,10 @@ export class Publisher {
   }
 }
 
-/** For manifests of our own: every blob of them is held. */
-function notHeld(reference: Uint8Array): Promise<void> {
-  const text = `a blob of our own manifest is not held: ${toHex(reference.subarray(0, 4))}`
-  return Promise.reject(new MegatorrentError('ERR_NOT_FOUND', text))
+/** An ingest that was kept too long, or whose blobs were lost: nothing is signed for it. */
+export function ingestGone(): MegatorrentError {
+  return new MegatorrentError(
+    'ERR_INGEST_GONE',
+    'there is no such ingest, or it is over a week old and its blobs were removed: ingest the folder again',
+  )
 }

@@ -31,6 +31,8 @@ export interface SessionDeps {
   readonly store: BlobStore
   readonly discovery: ChannelDiscovery
   readonly log: Log
+  /** The channel has nothing published any more, and what we hold of it is garbage. */
+  readonly onUnpublished?: (publicKey: Uint8Array) => void
 }
 
 export class ChannelSession {
@@ -234,6 +236,11 @@ export class ChannelSession {
 
   #show(head: Head): void {
     this.#deps.swarm.setHead(this.#swarmChannel, head.bytes, slotVersion(head))
+    if (head.isUnpublished) {
+      this.#served = null
+      this.#deps.swarm.withdraw(this.#swarmChannel)
+      this.#deps.onUnpublished?.(this.keys.publicKey)
+    }
     const addresses = head.addresses.map((address) => ({ ...address, nodeKey: null }))
     this.#deps.swarm.addAddresses(this.#swarmChannel, addresses, 'head')
   }

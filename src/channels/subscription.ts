@@ -27,34 +27,21 @@ import type { SubscriptionRow } from '../storage/tables/subscriptions-table.ts'
 import { referenceId } from '../wire/blob.ts'
 import type { Head } from '../wire/head.ts'
 import type { Manifest } from '../wire/manifest.ts'
-import { type Assembly, blobFault } from './assemble.ts'
+import { blobFault } from './assemble.ts'
+import type { ReleaseTarget } from './holding.ts'
 import { loadManifest } from './manifest-loader.ts'
 import type { ChannelSession } from './session.ts'
+import type { SubscriptionPhase, SubscriptionStatus } from './subscription-status.ts'
 import { nextTurn, Pacer } from './turns.ts'
-
-export type SubscriptionPhase = 'resolving' | 'fetching' | 'complete' | 'stalled' | 'paused' | 'error'
+import { unpublished } from './unpublished.ts'
 
 export interface SubscriptionDeps {
   readonly state: State
   readonly store: BlobStore
   readonly clock: Clock
   readonly log: Log
-  /** Makes the folder equal to a release (channels/assemble.ts). */
-  readonly assemble: (row: SubscriptionRow, manifest: Manifest) => Promise<Assembly>
-}
-
-/** What a user sees of a subscription. */
-export interface SubscriptionStatus {
-  readonly phase: SubscriptionPhase
-  readonly title: string | null
-  /** Number of the newest release known, 0 for none. */
-  readonly sequence: number
-  /** Files that the user wants of it, and their bytes. */
-  readonly files: number
-  readonly bytes: number
-  readonly blobsDone: number
-  readonly blobsTotal: number
-  readonly error: { readonly code: string; readonly message: string } | null
+  /** Makes the folder equal to a release (channels/assemble.ts), or only holds it (channels/holding.ts). */
+  readonly assemble: (row: SubscriptionRow, manifest: Manifest) => Promise<ReleaseTarget>
 }
 
 export class Subscription {
@@ -143,6 +130,12 @@ export class Subscription {
     this.#wake()
   }
 
+  /** There may be place again: if that is what was missing, do not wait any longer. */
+  spaceFreed(): void {
+    const code = this.#error?.code
+    if (code === 'ERR_STORE_FULL' || code === 'ERR_DISK_FULL') this.#wake()
+  }
+
   start(): void {
     // A first look in any case: what is known may be old, and nobody may be there to tell.
     const looking = this.session.look(this.#stopping.signal).then(() => {
@@ -183,9 +176,21 @@ export class Subscription {
         continue
       }
       lookDelayMs = LOOK_FIRST_MS
-      if (this.isComplete && isSameRelease(this.#target, head)) await this.#rest(LOOK_MAX_MS * 10)
+      if (head.isUnpublished) await this.#unpublished(head)
+      else if (this.isComplete && isSameRelease(this.#target, head)) await this.#rest(LOOK_MAX_MS * 10)
       else await this.#follow(head)
     }
+  }
+
+  /** Nothing to fetch any more: shown, and waited for news, since a later release may come. Files stay. */
+  async #unpublished(head: Head): Promise<void> {
+    this.#target = head
+    this.#blobsDone = 0
+    this.#blobsTotal = 0
+    const { code, message } = unpublished()
+    this.#note({ state: 'error', errorCode: code, errorMessage: message })
+    this.#show('error', { code, message })
+    await this.#rest(LOOK_MAX_MS * 10)
   }
 
   /** Bring the folder to this release. Never rejects: what goes wrong is shown and tried again. */
@@ -237,7 +242,12 @@ export class Subscription {
   }
 
   /** Fetch what is not held; what is held, and what comes, is written to its files meanwhile. */
-  async #fetchData(head: Head, manifest: Manifest, assembly: Assembly, signal: AbortSignal): Promise<void> {
+  async #fetchData(
+    head: Head,
+    manifest: Manifest,
+    assembly: ReleaseTarget,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { store } = this.#deps
     const missing: number[] = []
     const held: number[] = []
@@ -293,12 +303,7 @@ export class Subscription {
       code,
       why: message,
     })
-    try {
-      this.#update({ state: 'error', errorCode: code, errorMessage: message })
-    } catch (again) {
-      // The database is what fails: the state is shown all the same, and tried again.
-      this.#deps.log.error('the state of a subscription was not written down', { why: errorMessage(again) })
-    }
+    this.#note({ state: 'error', errorCode: code, errorMessage: message })
     this.#show('error', { code, message })
     await this.#rest(FAILED_RETRY_MS)
   }
@@ -349,6 +354,15 @@ export class Subscription {
 
   #notify(): void {
     for (const watcher of this.#watchers) watcher()
+  }
+
+  /** Write down what is shown. Where the database is what fails, it is shown all the same. */
+  #note(change: Parameters<State['subscriptions']['update']>[1]): void {
+    try {
+      this.#update(change)
+    } catch (error) {
+      this.#deps.log.error('the state of a subscription was not written down', { why: errorMessage(error) })
+    }
   }
 
   #update(change: Parameters<State['subscriptions']['update']>[1]): void {

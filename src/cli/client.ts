@@ -79,7 +79,7 @@ export class RpcClient {
    * Start long work and follow it to its end. Cancels the job when the signal
    * fires or `timeoutMs` passes.
    */
-  async runJob<M extends 'ingest' | 'publish' | 'addSubscription' | 'verify'>(
+  async runJob<M extends 'ingest' | 'publish' | 'unpublish' | 'addSubscription' | 'verify' | 'gc'>(
     method: M,
     params: CallParams<M>,
     onProgress: (progress: NonNullable<Job['progress']>) => void,

@@ -14,7 +14,7 @@ import { showConfig } from './commands/config.ts'
 import * as jobs from './commands/jobs.ts'
 import { limits } from './commands/limits.ts'
 import * as node from './commands/node.ts'
-import { ingest, publish } from './commands/publish.ts'
+import { ingest, publish, unpublish } from './commands/publish.ts'
 import * as subscriptions from './commands/subscriptions.ts'
 import { type CommandContext, createContext, type SharedOptions } from './context.ts'
 import { runDemo } from './demo.ts'
@@ -25,11 +25,7 @@ import type { CliIo } from './io.ts'
 export const LATER_COMMANDS = [
   'pause',
   'resume',
-  'releases',
-  'host',
   'token',
-  'gc',
-  'unpublish',
   'unlock',
   'doctor',
   'completion',
@@ -133,6 +129,12 @@ function createProgram(io: CliIo, outcome: Outcome): Command {
     publish,
   )
   client(
+    waiting(program.command('unpublish'), '60, for the confirmation')
+      .description('take a channel back: nothing of it is served or fetched any more by those who hear of it')
+      .argument('<name>'),
+    unpublish,
+  )
+  client(
     waiting(program.command('subscribe'))
       .description('follow a link: fetch its newest release, and each one after it')
       .argument('<uri>')
@@ -145,9 +147,9 @@ function createProgram(io: CliIo, outcome: Outcome): Command {
   client(
     program
       .command('unsubscribe')
-      .description('stop following; files stay')
+      .description('stop following or hosting; files stay')
       .argument('<uri-or-key>')
-      .option('--delete-files', 'delete the files that were fetched and not changed since'),
+      .option('--delete-files', 'delete the files that were fetched and not changed since, and the blobs'),
     subscriptions.unsubscribe,
   )
   const listed = program.command('subscriptions').description('what is followed, and how far it is')
@@ -164,6 +166,18 @@ function createProgram(io: CliIo, outcome: Outcome): Command {
   client(
     waiting(program.command('ls')).description('files of the newest release of a link').argument('<uri>'),
     subscriptions.listFiles,
+  )
+
+  client(
+    waiting(program.command('host'))
+      .description('keep a channel alive without reading it')
+      .argument('<uri>')
+      .option('--wait', 'return when the newest release is held whole'),
+    subscriptions.host,
+  )
+  client(
+    program.command('releases').description('known releases of a channel').argument('<key-or-uri>'),
+    subscriptions.listReleases,
   )
 
   client(program.command('status').description('what this node is and does'), node.status)
@@ -188,6 +202,7 @@ function createProgram(io: CliIo, outcome: Outcome): Command {
     waiting(program.command('verify')).description('hash all held blobs, fetch bad ones again'),
     node.verify,
   )
+  client(waiting(program.command('gc')).description('remove the blobs that nothing needs'), node.gc)
   client(waiting(program.command('health'), '5').description('does the daemon answer?'), node.health)
   client(waiting(program.command('stop'), '15').description('stop the daemon'), node.stop)
 

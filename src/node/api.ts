@@ -16,7 +16,20 @@
  */
 import type { ErrorCode } from '../base/errors.ts'
 import type { Config } from '../config/schema.ts'
+import type {
+  GcResult,
+  HostParams,
+  HostResult,
+  ReleasesResult,
+  RemoveSubscriptionParams,
+  RemoveSubscriptionResult,
+  UnpublishParams,
+  UnpublishResult,
+  VerifyResult,
+} from './api-holding.ts'
 import type { BanInfo, Limits, Unbanned } from './limit-types.ts'
+
+export type * from './api-holding.ts'
 
 /** How far long work has come. `total` is null while it is not known. */
 export interface Progress {
@@ -30,7 +43,7 @@ export interface Progress {
  * scanning: walking the folder. sealing: cutting, hashing and sealing. putting:
  * waiting for other nodes to confirm. resolving: looking for the newest head.
  * fetching: blobs on their way. assembling: writing files. verifying: hashing
- * what is held.
+ * what is held. collecting: looking through what is held for what nothing needs.
  */
 export type ProgressPhase =
   | 'scanning'
@@ -40,6 +53,7 @@ export type ProgressPhase =
   | 'fetching'
   | 'assembling'
   | 'verifying'
+  | 'collecting'
 
 /** Given to every method that can take long. */
 export interface CallOptions {
@@ -65,6 +79,13 @@ export interface NodeApi {
 
   ingest(params: IngestParams, options: CallOptions): Promise<IngestResult>
   publish(params: PublishParams, options: CallOptions): Promise<PublishResult>
+  /**
+   * Sign that a channel has nothing published any more. Kind not-found when there is no such channel, or
+   * nothing was published. `timeoutMs` as `publish`.
+   */
+  unpublish(params: UnpublishParams, options: CallOptions): Promise<UnpublishResult>
+  /** Known releases of a channel, newest first. Kind not-found when none is known. */
+  getReleases(params: { readonly publicKey: string }): Promise<ReleasesResult>
 
   /**
    * Follow a link, or fetch it once. For a channel that is followed already, `only` says which files are
@@ -77,6 +98,11 @@ export interface NodeApi {
    * `options.signal` fires the subscription stays, unless `once` is set.
    */
   addSubscription(params: AddSubscriptionParams, options: CallOptions): Promise<AddSubscriptionResult>
+  /**
+   * Keep a channel alive without reading it: head and blobs are held and served. One that is followed already
+   * stays so. With `wait` as `addSubscription`. Ends with `removeSubscription`.
+   */
+  host(params: HostParams, options: CallOptions): Promise<HostResult>
   /** `subscription`: a link or a public key. Kind not-found when there is none. */
   removeSubscription(params: RemoveSubscriptionParams): Promise<RemoveSubscriptionResult>
   getSubscriptions(): Promise<readonly SubscriptionInfo[]>
@@ -118,6 +144,8 @@ export interface NodeApi {
 
   /** Hash all held blobs, fetch bad ones again. Resolves also when some could not be repaired. */
   verify(options: CallOptions): Promise<VerifyResult>
+  /** Remove the blobs that nothing needs. */
+  gc(options: CallOptions): Promise<GcResult>
 }
 
 export interface NodeStatus {
@@ -157,6 +185,8 @@ export interface ChannelInfo {
   readonly open: boolean
   /** Number of the newest release, 0 for none. */
   readonly sequence: number
+  /** The newest of it says that there is nothing published any more. */
+  readonly unpublished: boolean
 }
 
 export interface IngestParams {
@@ -240,25 +270,16 @@ export interface AddSubscriptionResult {
 
 export type SubscriptionState = 'resolving' | 'fetching' | 'complete' | 'stalled' | 'paused' | 'error'
 
-export interface RemoveSubscriptionParams {
-  readonly subscription: string
-  /** Delete the files that we wrote and nobody changed since. */
-  readonly deleteFiles: boolean
-}
-
-export interface RemoveSubscriptionResult {
-  readonly publicKey: string
-  readonly directory: string
-  readonly deletedFiles: number
-}
-
 export interface SubscriptionInfo {
   readonly publicKey: string
   readonly uri: string
   readonly title: string | null
   readonly sequence: number
   readonly state: SubscriptionState
-  readonly directory: string
+  /** Null for a hosted channel. */
+  readonly directory: string | null
+  /** Kept alive without reading it. */
+  readonly hosted: boolean
   readonly files: number
   readonly bytes: number
   readonly blobsDone: number
@@ -362,12 +383,6 @@ export interface PeerInfo {
   readonly bytesIn: number
   readonly bytesOut: number
   readonly state: string
-}
-
-export interface VerifyResult {
-  readonly checked: number
-  readonly bad: number
-  readonly repaired: number
 }
 
 /** What a node knows of itself once it runs: the part of `daemon.json` that is not the RPC server's. */

@@ -13,7 +13,7 @@ import type { Random } from '../base/random.ts'
 import { ingest } from '../channels/ingest.ts'
 import { type IngestRecord, loadIngest } from '../channels/ingest-record.ts'
 import { loadManifest } from '../channels/manifest-loader.ts'
-import type { Publisher, Release } from '../channels/publisher.ts'
+import { ingestGone, type Publisher, type Release } from '../channels/publisher.ts'
 import type { ChannelSession, ChannelSessions } from '../channels/session.ts'
 import { PUBLIC_READ_KEY, type PublisherKeys, publisherKeys } from '../crypto/key-schedule.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
@@ -31,6 +31,8 @@ import type {
   IngestResult,
   PublishParams,
   PublishResult,
+  UnpublishParams,
+  UnpublishResult,
 } from './api.ts'
 
 export interface ChannelsApiDeps {
@@ -194,6 +196,7 @@ export class ChannelsApi {
     const record = await this.#recordOf(row, params, options)
     const request = { keys: own.keys, open: row.open, session: own.session, record, title: params.title }
     const release = await this.#deps.publisher.release(request)
+    if (release.unchanged && 'path' in params.source) this.#dropIngest(row, record.ingestId)
     options.onProgress({ phase: 'putting', done: 0, total: null, unit: 'nodes' })
     const put = await this.#putNow(own, row.open, release, params.timeoutMs, options.signal)
     return {
@@ -212,6 +215,18 @@ export class ChannelsApi {
     }
   }
 
+  async unpublish(params: UnpublishParams, options: CallOptions): Promise<UnpublishResult> {
+    const row = this.#find(params.channel)
+    const own = this.#ownOf(row)
+    if (this.#deps.state.meta.get(importedMark(row.publicKey)) !== null)
+      await this.#lookFirst(own, options.signal)
+    const release = await this.#deps.publisher.unpublish(own.keys, own.session)
+    options.onProgress({ phase: 'putting', done: 0, total: null, unit: 'nodes' })
+    const put = await this.#putNow(own, row.open, release, params.timeoutMs, options.signal)
+    const { releaseNumber: sequence } = release.head
+    return { publicKey: toHex(row.publicKey), sequence, ...put, unchanged: release.unchanged }
+  }
+
   /** Look after a channel: join its swarm, and serve what we hold of its newest release. */
   #open(row: ChannelRow): void {
     const { keystore, sessions, log } = this.#deps
@@ -226,7 +241,7 @@ export class ChannelsApi {
     const own: OwnChannel = { keys, session, stopping: new AbortController() }
     this.#own.set(toHex(row.publicKey), own)
     const { newest } = own.session
-    if (newest !== null) this.#inBackground(this.#serve(own.session, newest))
+    if (newest !== null && !newest.isUnpublished) this.#inBackground(this.#serve(own.session, newest))
   }
 
   async #serve(session: ChannelSession, head: Head): Promise<void> {
@@ -245,7 +260,7 @@ export class ChannelsApi {
     if ('path' in source)
       return this.#ingest(row, { ...params, ...source }, params.title ?? basename(source.path), options)
     const record = loadIngest(this.#deps.state.ingests, source.ingestId)
-    if (record === null) throw new MegatorrentError('ERR_NOT_FOUND', 'there is no such ingest: ingest again')
+    if (record === null) throw ingestGone()
     if (toHex(record.publicKey) !== toHex(row.publicKey)) {
       throw new MegatorrentError('ERR_USAGE', 'that ingest was made for another channel')
     }
@@ -273,6 +288,14 @@ export class ChannelsApi {
       },
       signal: options.signal,
     })
+  }
+
+  /** Nothing came of it, and every publish of a folder that did not change makes one. */
+  #dropIngest(row: ChannelRow, ingestId: string): void {
+    const { state } = this.#deps
+    if (state.channels.get(row.publicKey)?.publishedIngest === ingestId) return
+    state.ingests.remove(ingestId)
+    state.pieces.remove(row.publicKey, ingestId)
   }
 
   /** An imported channel may have releases that this node has not seen: find the newest before a number is given. */
@@ -354,6 +377,7 @@ export class ChannelsApi {
       private: row.private,
       open,
       sequence: newest?.releaseNumber ?? row.sequence,
+      unpublished: newest?.isUnpublished ?? false,
     }
   }
 

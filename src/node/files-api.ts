@@ -16,6 +16,7 @@ import { listFolder } from '../channels/folder-listing.ts'
 import { loadManifest } from '../channels/manifest-loader.ts'
 import type { ChannelSession } from '../channels/session.ts'
 import { runInTurns } from '../channels/turns.ts'
+import { unpublished } from '../channels/unpublished.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
 import { referenceId } from '../wire/blob.ts'
 import type { Head } from '../wire/head.ts'
@@ -85,6 +86,7 @@ export class FilesApi {
     if (head === null) {
       throw new MegatorrentError('ERR_RELEASE_NOT_FOUND', 'no release of this channel is known yet')
     }
+    if (head.isUnpublished) throw unpublished()
     const { served } = session
     if (served !== null && toHex(served.head.root) === toHex(head.root)) {
       return { session, head, manifest: served.manifest }

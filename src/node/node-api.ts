@@ -7,6 +7,8 @@ import { fromHex, toHex } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { MegatorrentError } from '../base/errors.ts'
 import { VERSION } from '../base/version.ts'
+import type { Collector } from '../channels/collector.ts'
+import type { HeadLog } from '../channels/head-log.ts'
 import type { ChannelSessions } from '../channels/session.ts'
 import type { Config } from '../config/schema.ts'
 import type { SigningKey } from '../crypto/ed25519.ts'
@@ -22,6 +24,7 @@ import type { FilesApi } from './files-api.ts'
 import type { BanInfo } from './limit-types.ts'
 import type { Network } from './network.ts'
 import { addressOf, reachableHere } from './own-addresses.ts'
+import { listReleases } from './releases.ts'
 import type { SubscriptionsApi } from './subscriptions-api.ts'
 import { verifyStore } from './verify.ts'
 
@@ -35,6 +38,8 @@ export interface NodeParts {
   readonly subscriptions: SubscriptionsApi
   readonly files: FilesApi
   readonly accessKeys: AccessKeys
+  readonly heads: HeadLog
+  readonly collector: Collector
   readonly clock: Clock
   /** Monotonic. */
   readonly startedAtMs: number
@@ -93,6 +98,9 @@ export function createNodeApi(parts: NodeParts): NodeApi {
     },
     ingest: (params, options) => channels.ingest(params, options),
     publish: (params, options) => channels.publish(params, options),
+    unpublish: (params, options) => channels.unpublish(params, options),
+    getReleases: async ({ publicKey }) => listReleases(parts.heads, keyOf(publicKey)),
+    host: (params, options) => subscriptions.host(params, options),
     addSubscription: (params, options) => subscriptions.add(params, options),
     async removeSubscription(params) {
       const removed = await subscriptions.remove(params)
@@ -138,6 +146,14 @@ export function createNodeApi(parts: NodeParts): NodeApi {
       return now
     },
     verify: (options) => verifyStore({ store, sessions, clock }, options),
+    async gc({ signal, onProgress }) {
+      const collected = await parts.collector.collect({
+        signal,
+        onProgress: (done, total) => onProgress({ phase: 'collecting', done, total, unit: 'blobs' }),
+      })
+      subscriptions.spaceFreed()
+      return collected
+    },
   }
 }
 

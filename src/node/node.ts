@@ -4,6 +4,7 @@
  *
  * @module node/node
  */
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { utf8Text } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
@@ -11,6 +12,8 @@ import { MegatorrentError } from '../base/errors.ts'
 import { MAX_PASSPHRASE_FILE_BYTES } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
+import { Collector } from '../channels/collector.ts'
+import { DiskClaims } from '../channels/disk-claims.ts'
 import { HeadLog } from '../channels/head-log.ts'
 import { Publisher } from '../channels/publisher.ts'
 import { ChannelSessions } from '../channels/session.ts'
@@ -21,6 +24,7 @@ import { lockDataFolder } from '../storage/data-lock.ts'
 import { FsBlobStore } from '../storage/fs-blob-store.ts'
 import { Keystore } from '../storage/keystore.ts'
 import { openState } from '../storage/state.ts'
+import { systemFreeBytes } from '../storage/store-limits.ts'
 import { WorkerPool } from '../storage/worker-pool.ts'
 import { resolveHost } from '../transport/resolver.ts'
 import { AccessKeys } from './access-keys.ts'
@@ -65,15 +69,20 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
     closers.push(() => state.close())
     const runner = new WorkerPool({ log: log.child('workers') })
     closers.push(() => runner.close())
-    const store = await FsBlobStore.open({
+    const claims = new DiskClaims()
+    const store: FsBlobStore = await FsBlobStore.open({
       root: join(config.dataDir, 'blobs'),
       tables: state,
       runner,
       limits: { maxBytes: config.maxStore, minFreeBytes: config.minFree },
       clock,
       log: log.child('store'),
+      makeRoom: () => collector.makeRoom(),
+      freeBytes: async (path) => (await systemFreeBytes(path)) - claims.bytesOn(statSync(path).dev),
     })
     closers.push(() => store.close())
+    const collector: Collector = new Collector({ state, store, clock, log: log.child('collector') })
+    closers.push(() => collector.close())
     const nodeKey = new SigningKey(keystore.nodeSeed())
     const network = await openNetwork({
       config,
@@ -99,6 +108,7 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
       store,
       discovery,
       log: log.child('channels'),
+      onUnpublished: (publicKey) => void collector.collectChannel(publicKey),
     })
     closers.push(() => sessions.closeAll())
     const channels: ChannelsApi = new ChannelsApi({
@@ -121,6 +131,8 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
       store,
       sessions,
       heads,
+      collector,
+      claims,
       clock,
       random,
       log: log.child('subscriptions'),
@@ -133,19 +145,8 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
       sessionOf: (key) => channels.sessionOf(key) ?? subscriptions.sessionOf(key),
     })
     const accessKeys = new AccessKeys({ table: state.accessKeys, clock, random })
-    const parts = {
-      config,
-      network,
-      store,
-      nodeKey,
-      sessions,
-      channels,
-      subscriptions,
-      files,
-      accessKeys,
-      clock,
-      startedAtMs,
-    }
+    const own = { config, store, nodeKey, heads, collector, clock, startedAtMs }
+    const parts = { ...own, network, sessions, channels, subscriptions, files, accessKeys }
     return running(parts, close)
   } catch (error) {
     await close()

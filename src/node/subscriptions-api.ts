@@ -7,18 +7,22 @@
 import { join } from 'node:path'
 import { fromHex, toHex } from '../base/bytes.ts'
 import { type Clock, sleep } from '../base/clock.ts'
-import { type ErrorCode, MegatorrentError } from '../base/errors.ts'
+import { MegatorrentError } from '../base/errors.ts'
 import { LOOK_FIRST_MS, LOOK_MAX_MS } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { Assembly } from '../channels/assemble.ts'
+import type { Collector } from '../channels/collector.ts'
+import type { DiskClaims } from '../channels/disk-claims.ts'
 import { compileGlobs } from '../channels/globs.ts'
 import type { HeadLog } from '../channels/head-log.ts'
 import { heldManifest } from '../channels/held-manifest.ts'
+import { holdRelease } from '../channels/holding.ts'
 import { loadManifest } from '../channels/manifest-loader.ts'
 import type { ChannelSession, ChannelSessions } from '../channels/session.ts'
 import { Subscription } from '../channels/subscription.ts'
 import { removeWritten } from '../channels/unassemble.ts'
+import { unpublished } from '../channels/unpublished.ts'
 import { WrittenLedger } from '../channels/written-ledger.ts'
 import type { Config } from '../config/schema.ts'
 import { channelKeys, PUBLIC_READ_KEY } from '../crypto/key-schedule.ts'
@@ -33,12 +37,16 @@ import type {
   AddSubscriptionParams,
   AddSubscriptionResult,
   CallOptions,
+  HostParams,
+  HostResult,
   ListFilesParams,
   ListFilesResult,
   RemoveSubscriptionParams,
   RemoveSubscriptionResult,
   SubscriptionInfo,
 } from './api.ts'
+import { pageOf } from './file-page.ts'
+import { waitUntilComplete } from './subscription-wait.ts'
 
 export interface SubscriptionsApiDeps {
   readonly config: Config
@@ -46,10 +54,15 @@ export interface SubscriptionsApiDeps {
   readonly store: BlobStore
   readonly sessions: ChannelSessions
   readonly heads: HeadLog
+  readonly collector: Pick<Collector, 'collectChannel' | 'needsChanged'>
+  readonly claims: DiskClaims
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
 }
+
+const HOSTED = 'this channel is hosted here: "megatorrent subscribe" it to have its files too'
+const FETCHED = 'this channel is being fetched once: host it when that has ended'
 
 export class SubscriptionsApi {
   readonly #deps: SubscriptionsApiDeps
@@ -83,32 +96,51 @@ export class SubscriptionsApi {
     const link = parseLink(params.uri)
     compileGlobs(params.only ?? []) // a pattern that cannot be used is the caller's mistake, now and not later
     const known = this.#running.get(toHex(link.publicKey))
-    const subscription = known ?? this.#create(link, params)
     if (known !== undefined) this.#meet(known, link, params)
+    const kind = params.once ? 'once' : 'follow'
+    const row = this.#rowOf(link, { ...params, only: params.only ?? [] }, kind)
+    const subscription = await this.#begin(link, known ?? null, row)
     subscription.session.addPeers(link.peers, 'link')
-    if (!params.wait && !params.once) return resultOf(subscription)
-    this.#waiting.set(subscription, (this.#waiting.get(subscription) ?? 0) + 1)
-    try {
-      await this.#waitUntilComplete(subscription, params.timeoutMs, options)
-      return resultOf(subscription)
-    } finally {
-      await this.#waited(subscription)
-    }
+    if (params.wait || params.once) await this.#wait(subscription, params.timeoutMs, options)
+    return resultOf(subscription)
+  }
+
+  /** Keep a channel alive without reading it. One that is followed is kept alive already. */
+  async host(params: HostParams, options: CallOptions): Promise<HostResult> {
+    const link = parseLink(params.uri)
+    const known = this.#running.get(toHex(link.publicKey)) ?? null
+    const asked = { uri: params.uri, dir: null, only: [] }
+    if (known?.row.kind === 'once') throw new MegatorrentError('ERR_SUBSCRIPTION_DIR', FETCHED)
+    if (known !== null) this.#meet(known, link, { ...params, ...asked, only: null, once: false })
+    const subscription = known ?? (await this.#begin(link, null, this.#rowOf(link, asked, 'host')))
+    subscription.session.addPeers(link.peers, 'link')
+    if (params.wait) await this.#wait(subscription, params.timeoutMs, options)
+    const { directory: _none, ...result } = resultOf(subscription)
+    return result
   }
 
   async remove(params: RemoveSubscriptionParams): Promise<RemoveSubscriptionResult> {
     const subscription = this.#find(params.subscription)
-    const { publicKey, directory } = subscription.row
+    const { publicKey, directory, kind } = subscription.row
     await this.#stop(subscription)
     const ledger = new WrittenLedger(this.#deps.state, publicKey)
-    const deletedFiles = params.deleteFiles ? (await removeWritten(directory, ledger)).deleted : 0
-    dropSubscription(this.#deps.state, publicKey)
-    return { publicKey: toHex(publicKey), directory, deletedFiles }
+    const isRead = kind !== 'host'
+    const deletedFiles = isRead && params.deleteFiles ? (await removeWritten(directory, ledger)).deleted : 0
+    this.#forgetRows(publicKey)
+    // Without --delete-files they stay until somebody asks for their place: who follows it again has them.
+    if (params.deleteFiles) await this.#deps.collector.collectChannel(publicKey)
+    this.spaceFreed()
+    return { publicKey: toHex(publicKey), directory: isRead ? directory : null, deletedFiles }
+  }
+
+  /** Blobs were removed: whatever waits for their place goes on. */
+  spaceFreed(): void {
+    for (const subscription of this.#running.values()) subscription.spaceFreed()
   }
 
   list(): SubscriptionInfo[] {
     return [...this.#running.values()]
-      .filter(({ row }) => row.kind === 'follow')
+      .filter(({ row }) => row.kind !== 'once')
       .map((each) => this.#info(each))
   }
 
@@ -116,25 +148,34 @@ export class SubscriptionsApi {
     const link = this.#linkOf(params.uri)
     const keys = channelKeys(link.publicKey, link.readKey ?? PUBLIC_READ_KEY)
     const session = this.#deps.sessions.acquire(keys)
+    // What is fetched for a look belongs to nobody: it is spared while the look lasts.
+    const lease = this.#deps.store.openLease()
     try {
       session.addPeers(link.peers, 'link')
       const signal = withTimeout(options.signal, params.timeoutMs)
       const head = await this.#newestHead(session, signal, options)
+      if (head.isUnpublished) throw unpublished()
       const manifest = await this.#manifest(session, head, signal)
       return pageOf(toHex(link.publicKey), head, manifest, params)
     } finally {
+      lease.release()
       this.#deps.sessions.release(session)
     }
   }
 
-  #create(link: Link, params: AddSubscriptionParams): Subscription {
-    const row: SubscriptionRow = {
+  #rowOf(
+    link: Link,
+    params: { readonly uri: string; readonly dir: string | null; readonly only: readonly string[] },
+    kind: SubscriptionRow['kind'],
+  ): SubscriptionRow {
+    const usual = kind === 'host' ? '' : join(this.#deps.config.downloadDir, toHex(link.publicKey))
+    return {
       publicKey: link.publicKey,
       uri: params.uri.trim(),
       readKey: link.readKey ?? PUBLIC_READ_KEY,
-      directory: params.dir ?? join(this.#deps.config.downloadDir, toHex(link.publicKey)),
-      onlyGlobs: params.only ?? [],
-      kind: params.once ? 'once' : 'follow',
+      directory: params.dir ?? usual,
+      onlyGlobs: params.only,
+      kind,
       state: 'resolving',
       paused: false,
       addedAt: this.#deps.clock.now(),
@@ -143,7 +184,18 @@ export class SubscriptionsApi {
       errorMessage: null,
       title: null,
     }
-    this.#deps.state.subscriptions.add(row)
+  }
+
+  /** What is there already goes on; what was hosted is read from now on. */
+  async #begin(link: Link, known: Subscription | null, row: SubscriptionRow): Promise<Subscription> {
+    const { subscriptions } = this.#deps.state
+    if (known !== null && known.row.kind !== 'host') return known
+    if (known === null) subscriptions.add(row)
+    else {
+      await this.#stop(known)
+      const { publicKey: _same, addedAt: _too, ...change } = row
+      subscriptions.update(link.publicKey, change)
+    }
     return this.#run(row)
   }
 
@@ -153,7 +205,8 @@ export class SubscriptionsApi {
    */
   #meet(known: Subscription, link: Link, params: AddSubscriptionParams): void {
     const { directory, readKey, kind } = known.row
-    if (params.dir !== null && params.dir !== directory) {
+    if (kind === 'host' && params.once) throw new MegatorrentError('ERR_SUBSCRIPTION_DIR', HOSTED)
+    if (kind !== 'host' && params.dir !== null && params.dir !== directory) {
       throw new MegatorrentError('ERR_SUBSCRIPTION_DIR', `this channel is followed into ${directory} already`)
     }
     if (toHex(readKey) !== toHex(link.readKey ?? PUBLIC_READ_KEY)) {
@@ -170,6 +223,8 @@ export class SubscriptionsApi {
         'other files of this channel are followed or being fetched: subscribe with --only to change which',
       )
     }
+    // What is hosted begins anew as what is followed, with the files that are wanted then.
+    if (kind === 'host') return
     if (isOther && (params.only !== null || kind === 'once')) known.select(params.only ?? [])
     if (kind === 'once') {
       this.#deps.state.subscriptions.update(known.row.publicKey, { kind: 'follow' })
@@ -178,7 +233,7 @@ export class SubscriptionsApi {
   }
 
   #run(row: SubscriptionRow): Subscription {
-    const { state, store, sessions, clock, random, log, config } = this.#deps
+    const { state, store, sessions, clock, random, log, config, claims } = this.#deps
     const session = sessions.acquire(channelKeys(row.publicKey, row.readKey))
     session.addPeers(parseLink(row.uri).peers, 'link')
     const subscription = new Subscription(row, session, {
@@ -186,18 +241,21 @@ export class SubscriptionsApi {
       store,
       clock,
       log,
-      assemble: ({ publicKey, directory, onlyGlobs, completeSequence }, manifest) =>
-        Assembly.begin({
-          directory,
-          manifest,
-          onlyGlobs,
-          ledger: new WrittenLedger(state, publicKey),
-          store,
-          previous: () => heldManifest(state, store, publicKey, completeSequence),
-          minFreeBytes: config.minFree,
-          random,
-          log,
-        }),
+      assemble: async ({ publicKey, directory, onlyGlobs, completeSequence, kind }, manifest) =>
+        kind === 'host'
+          ? holdRelease(manifest)
+          : Assembly.begin({
+              directory,
+              manifest,
+              onlyGlobs,
+              ledger: new WrittenLedger(state, publicKey),
+              store,
+              previous: () => heldManifest(state, store, publicKey, completeSequence),
+              minFreeBytes: config.minFree,
+              claims,
+              random,
+              log,
+            }),
     })
     this.#running.set(toHex(row.publicKey), subscription)
     subscription.start()
@@ -208,6 +266,15 @@ export class SubscriptionsApi {
     this.#running.delete(toHex(subscription.row.publicKey))
     await subscription.stop()
     this.#deps.sessions.release(subscription.session)
+  }
+
+  async #wait(subscription: Subscription, timeoutMs: number | null, options: CallOptions): Promise<void> {
+    this.#waiting.set(subscription, (this.#waiting.get(subscription) ?? 0) + 1)
+    try {
+      await waitUntilComplete(subscription, timeoutMs, options)
+    } finally {
+      await this.#waited(subscription)
+    }
   }
 
   /** `get` leaves files and no subscription, unless somebody else waits for it or follows it by now. */
@@ -221,44 +288,13 @@ export class SubscriptionsApi {
 
   async #forget(subscription: Subscription): Promise<void> {
     await this.#stop(subscription)
-    dropSubscription(this.#deps.state, subscription.row.publicKey)
+    this.#forgetRows(subscription.row.publicKey)
   }
 
-  async #waitUntilComplete(
-    subscription: Subscription,
-    timeoutMs: number | null,
-    options: CallOptions,
-  ): Promise<void> {
-    const deadline = timeoutMs === null ? null : AbortSignal.timeout(timeoutMs)
-    await new Promise<void>((resolve, reject) => {
-      const settle = (end: () => void): void => {
-        unwatch()
-        deadline?.removeEventListener('abort', onDeadline)
-        options.signal.removeEventListener('abort', onAbort)
-        end()
-      }
-      const onDeadline = (): void => settle(() => reject(timedOut(subscription)))
-      const onAbort = (): void => settle(() => reject(new MegatorrentError('ERR_ABORTED', 'called off')))
-      const look = (): void => {
-        const { phase, blobsDone, blobsTotal, error } = subscription.status
-        options.onProgress({
-          phase: phase === 'resolving' ? 'resolving' : 'fetching',
-          done: blobsDone,
-          total: blobsTotal === 0 ? null : blobsTotal,
-          unit: 'blobs',
-        })
-        if (subscription.isComplete) settle(resolve)
-        else if (subscription.isStopped) onAbort()
-        else if (error !== null && isFinal(error.code)) {
-          settle(() => reject(new MegatorrentError(error.code as ErrorCode, error.message)))
-        }
-      }
-      const unwatch = subscription.watch(look)
-      deadline?.addEventListener('abort', onDeadline, { once: true })
-      options.signal.addEventListener('abort', onAbort, { once: true })
-      if (options.signal.aborted) onAbort()
-      else look()
-    })
+  #forgetRows(publicKey: Uint8Array): void {
+    const { state, collector } = this.#deps
+    dropSubscription(state, publicKey)
+    collector.needsChanged()
   }
 
   async #newestHead(session: ChannelSession, signal: AbortSignal, options: CallOptions): Promise<Head> {
@@ -316,7 +352,8 @@ export class SubscriptionsApi {
       title: status.title,
       sequence: status.sequence,
       state: status.phase,
-      directory: row.directory,
+      directory: row.kind === 'host' ? null : row.directory,
+      hosted: row.kind === 'host',
       files: status.files,
       bytes: status.bytes,
       blobsDone: status.blobsDone,
@@ -337,21 +374,6 @@ function isSameSelection(a: readonly string[], b: readonly string[]): boolean {
   return JSON.stringify([...new Set(a)].sort()) === JSON.stringify([...new Set(b)].sort())
 }
 
-/** Errors that no waiting mends: whoever waits is told at once. */
-function isFinal(code: string): boolean {
-  return code === 'ERR_FOREIGN_FILE' || code === 'ERR_DISK_FULL' || code === 'ERR_RELEASE_INVALID'
-}
-
-function timedOut(subscription: Subscription): MegatorrentError {
-  if (subscription.session.newest === null) {
-    return new MegatorrentError('ERR_RELEASE_NOT_FOUND', 'no release of this channel was found')
-  }
-  if (subscription.hasSome) {
-    return new MegatorrentError('ERR_UNFINISHED', 'part of the release is here: it goes on where it stopped')
-  }
-  return new MegatorrentError('ERR_TIMEOUT', 'no peer gave anything of the release in time')
-}
-
 function withTimeout(signal: AbortSignal, timeoutMs: number | null): AbortSignal {
   return timeoutMs === null ? signal : AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
 }
@@ -366,29 +388,5 @@ function resultOf(subscription: Subscription): AddSubscriptionResult {
     sequence: status.sequence,
     files: status.files,
     bytes: status.bytes,
-  }
-}
-
-function pageOf(publicKey: string, head: Head, manifest: Manifest, params: ListFilesParams): ListFilesResult {
-  const files: { path: string; size: number }[] = []
-  let index = 0
-  if (params.after !== null) {
-    const last = manifest.indexOf(params.after)
-    if (last < 0) throw new MegatorrentError('ERR_USAGE', 'the path to go on after is not in the release')
-    index = last + 1
-  }
-  for (; index < manifest.entryCount && files.length < params.limit; index++) {
-    const entry = manifest.entry(index)
-    if (entry.kind === 'file') files.push({ path: entry.path, size: entry.size })
-  }
-  const last = files.at(-1)
-  return {
-    publicKey,
-    sequence: head.releaseNumber,
-    title: manifest.title,
-    totalFiles: manifest.files,
-    totalBytes: manifest.bytes,
-    files,
-    next: index < manifest.entryCount && last !== undefined ? last.path : null,
   }
 }

@@ -77,6 +77,17 @@ export function createHandlers({ api, jobs, onShutdown }: MethodsInit): Handlers
         return confirmed(await api.publish(params, options))
       }),
 
+    unpublish: ({ channel, timeout, wait }, call) =>
+      runLong('unpublish', wait, call, async (options) =>
+        confirmed(await api.unpublish({ channel, timeoutMs: toMs(timeout) }, options)),
+      ),
+    getReleases: async (params) => {
+      const { publicKey, releases } = await api.getReleases(params)
+      return { publicKey, releases: [...releases] }
+    },
+
+    host: ({ uri, wait, timeout }, call) =>
+      api.host({ uri, wait, timeoutMs: toMs(timeout) }, { signal: call.signal, onProgress: () => {} }),
     addSubscription: async ({ uri, dir, only, wait, once, timeout }, call) => {
       const params = { uri, dir: dir ?? null, only: only ?? null, once, timeoutMs: toMs(timeout) }
       if (once || wait === true) {
@@ -123,6 +134,7 @@ export function createHandlers({ api, jobs, onShutdown }: MethodsInit): Handlers
     }),
     cancelJob: async ({ jobId }) => copyJob(foundJob(await jobs.cancel(jobId))),
     verify: ({ wait }, call) => runLong('verify', wait, call, (options) => api.verify(options)),
+    gc: ({ wait }, call) => runLong('gc', wait, call, (options) => api.gc(options)),
     shutdown: async () => {
       onShutdown()
       return { stopping: true }
@@ -131,7 +143,7 @@ export function createHandlers({ api, jobs, onShutdown }: MethodsInit): Handlers
 }
 
 /** A release that nobody confirmed yet is an error that carries its sequence. */
-function confirmed({ pending, ...result }: PublishResult): Omit<PublishResult, 'pending'> {
+function confirmed<T extends Pick<PublishResult, 'pending'>>({ pending, ...result }: T): Omit<T, 'pending'> {
   if (pending === null) return result
   throw new PartialResultError(pending.code, pending.message, result)
 }

@@ -16,6 +16,10 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { toHex } from '../base/bytes.ts'
+import { errorMessage } from '../base/errors.ts'
+import { ADOPT_PARALLEL } from '../base/limits.ts'
+import type { Log } from '../base/log.ts'
+import { forEachLimited } from '../base/queue.ts'
 import { fsyncFolder, PRIVATE_FOLDER_MODE } from './atomic-file.ts'
 import {
   adoptFolder,
@@ -35,6 +39,41 @@ export interface RecoveryScan {
   readonly orphans: readonly Uint8Array[]
   /** Rows that had no file. */
   readonly droppedRows: number
+}
+
+/** What the start had to mend. */
+export interface RecoveryReport {
+  /** Unrecorded blobs that a crash left and that are held now. */
+  readonly adopted: number
+  /** Unrecorded files that were not what their name says, removed. */
+  readonly discarded: number
+  /** Recorded blobs that had no file, no longer recorded. */
+  readonly droppedRows: number
+}
+
+/**
+ * Hash what waits in `adopt/`. Never rejects: what could not be looked at is in neither count.
+ *
+ * @param adopt - hash one and keep it when it is good: whether it was; null to leave it for the next start.
+ */
+export async function adoptOrphans(
+  { orphans, droppedRows }: RecoveryScan,
+  log: Log,
+  adopt: (id: Uint8Array) => Promise<boolean | null>,
+): Promise<RecoveryReport> {
+  const report = { adopted: 0, discarded: 0, droppedRows }
+  if (droppedRows > 0) log.warn('recorded blobs were missing on the disk', { blobs: droppedRows })
+  try {
+    await forEachLimited(orphans, ADOPT_PARALLEL, async (id) => {
+      const good = await adopt(id)
+      if (good === true) report.adopted++
+      else if (good === false) report.discarded++
+    })
+  } catch (error) {
+    log.warn('blobs of an earlier run could not be adopted', { reason: errorMessage(error) })
+  }
+  if (orphans.length > 0) log.info('blobs of an earlier run were adopted', report)
+  return report
 }
 
 /** Make the folders. @returns false when some were missing, so that a table with rows cannot be trusted. */

@@ -13,12 +13,19 @@
  * @module storage/blob-store
  */
 import type { SealedFrame } from '../crypto/sealed-frame.ts'
+import type { BlobLease } from './blob-leases.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import type { FilePiece } from './file-pieces.ts'
-import type { StoreLimits } from './store-limits.ts'
+import type { StoreLimits, StoreRoom } from './store-limits.ts'
 import type { BlobHealth } from './worker-tasks.ts'
 
-export type { BlobHealth, FilePiece, StoreLimits }
+export type { BlobHealth, BlobLease, FilePiece, StoreLimits, StoreRoom }
+
+/** A held blob and when it came, ms since 1970. */
+export interface HeldBlob {
+  readonly id: Uint8Array
+  readonly storedAt: number
+}
 
 /** Where the content of a blob goes, and the key that opens it. */
 export interface Placement {
@@ -140,7 +147,7 @@ export interface BlobStore {
    */
   hashPieces(pieces: readonly HashPiece[]): Promise<Uint8Array[]>
 
-  /** Hash a held blob. 'bad' ones are still held: delete them, then fetch them again. */
+  /** Hash a held blob; no reason to spare it. 'bad' ones are still held: delete them, then fetch them again. */
   verify(id: Uint8Array): Promise<BlobHealth>
 
   /**
@@ -152,6 +159,26 @@ export interface BlobStore {
 
   /** Ids of held blobs in ascending order, read in pages; what changes meanwhile may or may not show. */
   ids(): Generator<Uint8Array, void, void>
+
+  /** The same with the time since when each is held. */
+  held(): Generator<HeldBlob, void, void>
+
+  /**
+   * As long as it is open, every blob that is written, read or found held, by anybody, is spared by
+   * `collect`. Open one before relying on held blobs that the database does not know to be needed.
+   */
+  openLease(): BlobLease
+
+  /**
+   * Delete those of these blobs that no open lease has noted, in batches between which writes go on.
+   * Reads are never waited for.
+   *
+   * @returns how many were held and are gone.
+   */
+  collect(ids: Iterable<Uint8Array>): Promise<number>
+
+  /** Bytes that may still be written before quota or floor is reached; 0 when one is passed. */
+  room(): Promise<StoreRoom>
 
   /** Quota and floor, from now on. */
   setLimits(limits: StoreLimits): void

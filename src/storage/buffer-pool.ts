@@ -40,3 +40,9 @@ export class BufferPool {
     this.#idle.push(new Uint8Array(buffer))
   }
 }
+
+/** The same bytes in memory that holds nothing else, so that it can be handed to a worker. */
+export function ownMemory(bytes: Uint8Array): Uint8Array {
+  const { buffer } = bytes
+  return buffer instanceof ArrayBuffer && buffer.byteLength === bytes.byteLength ? bytes : bytes.slice()
+}

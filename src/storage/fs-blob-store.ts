@@ -15,31 +15,41 @@
 import { existsSync } from 'node:fs'
 import { assertBytes } from '../base/bytes.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
-import { errorMessage, isMegatorrentError, MegatorrentError } from '../base/errors.ts'
-import { ADOPT_PARALLEL, DELETE_BATCH_BLOBS } from '../base/limits.ts'
+import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
+import { DELETE_BATCH_BLOBS } from '../base/limits.ts'
 import { type Log, short, silentLog } from '../base/log.ts'
-import { forEachLimited } from '../base/queue.ts'
+import { batchesOf } from '../base/queue.ts'
 import type { SealedFrame } from '../crypto/sealed-frame.ts'
 import { wipe } from '../crypto/wipe.ts'
 import { BLOB_BYTES, BLOB_ID_BYTES, CHUNK_BYTES } from '../wire/constants.ts'
 import { blobPath } from './blob-files.ts'
-import { clearTemp, prepareFolders, scanStore } from './blob-recovery.ts'
+import { type BlobLease, BlobLeases } from './blob-leases.ts'
+import {
+  adoptOrphans,
+  clearTemp,
+  prepareFolders,
+  type RecoveryReport,
+  type RecoveryScan,
+  scanStore,
+} from './blob-recovery.ts'
 import type {
   BlobHealth,
   BlobStore,
   FilePiece,
   HashPiece,
+  HeldBlob,
   PutOptions,
   PutResult,
   ReadOptions,
   SealedChunk,
   SealJob,
 } from './blob-store.ts'
-import { BufferPool } from './buffer-pool.ts'
+import { BufferPool, ownMemory } from './buffer-pool.ts'
 import { assertPieces } from './file-pieces.ts'
+import type { FsBlobStoreInit } from './fs-blob-store-init.ts'
 import { GroupCommit } from './group-commit.ts'
 import { hashInBatches } from './hash-batches.ts'
-import { type FreeBytes, StoreBudget, type StoreLimits, systemFreeBytes } from './store-limits.ts'
+import { StoreBudget, type StoreLimits, systemFreeBytes } from './store-limits.ts'
 import type { BlobsTable } from './tables/blobs-table.ts'
 import type { MetaTable } from './tables/meta-table.ts'
 import { decodeTaskError } from './task-error.ts'
@@ -49,29 +59,8 @@ import { WriteGate } from './write-gate.ts'
 
 const CLEAN_STOP = 'blobs.clean_stop'
 const SECRET_BYTES = 32
-const PAGE_IDS = 1_000
 
-export interface FsBlobStoreInit {
-  /** The folder `blobs`, made if missing. */
-  readonly root: string
-  readonly tables: { readonly blobs: BlobsTable; readonly meta: MetaTable }
-  /** Closed by its owner, after the store. */
-  readonly runner: TaskRunner
-  readonly limits: StoreLimits
-  readonly clock?: Clock
-  readonly log?: Log
-  readonly freeBytes?: FreeBytes
-}
-
-/** What the start had to mend. */
-export interface RecoveryReport {
-  /** Unrecorded blobs that a crash left and that are held now. */
-  readonly adopted: number
-  /** Unrecorded files that were not what their name says, removed. */
-  readonly discarded: number
-  /** Recorded blobs that had no file, no longer recorded. */
-  readonly droppedRows: number
-}
+export type { FsBlobStoreInit }
 
 export class FsBlobStore implements BlobStore {
   readonly buffers = new BufferPool()
@@ -83,6 +72,8 @@ export class FsBlobStore implements BlobStore {
   readonly #log: Log
   readonly #budget: StoreBudget
   readonly #gate = new WriteGate()
+  readonly #leases = new BlobLeases()
+  readonly #makeRoom: () => Promise<boolean>
   readonly #commit: GroupCommit
   #count: number
   #writing = 0
@@ -99,6 +90,7 @@ export class FsBlobStore implements BlobStore {
     this.#clock = init.clock ?? systemClock
     this.#log = init.log ?? silentLog
     this.#budget = new StoreBudget(init.root, init.limits, this.#clock, init.freeBytes ?? systemFreeBytes)
+    this.#makeRoom = init.makeRoom ?? (async () => false)
     this.#count = this.#table.count()
     this.#commit = new GroupCommit({
       clock: this.#clock,
@@ -118,7 +110,7 @@ export class FsBlobStore implements BlobStore {
     const trusted = wasClean && complete
     const scan = trusted ? null : scanStore(init.root, init.tables.blobs)
     const store = new FsBlobStore(init)
-    if (scan !== null) store.#recovered = store.#adopt(scan.orphans, scan.droppedRows)
+    if (scan !== null) store.#recovered = store.#adopt(scan)
     return store
   }
 
@@ -137,7 +129,9 @@ export class FsBlobStore implements BlobStore {
 
   has(id: Uint8Array): boolean {
     assertBytes(id, BLOB_ID_BYTES, 'id')
-    return this.#table.has(id)
+    const isHeld = this.#table.has(id)
+    if (isHeld) this.#leases.note(id)
+    return isHeld
   }
 
   async read(id: Uint8Array, { check = true }: ReadOptions = {}): Promise<Uint8Array | null> {
@@ -217,33 +211,41 @@ export class FsBlobStore implements BlobStore {
 
   async verify(id: Uint8Array): Promise<BlobHealth> {
     this.#assertOpen()
-    if (!this.has(id)) return 'missing'
+    assertBytes(id, BLOB_ID_BYTES, 'id')
+    if (!this.#table.has(id)) return 'missing'
     const health = await this.#runner.run('verify', { root: this.#root, id })
     if (health === 'missing') this.#lost(id)
     return health
   }
 
-  async delete(ids: Iterable<Uint8Array>): Promise<number> {
-    let removed = 0
-    let batch: Uint8Array[] = []
-    for (const id of ids) {
-      assertBytes(id, BLOB_ID_BYTES, 'id')
-      batch.push(id)
-      if (batch.length < DELETE_BATCH_BLOBS) continue
-      removed += await this.#deleteBatch(batch)
-      batch = []
-    }
-    return removed + (batch.length === 0 ? 0 : await this.#deleteBatch(batch))
+  delete(ids: Iterable<Uint8Array>): Promise<number> {
+    return this.#deleteAll(ids, () => true)
   }
 
-  *ids(): Generator<Uint8Array, void, void> {
-    let after: Uint8Array | null = null
-    for (;;) {
-      const page: Uint8Array[] = this.#table.page(after, PAGE_IDS)
-      yield* page
-      after = page.at(-1) ?? null
-      if (after === null || page.length < PAGE_IDS) return
-    }
+  collect(ids: Iterable<Uint8Array>): Promise<number> {
+    return this.#deleteAll(ids, (id) => !this.#leases.isNoted(id))
+  }
+
+  async #deleteAll(ids: Iterable<Uint8Array>, mayGo: (id: Uint8Array) => boolean): Promise<number> {
+    let removed = 0
+    for (const batch of batchesOf(ids, DELETE_BATCH_BLOBS)) removed += await this.#deleteBatch(batch, mayGo)
+    return removed
+  }
+
+  ids(): Generator<Uint8Array, void, void> {
+    return this.#table.ids()
+  }
+
+  held(): Generator<HeldBlob, void, void> {
+    return this.#table.held()
+  }
+
+  openLease(): BlobLease {
+    return this.#leases.open()
+  }
+
+  room(): ReturnType<StoreBudget['room']> {
+    return this.#budget.room(() => this.#count)
   }
 
   setLimits(limits: StoreLimits): void {
@@ -272,30 +274,41 @@ export class FsBlobStore implements BlobStore {
   }
 
   /** Run a task that may write a blob, and make what it wrote held. */
-  #write<T extends { readonly id: Uint8Array; readonly status: WriteStatus }>(
+  async #write<T extends { readonly id: Uint8Array; readonly status: WriteStatus }>(
     task: (mayWrite: boolean) => Promise<T>,
   ): Promise<T & { readonly isNew: boolean }> {
-    return this.#gate.write(async () => {
-      this.#assertOpen()
-      const noPlace = await this.#budget.reserve(() => this.#count)
-      let wrote = false
-      try {
+    // Before the gate: making room removes blobs, and nothing is removed while somebody writes.
+    const noPlace = await this.#reserve()
+    let wrote = false
+    try {
+      return await this.#gate.write(async () => {
+        this.#assertOpen()
         const { output, held } = await this.#writeAndAdd(async () => {
           const result = await task(noPlace === null)
           if (result.status === 'refused')
             throw noPlace ?? new MegatorrentError('ERR_BUG', 'a write was refused')
           wrote = result.status === 'written'
+          // The caller counts on it, whether it was there before or not.
+          this.#leases.note(result.id)
           return result
         })
         return { ...output, isNew: await held }
-      } catch (error) {
-        // The worker may have renamed a file before it ended.
-        if (isMegatorrentError(error, 'ERR_WORKER_CRASHED')) this.#clean = false
-        throw error
-      } finally {
-        if (noPlace === null) this.#budget.release(wrote)
-      }
-    })
+      })
+    } catch (error) {
+      // The worker may have renamed a file before it ended.
+      if (isMegatorrentError(error, 'ERR_WORKER_CRASHED')) this.#clean = false
+      throw error
+    } finally {
+      if (noPlace === null) this.#budget.release(wrote)
+    }
+  }
+
+  /** Reserve the place of one blob; where there is none, after what nobody needs was removed. */
+  async #reserve(): Promise<MegatorrentError | null> {
+    const held = (): number => this.#count
+    const noPlace = await this.#budget.reserve(held)
+    if (noPlace === null || !(await this.#makeRoom())) return noPlace
+    return this.#budget.reserve(held)
   }
 
   /**
@@ -331,37 +344,33 @@ export class FsBlobStore implements BlobStore {
     }
   }
 
-  #deleteBatch(ids: readonly Uint8Array[]): Promise<number> {
+  /** @param mayGo - asked while nobody writes, and just before the rows go. */
+  #deleteBatch(ids: readonly Uint8Array[], mayGo: (id: Uint8Array) => boolean): Promise<number> {
     return this.#gate.remove(async () => {
       this.#assertOpen()
-      const removed = this.#table.remove(ids)
+      for (const id of ids) assertBytes(id, BLOB_ID_BYTES, 'id')
+      const removed = this.#table.remove(ids.filter(mayGo))
       this.#count -= removed.length
+      if (removed.length === 0) return 0
       try {
         await this.#runner.run('remove', { root: this.#root, ids: removed }, { urgent: true })
       } catch (error) {
         this.#clean = false
         throw error
       }
+      this.#budget.freed()
       return removed.length
     })
   }
 
   /** Hash what a crash left unrecorded and keep what is good. */
-  async #adopt(orphans: readonly Uint8Array[], droppedRows: number): Promise<RecoveryReport> {
-    const report = { adopted: 0, discarded: 0, droppedRows }
-    if (droppedRows > 0) this.#log.warn('recorded blobs were missing on the disk', { blobs: droppedRows })
-    try {
-      await forEachLimited(orphans, ADOPT_PARALLEL, async (id) => {
-        if (this.#closing !== null) this.#clean = false
-        else if (await this.#adoptOne(id)) report.adopted++
-        else report.discarded++
-      })
-    } catch (error) {
-      // What was not adopted waits for the next start; it is no loss, since it was never acknowledged.
-      this.#clean = false
-      this.#log.warn('blobs of an earlier run could not be adopted', { reason: errorMessage(error) })
-    }
-    if (orphans.length > 0) this.#log.info('blobs of an earlier run were adopted', report)
+  async #adopt(scan: RecoveryScan): Promise<RecoveryReport> {
+    const report = await adoptOrphans(scan, this.#log, async (id) => {
+      if (this.#closing !== null) return null
+      return await this.#adoptOne(id)
+    })
+    // What was not adopted waits for the next start; it is no loss, since it was never acknowledged.
+    if (report.adopted + report.discarded < scan.orphans.length) this.#clean = false
     return report
   }
 
@@ -385,10 +394,4 @@ export class FsBlobStore implements BlobStore {
   #assertOpen(): void {
     if (this.#closing !== null) throw new MegatorrentError('ERR_STORE_CLOSED', 'the store is closed')
   }
-}
-
-/** The same bytes in memory that holds nothing else, so that it can be handed to a worker. */
-function ownMemory(bytes: Uint8Array): Uint8Array {
-  const { buffer } = bytes
-  return buffer instanceof ArrayBuffer && buffer.byteLength === bytes.byteLength ? bytes : bytes.slice()
 }

@@ -11,16 +11,19 @@ import { sha256 } from '../crypto/hash.ts'
 import { openFrame, type SealedFrame } from '../crypto/sealed-frame.ts'
 import { blobId, openBlob, padChunk, sealChunkWithKey, verifyBlob } from '../wire/blob.ts'
 import { BLOB_BYTES, BLOB_ID_BYTES, CHUNK_BYTES } from '../wire/constants.ts'
+import { type BlobLease, BlobLeases } from './blob-leases.ts'
 import type {
   BlobHealth,
   BlobStore,
   FilePiece,
   HashPiece,
+  HeldBlob,
   PutOptions,
   PutResult,
   SealedChunk,
   SealJob,
   StoreLimits,
+  StoreRoom,
 } from './blob-store.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { assertPieces, readPieces, readSlice, writePieces } from './file-pieces.ts'
@@ -31,6 +34,7 @@ const UNLIMITED: StoreLimits = { maxBytes: Number.MAX_SAFE_INTEGER, minFreeBytes
 export class MemoryBlobStore implements BlobStore {
   readonly buffers = new BufferPool()
   readonly #blobs = new Map<string, Uint8Array>()
+  readonly #leases = new BlobLeases()
   #limits: StoreLimits
   #closed = false
 
@@ -49,11 +53,13 @@ export class MemoryBlobStore implements BlobStore {
 
   has(id: Uint8Array): boolean {
     assertBytes(id, BLOB_ID_BYTES, 'id')
-    return this.#blobs.has(toHex(id))
+    const isHeld = this.#blobs.has(toHex(id))
+    if (isHeld) this.#leases.note(id)
+    return isHeld
   }
 
   async read(id: Uint8Array): Promise<Uint8Array | null> {
-    return this.#find(id)?.slice() ?? null
+    return this.#use(id)?.slice() ?? null
   }
 
   async put(
@@ -92,7 +98,7 @@ export class MemoryBlobStore implements BlobStore {
   }
 
   async open(id: Uint8Array, key: Uint8Array): Promise<Uint8Array | null> {
-    const sealed = this.#find(id)
+    const sealed = this.#use(id)
     return sealed === null ? null : openBlob(sealed, key)
   }
 
@@ -137,6 +143,27 @@ export class MemoryBlobStore implements BlobStore {
     }
   }
 
+  async collect(ids: Iterable<Uint8Array>): Promise<number> {
+    return this.delete([...ids].filter((id) => !this.#leases.isNoted(id)))
+  }
+
+  /** In the order in which they came: the place in the order is the time. */
+  *held(): Generator<HeldBlob, void, void> {
+    for (const [storedAt, name] of [...this.#blobs.keys()].entries()) {
+      const id = fromHex(name, BLOB_ID_BYTES)
+      if (id !== null && this.#blobs.has(name)) yield { id, storedAt }
+    }
+  }
+
+  openLease(): BlobLease {
+    return this.#leases.open()
+  }
+
+  async room(): Promise<StoreRoom> {
+    const quotaBytes = Math.max(0, this.#limits.maxBytes - this.bytes)
+    return { quotaBytes, diskBytes: Number.MAX_SAFE_INTEGER }
+  }
+
   setLimits(limits: StoreLimits): void {
     this.#limits = limits
   }
@@ -155,6 +182,7 @@ export class MemoryBlobStore implements BlobStore {
 
   #keep(id: Uint8Array, sealed: Uint8Array): boolean {
     const name = toHex(id)
+    this.#leases.note(id)
     if (this.#blobs.has(name)) return false
     if (this.bytes + BLOB_BYTES > this.#limits.maxBytes) {
       throw new MegatorrentError(
@@ -164,6 +192,12 @@ export class MemoryBlobStore implements BlobStore {
     }
     this.#blobs.set(name, sealed)
     return true
+  }
+
+  #use(id: Uint8Array): Uint8Array | null {
+    const sealed = this.#find(id)
+    if (sealed !== null) this.#leases.note(id)
+    return sealed
   }
 
   #find(id: Uint8Array): Uint8Array | null {

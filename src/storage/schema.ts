@@ -169,5 +169,29 @@ CREATE TABLE anchors (
 ) STRICT, WITHOUT ROWID;
 `
 
+/** Channels that are hosted are rows of `subscriptions` too: a CHECK can only be changed with its table. */
+const HOSTED = `
+CREATE TABLE subscriptions_2 (
+  public_key BLOB PRIMARY KEY CHECK (length(public_key) = 32),
+  uri TEXT NOT NULL,
+  read_key BLOB NOT NULL CHECK (length(read_key) = 32),
+  directory TEXT NOT NULL,
+  only_globs TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('follow', 'once', 'host')),
+  state TEXT NOT NULL,
+  paused INTEGER NOT NULL,
+  added_at INTEGER NOT NULL,
+  complete_sequence INTEGER NOT NULL,
+  error_code TEXT,
+  error_message TEXT,
+  title TEXT
+) STRICT, WITHOUT ROWID;
+INSERT INTO subscriptions_2 SELECT
+  public_key, uri, read_key, directory, only_globs, kind, state, paused, added_at, complete_sequence,
+  error_code, error_message, title FROM subscriptions;
+DROP TABLE subscriptions;
+ALTER TABLE subscriptions_2 RENAME TO subscriptions;
+`
+
 /** See `DatabaseOptions.migrations`. */
-export const MIGRATIONS: readonly string[] = [VERSION_1, ACCESS_KEYS, SOURCE_MEMORY, ANCHORS]
+export const MIGRATIONS: readonly string[] = [VERSION_1, ACCESS_KEYS, SOURCE_MEMORY, ANCHORS, HOSTED]

@@ -18,6 +18,12 @@ export interface StoreLimits {
   readonly minFreeBytes: number
 }
 
+/** Bytes of blobs for which there is place, by either limit. */
+export interface StoreRoom {
+  readonly quotaBytes: number
+  readonly diskBytes: number
+}
+
 /** Bytes that this user can still write where `path` lies. */
 export type FreeBytes = (path: string) => Promise<number>
 
@@ -56,12 +62,7 @@ export class StoreBudget {
    * @returns null; or, when there is no place, why: ERR_STORE_FULL or ERR_DISK_FULL. Nothing is reserved then.
    */
   async reserve(heldBlobs: () => number): Promise<MegatorrentError | null> {
-    if (this.#isStale()) {
-      this.#asking ??= this.#ask().finally(() => {
-        this.#asking = null
-      })
-      await this.#asking
-    }
+    await this.#refresh()
     const { maxBytes, minFreeBytes } = this.#limits
     if ((heldBlobs() + this.#reserved + 1) * BLOB_BYTES > maxBytes) {
       return new MegatorrentError(
@@ -81,10 +82,38 @@ export class StoreBudget {
     return null
   }
 
+  /** How much may still be written, beside what is reserved. */
+  async room(heldBlobs: () => number): Promise<StoreRoom> {
+    await this.#refresh()
+    const { maxBytes, minFreeBytes } = this.#limits
+    return {
+      quotaBytes: Math.max(0, maxBytes - (heldBlobs() + this.#reserved) * BLOB_BYTES),
+      diskBytes: Math.max(0, this.#free - this.#written() - this.#reserved * BLOB_BYTES - minFreeBytes),
+    }
+  }
+
+  /** Blobs were removed: what the system said of the free space is old. */
+  freed(): void {
+    this.#writtenSince = Number.POSITIVE_INFINITY
+  }
+
   /** @param wrote - whether a blob was written in the reserved place. */
   release(wrote: boolean): void {
     this.#reserved--
     if (wrote) this.#writtenSince += BLOB_BYTES
+  }
+
+  async #refresh(): Promise<void> {
+    if (!this.#isStale()) return
+    this.#asking ??= this.#ask().finally(() => {
+      this.#asking = null
+    })
+    await this.#asking
+  }
+
+  /** Infinite only until the next question. */
+  #written(): number {
+    return Number.isFinite(this.#writtenSince) ? this.#writtenSince : 0
   }
 
   #isStale(): boolean {

@@ -48,6 +48,8 @@ export class SwarmChannel {
   slotVersion = 0
   /** The release that `held` is about. */
   release: ReleaseId | null = null
+  /** False once the channel was unpublished, until there is a release again: blobs are not given out then. */
+  isServed = true
   /** Numbers in manifest order that we hold. */
   held = new BlobSet()
   /** Held since the last HAVE. */

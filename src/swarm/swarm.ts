@@ -190,10 +190,20 @@ export class Swarm {
       return
     }
     channel.release = release
+    channel.isServed = true
     channel.held = new BlobSet()
     for (const index of held) channel.held.add(index)
     this.#haves.forget(channel)
     this.#haves.tellEverybody(channel)
+  }
+
+  /** The channel has no release any more: what is being fetched of it ends, and nothing of it is given out. */
+  withdraw(channel: SwarmChannel): void {
+    this.#downloads.channelLeft(channel)
+    this.#haves.forget(channel)
+    channel.release = null
+    channel.held = new BlobSet()
+    channel.isServed = false
   }
 
   /** One more blob of that release is held, not by way of `fetch`. */

@@ -58,13 +58,13 @@ export class Uploads {
 
   /**
    * The blob that a peer asked for, or null for "not found". Blobs are for peers that have shown a
-   * channel of ours: others would only probe what we hold.
+   * channel of ours that is not unpublished: others would only probe what we hold.
    *
    * @throws what goes wrong on our side, or when others come first for too long: the peer is told that
    *   we are busy.
    */
   async read(peer: Peer, id: Uint8Array): Promise<Uint8Array | null> {
-    if (peer.shared.size === 0) return null
+    if (!mayAsk(peer)) return null
     await this.#turnOf(peer)
     let sealed: Uint8Array | null = null
     try {
@@ -161,4 +161,10 @@ export class Uploads {
     const [only, ...others] = peer.shared.keys()
     if (only !== undefined && others.length === 0) only.upload.add(BLOB_BYTES)
   }
+}
+
+/** Is there a channel that both of us take part in and that has something published? */
+function mayAsk(peer: Peer): boolean {
+  for (const channel of peer.shared.keys()) if (channel.isServed) return true
+  return false
 }

@@ -40,6 +40,8 @@ export const HEAD_VERSION = 1
 export const HEAD_BYTES = 568
 /** What the signature covers, after its domain. */
 export const HEAD_SIGNED_BYTES = 454
+/** Bit of the flags: there is nothing published on the channel any more. */
+export const HEAD_FLAG_UNPUBLISHED = 1
 export const MAX_HEAD_ADDRESSES = 8
 /** Type, host, port. */
 export const ADDRESS_BYTES = 38

@@ -11,9 +11,9 @@
  *        1     8  release number   1..MAX_RELEASE_NUMBER
  *        9     2  revision
  *       11     8  time of signing  ms since 1970
- *       19    64  root             blob reference of the manifest's root
+ *       19    64  root             blob reference of the manifest's root; zero when unpublished
  *       83    32  previous         SHA-256 of the last head of the previous release, or zero
- *      115     1  flags            zero
+ *      115     1  flags            bit 0: HEAD_FLAG_UNPUBLISHED, the rest zero
  *      116    32  successor key    or zero
  *      148     1  count            0..MAX_HEAD_ADDRESSES
  *      149   304  addresses        count of 38, the rest zero
@@ -33,6 +33,7 @@ import {
   ADDRESS_BYTES,
   BLOB_REF_BYTES,
   HEAD_BYTES,
+  HEAD_FLAG_UNPUBLISHED,
   HEAD_SIGNED_BYTES,
   HEAD_VERSION,
   MAX_HEAD_ADDRESSES,
@@ -52,6 +53,8 @@ export interface HeadFields {
   readonly root: Uint8Array
   /** `headHash` of the last head of the previous release; null for release 1 or where it is not known. */
   readonly previousHash: Uint8Array | null
+  /** The channel is unpublished: there is no manifest, `root` is zero and there are no addresses. Default false. */
+  readonly isUnpublished?: boolean
   /** Key of the channel that takes over, or null. */
   readonly successorKey: Uint8Array | null
   /** At most MAX_HEAD_ADDRESSES, no names. Hints: nothing is believed of them. */
@@ -60,6 +63,7 @@ export interface HeadFields {
 
 /** A head as it came, valid in form; `verifyHead` gives those that the channel signed. */
 export interface Head extends HeadFields {
+  readonly isUnpublished: boolean
   /** HEAD_BYTES, a copy: what is stored, sealed and passed on. */
   readonly bytes: Uint8Array
 }
@@ -83,7 +87,7 @@ export function headHash(bytes: Uint8Array): Uint8Array {
  * @throws RangeError or TypeError for a field out of its range, and for an address that is a name.
  */
 export function signHead(fields: HeadFields, signingKey: Pick<SigningKey, 'sign'>): Head {
-  const { releaseNumber, revision, addresses } = fields
+  const { releaseNumber, revision, addresses, isUnpublished = false } = fields
   if (!isWithin(releaseNumber, 1, MAX_RELEASE_NUMBER)) {
     throw new RangeError(`"releaseNumber" expected 1..${MAX_RELEASE_NUMBER}, got ${releaseNumber}`)
   }
@@ -94,6 +98,12 @@ export function signHead(fields: HeadFields, signingKey: Pick<SigningKey, 'sign'
     throw new RangeError(`"addresses" expected <= ${MAX_HEAD_ADDRESSES}, got ${addresses.length}`)
   }
   assertBytes(fields.root, BLOB_REF_BYTES, 'root')
+  if (isZeroBytes(fields.root) !== isUnpublished) {
+    throw new RangeError('"root" expected zero bytes for an unpublished channel, and only there')
+  }
+  if (isUnpublished && addresses.length > 0) {
+    throw new RangeError('"addresses" expected none for an unpublished channel')
+  }
   const writer = new ByteWriter(HEAD_BYTES)
     .u8(HEAD_VERSION)
     .u64(releaseNumber)
@@ -101,14 +111,14 @@ export function signHead(fields: HeadFields, signingKey: Pick<SigningKey, 'sign'
     .u64(fields.signedAt)
     .put(fields.root)
     .put(optional(fields.previousHash, SHA256_BYTES, 'previousHash'))
-    .u8(0)
+    .u8(isUnpublished ? HEAD_FLAG_UNPUBLISHED : 0)
     .put(optional(fields.successorKey, PUBLIC_KEY_BYTES, 'successorKey'))
     .u8(addresses.length)
   for (const address of addresses) writer.put(encodeAddress(address))
   writer.skip((MAX_HEAD_ADDRESSES - addresses.length) * ADDRESS_BYTES).skip(1)
   const { bytes } = writer
   bytes.set(signingKey.sign(signedMessage(bytes)), HEAD_SIGNED_BYTES)
-  return { ...fields, bytes }
+  return { ...fields, isUnpublished, bytes }
 }
 
 /**
@@ -133,9 +143,13 @@ export function decodeHead(bytes: Uint8Array): Head {
   if (!Number.isSafeInteger(signedAt)) throw bad('time of signing')
   const root = reader.take(BLOB_REF_BYTES)
   const previousHash = nullIfZero(reader.take(SHA256_BYTES))
-  if (reader.u8() !== 0) throw bad('flags')
+  const flags = reader.u8()
+  if ((flags & ~HEAD_FLAG_UNPUBLISHED) !== 0) throw bad('flags')
+  const isUnpublished = flags === HEAD_FLAG_UNPUBLISHED
+  if (isZeroBytes(root) !== isUnpublished) throw bad('root')
   const successorKey = nullIfZero(reader.take(PUBLIC_KEY_BYTES))
   const addresses = readAddresses(reader)
+  if (isUnpublished && addresses.length > 0) throw bad('number of addresses')
   if (reader.u8() !== 0) throw bad('reserved byte')
   reader.take(SIGNATURE_BYTES)
   if (!isZeroBytes(reader.rest())) throw bad('padding')
@@ -145,6 +159,7 @@ export function decodeHead(bytes: Uint8Array): Head {
     signedAt,
     root,
     previousHash,
+    isUnpublished,
     successorKey,
     addresses,
     bytes: own,

@@ -97,6 +97,39 @@ export function checkManifestPart(chunk: Uint8Array, random: Random = systemRand
   readChunk(chunk, (reader) => readPart(reader, builder))
 }
 
+/** The blobs that a root or part names, one BLOB_REF_BYTES after the other. */
+export interface References {
+  /** data: of files. parts: further blobs of the manifest. */
+  readonly kind: 'data' | 'parts'
+  readonly references: Uint8Array
+}
+
+/**
+ * What the blob of a manifest names, without judging the rest of it: for who wants to know which blobs
+ * belong together and nothing else.
+ *
+ * @param chunk - of a root or a part. `references` is a view into it.
+ * @throws MegatorrentError, kind 'peer': ERR_MANIFEST_SHAPE and those of bencode.
+ */
+export function listReferences(chunk: Uint8Array): References {
+  const reader = new BencodeReader(chunk)
+  reader.openDictionary()
+  let key = readKey(reader)
+  if (key === 'blobs') return { kind: 'data', references: wholeReferences(reader.bytes()) }
+  for (const passed of ['bytes', 'files']) {
+    if (key !== passed) throw unexpectedKey()
+    readCount(reader)
+    key = readKey(reader)
+  }
+  if (key !== 'parts') throw unexpectedKey()
+  return { kind: 'parts', references: wholeReferences(reader.bytes()) }
+}
+
+function wholeReferences(bytes: Uint8Array): Uint8Array {
+  if (bytes.length % BLOB_REF_BYTES === 0) return bytes
+  throw refused('ERR_MANIFEST_SHAPE', `references of ${bytes.length} bytes`)
+}
+
 function readChunk<T>(chunk: Uint8Array, read: (reader: BencodeReader) => T): T {
   if (chunk.length > CHUNK_BYTES) throw refused('ERR_MANIFEST_SHAPE', `a chunk of ${chunk.length} bytes`)
   const reader = new BencodeReader(chunk)

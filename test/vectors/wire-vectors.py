@@ -153,6 +153,16 @@ def make_heads():
             head_bytes(seed, 2**36 - 1, 65535, 2**53 - 1, ROOT, zero, zero, two[:1]),
             (2**36 - 1, 65535, 2**53 - 1, None, None, ["203.0.113.9:7117"]),
         ),
+        (
+            "unpublished",
+            head_bytes(seed, 3, 0, 1767225600002, bytes(64), c.sha256(first), zero, [], flags=1),
+            (3, 0, 1767225600002, c.sha256(first).hex(), None, []),
+        ),
+        (
+            "unpublished, with a successor",
+            head_bytes(seed, 3, 1, 1767225600003, bytes(64), zero, derived("successor"), [], flags=1),
+            (3, 1, 1767225600003, None, derived("successor").hex(), []),
+        ),
     ]
     bad = lambda **changes: head_bytes(**{**dict(seed=seed, release=1, revision=0, time=1, root=ROOT, previous=zero, successor=zero, entries=[]), **changes})
     signed_zone = bytearray(first)
@@ -164,7 +174,14 @@ def make_heads():
         ("release 0", bad(release=0), "ERR_HEAD_FIELD"),
         ("release 2^36", bad(release=2**36), "ERR_HEAD_FIELD"),
         ("time 2^53", bad(time=2**53), "ERR_HEAD_FIELD"),
-        ("flags 1", bad(flags=1), "ERR_HEAD_FIELD"),
+        ("flags 2", bad(flags=2), "ERR_HEAD_FIELD"),
+        ("flags 128", bad(flags=128), "ERR_HEAD_FIELD"),
+        ("flags 3, no root", bad(flags=3, root=bytes(64)), "ERR_HEAD_FIELD"),
+        ("unpublished, with a root", bad(flags=1), "ERR_HEAD_FIELD"),
+        ("unpublished, with the last byte of a root", bad(flags=1, root=bytes(63) + b"\x01"), "ERR_HEAD_FIELD"),
+        ("unpublished, with an address", bad(flags=1, root=bytes(64), entries=two[:1]), "ERR_HEAD_FIELD"),
+        ("no root", bad(root=bytes(64)), "ERR_HEAD_FIELD"),
+        ("unpublished by another channel", head_bytes(derived("node seed"), 1, 0, 1, bytes(64), zero, zero, [], flags=1), "ERR_HEAD_SIGNATURE"),
         ("nine addresses", bad(count=9), "ERR_HEAD_FIELD"),
         ("nine addresses, eight of them there", bad(entries=two * 4, count=9), "ERR_HEAD_FIELD"),
         ("255 addresses", bad(entries=two * 4, count=255), "ERR_HEAD_FIELD"),
@@ -187,6 +204,7 @@ def make_heads():
                 "releaseNumber": f[0],
                 "revision": f[1],
                 "signedAt": f[2],
+                "isUnpublished": "unpublished" in name,
                 "previousHash": f[3],
                 "successorKey": f[4],
                 "addresses": f[5],

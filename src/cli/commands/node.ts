@@ -1,5 +1,5 @@
 /**
- * `status`, `peers`, `verify`, `health`, `stop`.
+ * `status`, `peers`, `verify`, `gc`, `health`, `stop`.
  *
  * @module cli/commands/node
  */
@@ -98,6 +98,15 @@ export async function verify(context: CommandContext): Promise<number> {
     return `${plural(checked, 'blob')} checked, ${bad} bad, ${repaired} repaired\n`
   })
   return result.bad > result.repaired ? UNREPAIRED_EXIT : 0
+}
+
+export async function gc(context: CommandContext): Promise<void> {
+  const result = await context.client.runJob('gc', {}, context.progress.update, context.timeoutMs)
+  context.progress.end()
+  context.print(
+    result,
+    () => `${plural(result.removed, 'blob')} removed, ${formatBytes(result.freedBytes)} freed\n`,
+  )
 }
 
 const UNREPAIRED_EXIT = 5

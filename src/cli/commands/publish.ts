@@ -1,5 +1,5 @@
 /**
- * `ingest` and `publish`.
+ * `ingest`, `publish` and `unpublish`.
  *
  * @module cli/commands/publish
  */
@@ -55,6 +55,18 @@ export async function publish(
       ['blobs', `${result.blobs}, ${result.newBlobs} of them new; ${result.manifestBlobs} for the manifest`],
       ['stored', `by ${plural(result.storedBy, 'other node')}`],
       ['link', result.uri],
+    ]),
+  )
+}
+
+export async function unpublish(context: CommandContext, channel: string): Promise<void> {
+  const timeout = context.timeoutMs === null ? {} : { timeout: context.timeoutMs / 1000 }
+  const result = await context.client.runJob('unpublish', { channel, ...timeout }, context.progress.update)
+  context.progress.end()
+  context.print(result, () =>
+    formatPairs([
+      ['unpublished', result.unchanged ? 'before already' : `by release ${result.sequence}`],
+      ['stored', `by ${plural(result.storedBy, 'other node')}`],
     ]),
   )
 }

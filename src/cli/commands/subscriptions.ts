@@ -1,5 +1,5 @@
 /**
- * `subscribe`, `get`, `unsubscribe`, `subscriptions`, `ls`.
+ * `subscribe`, `host`, `get`, `unsubscribe`, `subscriptions`, `releases`, `ls`.
  *
  * @module cli/commands/subscriptions
  */
@@ -66,6 +66,26 @@ export async function subscribe(
   }
 }
 
+export async function host(
+  context: CommandContext,
+  uri: string,
+  options: { readonly wait?: boolean },
+): Promise<void> {
+  const wait = options.wait === true
+  const timeout = context.timeoutMs === null ? {} : { timeout: context.timeoutMs / 1000 }
+  const ended = new AbortController()
+  const watching = wait ? watchProgress(context, { uri }, ended.signal) : Promise.resolve()
+  try {
+    const hosted = await context.client.call('host', { uri, wait, ...timeout })
+    context.progress.end()
+    context.print(hosted, () => describeAdded(hosted))
+  } finally {
+    ended.abort()
+    await watching
+    context.progress.end()
+  }
+}
+
 export async function get(context: CommandContext, uri: string, options: SubscribeOptions): Promise<void> {
   const params = { ...subscribeParams(context, uri, options), once: true }
   const added = asAdded(await context.client.runJob('addSubscription', params, context.progress.update))
@@ -114,11 +134,12 @@ export async function unsubscribe(
     ...(isKey ? { publicKey: target } : { uri: target }),
     deleteFiles: options.deleteFiles === true,
   })
-  context.print(result, () =>
-    options.deleteFiles === true
+  context.print(result, () => {
+    if (result.directory === null) return 'no longer hosted\n'
+    return options.deleteFiles === true
       ? `no longer followed; ${plural(result.deletedFiles, 'file')} deleted in ${printable(result.directory)}\n`
-      : `no longer followed; the files stay in ${printable(result.directory)}\n`,
-  )
+      : `no longer followed; the files stay in ${printable(result.directory)}\n`
+  })
 }
 
 export async function listSubscriptions(context: CommandContext): Promise<void> {
@@ -126,7 +147,7 @@ export async function listSubscriptions(context: CommandContext): Promise<void> 
   context.print(subscriptions, () => {
     if (subscriptions.length === 0) return 'nothing is followed yet: "megatorrent subscribe LINK"\n'
     const rows = subscriptions.map((subscription) => [
-      subscription.title ?? '-',
+      `${subscription.title ?? '-'}${subscription.hosted ? ' (hosted)' : ''}`,
       subscription.state,
       formatPercent(subscription.blobsDone, subscription.blobsTotal),
       formatBytes(subscription.bytes),
@@ -147,7 +168,30 @@ export async function showSubscription(context: CommandContext, key: string): Pr
   context.print(subscription, () => describeSubscription(subscription))
 }
 
-function describeAdded(added: Added): string {
+export async function listReleases(context: CommandContext, target: string): Promise<void> {
+  const publicKey = /[0-9a-f]{64}/i.exec(target)?.[0]
+  if (publicKey === undefined) throw usageError('expected a public key of 64 hex digits, or a link')
+  const { releases } = await context.client.call('getReleases', { publicKey })
+  context.print(releases, () => {
+    const rows = releases.map((release) => [
+      `${release.sequence}.${release.revision}`,
+      formatTime(release.signedAt),
+      formatTime(release.receivedAt),
+      formatTime(release.refreshedAt),
+      remarkOf(release),
+      release.rootId ?? '-',
+    ])
+    const head = ['RELEASE', 'SIGNED AT', 'CAME AT', 'LAST SEEN AT', 'REMARK', 'ROOT']
+    return formatTable(head, rows, widthOf(context.io))
+  })
+}
+
+function remarkOf(release: MethodResult<'getReleases'>['releases'][number]): string {
+  if (release.conflict) return 'contradicts another'
+  return release.unpublished ? 'unpublished' : '-'
+}
+
+function describeAdded(added: Omit<Added, 'directory'> & { readonly directory?: string }): string {
   const content: [string, string][] =
     added.sequence === 0
       ? []
@@ -158,7 +202,7 @@ function describeAdded(added: Added): string {
   return formatPairs([
     ['state', added.state],
     ...content,
-    ['directory', added.directory],
+    ...(added.directory === undefined ? [] : [['directory', added.directory] as const]),
     ['key', added.publicKey],
   ])
 }
@@ -179,7 +223,7 @@ function describeSubscription(subscription: Subscription): string {
     ['signed at', formatTime(subscription.signedAt)],
     ['refreshed at', formatTime(subscription.refreshedAt)],
     ...describeConflicts(subscription.conflicts),
-    ['directory', subscription.directory],
+    ['directory', subscription.directory ?? 'none: it is hosted'],
     ['key', subscription.publicKey],
     ['link', subscription.uri],
   ])

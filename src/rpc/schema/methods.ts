@@ -133,6 +133,31 @@ export const METHODS = {
     result: z.union([results.publishResult, results.startedResult]),
   },
 
+  unpublish: {
+    doc: 'Sign that a channel has nothing published any more, and put that where readers look.',
+    params: z.strictObject({
+      channel: channelRef,
+      timeout: timeout.optional(),
+      wait: z.boolean().default(true),
+    }),
+    result: z.union([results.unpublishResult, results.startedResult]),
+  },
+  getReleases: {
+    doc: 'Known releases of a channel, newest first.',
+    params: z.strictObject({ publicKey }),
+    result: results.releasesResult,
+  },
+
+  host: {
+    doc: 'Keep a channel alive without reading it. Ends with removeSubscription.',
+    params: z.strictObject({
+      uri,
+      /** Answer when the newest release is held whole. */
+      wait: z.boolean().default(false),
+      timeout: timeout.optional(),
+    }),
+    result: results.hostResult,
+  },
   addSubscription: {
     doc: 'Follow a link, or other files of one that is followed. With `once` files stay, no subscription does.',
     params: z.strictObject({
@@ -244,6 +269,11 @@ export const METHODS = {
     doc: 'Hash all held blobs, fetch bad ones again.',
     params: z.strictObject({ wait: z.boolean().default(true) }),
     result: z.union([results.verifyResult, results.startedResult]),
+  },
+  gc: {
+    doc: 'Remove the blobs that nothing needs.',
+    params: z.strictObject({ wait: z.boolean().default(true) }),
+    result: z.union([results.gcResult, results.startedResult]),
   },
   shutdown: { doc: 'Stop the daemon cleanly.', params: nothing, result: results.shutdownResult },
 } as const satisfies Record<string, MethodRow>

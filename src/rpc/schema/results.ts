@@ -38,6 +38,7 @@ export const channelResult = z.object({
   private: z.boolean(),
   open: z.boolean(),
   sequence: count,
+  unpublished: z.boolean(),
 })
 export const channelsResult = z.object({ channels: z.array(channelResult) })
 
@@ -68,6 +69,29 @@ export const publishResult = z.object({
   skipped: count,
 })
 
+export const unpublishResult = z.object({
+  publicKey: key,
+  sequence: count,
+  storedBy: count,
+  unchanged: z.boolean(),
+})
+
+export const releasesResult = z.object({
+  publicKey: key,
+  releases: z.array(
+    z.object({
+      sequence: count,
+      revision: count,
+      rootId: key.nullable(),
+      unpublished: z.boolean(),
+      conflict: z.boolean(),
+      signedAt: time,
+      receivedAt: time,
+      refreshedAt: time,
+    }),
+  ),
+})
+
 const subscriptionState = z.enum(['resolving', 'fetching', 'complete', 'stalled', 'paused', 'error'])
 
 export const addSubscriptionResult = z.object({
@@ -80,9 +104,11 @@ export const addSubscriptionResult = z.object({
   bytes: count,
 })
 
+export const hostResult = addSubscriptionResult.omit({ directory: true })
+
 export const removeSubscriptionResult = z.object({
   publicKey: key,
-  directory: z.string(),
+  directory: z.string().nullable(),
   deletedFiles: count,
 })
 
@@ -92,7 +118,8 @@ export const subscriptionResult = z.object({
   title: z.string().nullable(),
   sequence: count,
   state: subscriptionState,
-  directory: z.string(),
+  directory: z.string().nullable(),
+  hosted: z.boolean(),
   files: count,
   bytes: count,
   blobsDone: count,
@@ -151,6 +178,8 @@ export const unbanResult = z.object({ nodeKey: key.nullable(), address: z.string
 export const limitsResult = z.object({ uploadLimit: count, downloadLimit: count, maxPeers: count })
 
 export const verifyResult = z.object({ checked: count, bad: count, repaired: count })
+
+export const gcResult = z.object({ removed: count, freedBytes: count })
 
 export const jobState = z.enum(['running', 'done', 'failed', 'cancelled'])
 const progress = z.object({

@@ -4,9 +4,11 @@
  *
  * @module storage/tables/blobs-table
  */
-import type { Database } from '../database.ts'
+import { EMPTY_BYTES } from '../../base/bytes.ts'
+import type { Database, Row } from '../database.ts'
 import { bytesOf, numberOf } from '../row.ts'
 
+const PAGE_IDS = 1_000
 const LAST_ID = new Uint8Array(32).fill(0xff)
 
 export class BlobsTable {
@@ -56,11 +58,35 @@ export class BlobsTable {
 
   /** Ids in ascending order, beginning after `after` (null: with the first). */
   page(after: Uint8Array | null, limit: number): Uint8Array[] {
-    const rows =
-      after === null
-        ? this.#database.all('SELECT id FROM blobs ORDER BY id LIMIT ?', limit)
-        : this.#database.all('SELECT id FROM blobs WHERE id > ? ORDER BY id LIMIT ?', after, limit)
-    return rows.map((row) => bytesOf(row, 'id'))
+    return this.#page('id', after, limit).map((row) => bytesOf(row, 'id'))
+  }
+
+  /** All ids in ascending order, read in pages; what changes meanwhile may or may not show. */
+  *ids(): Generator<Uint8Array, void, void> {
+    for (const row of this.#rows('id')) yield bytesOf(row, 'id')
+  }
+
+  /** The same with the times since when they are held. */
+  *held(): Generator<{ readonly id: Uint8Array; readonly storedAt: number }, void, void> {
+    for (const row of this.#rows('id, stored_at')) {
+      yield { id: bytesOf(row, 'id'), storedAt: numberOf(row, 'stored_at') }
+    }
+  }
+
+  *#rows(columns: string): Generator<Row, void, void> {
+    for (let after: Uint8Array | null = null; ; ) {
+      const page: Row[] = this.#page(columns, after, PAGE_IDS)
+      yield* page
+      const last = page.at(-1)
+      if (last === undefined || page.length < PAGE_IDS) return
+      after = bytesOf(last, 'id')
+    }
+  }
+
+  #page(columns: string, after: Uint8Array | null, limit: number): Row[] {
+    const sql = `SELECT ${columns} FROM blobs WHERE id > ? ORDER BY id LIMIT ?`
+    // Before the first id comes the empty byte string.
+    return this.#database.all(sql, after ?? EMPTY_BYTES, limit)
   }
 
   /** All ids whose first byte is `shard`: a 256th of the store. */

@@ -52,6 +52,11 @@ export class IngestsTable {
       .map(decodeRow)
   }
 
+  /** Of all channels, oldest first. */
+  all(): IngestRow[] {
+    return this.#database.all('SELECT * FROM ingests ORDER BY created_at, id').map(decodeRow)
+  }
+
   /** @returns whether there was one. */
   remove(id: string): boolean {
     return this.#database.run('DELETE FROM ingests WHERE id = ?', id) > 0

@@ -13,11 +13,12 @@ export interface SubscriptionRow {
   readonly uri: string
   /** 32 bytes; zeros for a public channel. */
   readonly readKey: Uint8Array
-  /** Absolute path. */
+  /** Absolute path; empty for what is hosted. */
   readonly directory: string
   /** Globs of wanted paths; empty means all. */
   readonly onlyGlobs: readonly string[]
-  readonly kind: 'follow' | 'once'
+  /** host: held and served, not read; it has no directory. */
+  readonly kind: 'follow' | 'once' | 'host'
   /** resolving, fetching, complete, stalled, error: what the owner last wrote. */
   readonly state: string
   readonly paused: boolean
@@ -86,6 +87,8 @@ export class SubscriptionsTable {
   }
 }
 
+const KINDS = ['follow', 'once', 'host'] as const
+
 const COLUMNS = {
   publicKey: 'public_key',
   uri: 'uri',
@@ -122,7 +125,7 @@ function decodeRow(row: Row): SubscriptionRow {
     readKey: bytesOf(row, 'read_key'),
     directory: textOf(row, 'directory'),
     onlyGlobs: Array.isArray(globs) ? globs.map(String) : [],
-    kind: textOf(row, 'kind') === 'once' ? 'once' : 'follow',
+    kind: KINDS.find((kind) => kind === textOf(row, 'kind')) ?? 'follow',
     state: textOf(row, 'state'),
     paused: flagOf(row, 'paused'),
     addedAt: numberOf(row, 'added_at'),

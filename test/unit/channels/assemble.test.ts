@@ -16,6 +16,7 @@ import {
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { seededRandom } from '../../../src/base/random.ts'
+import { DiskClaims } from '../../../src/channels/disk-claims.ts'
 import { systemFolderFs } from '../../../src/channels/folder-fs.ts'
 import { removeWritten } from '../../../src/channels/unassemble.ts'
 import type { BlobStore } from '../../../src/storage/blob-store.ts'
@@ -225,6 +226,26 @@ describe('assembly', () => {
     const floor = { minFreeBytes: Number.MAX_SAFE_INTEGER }
     await expect(bench.begin(record, floor)).rejects.toMatchObject({ code: 'ERR_DISK_FULL' })
     expect(readdirSync(bench.directory)).toEqual([])
+  })
+
+  it('two releases that fit one by one and not together are not begun together', async () => {
+    bench.put('a', random.bytes(CHUNK_BYTES))
+    const record = await bench.release()
+    const claims = new DiskClaims()
+    const { dev } = statSync(bench.folder)
+    const fs = { ...systemFolderFs, freeBytes: () => Promise.resolve(1.5 * CHUNK_BYTES) }
+    const first = await bench.begin(record, { fs, claims })
+    expect(claims.bytesOn(dev)).toBe(CHUNK_BYTES)
+    const other = { fs, claims, directory: `${bench.directory}-2` }
+    await expect(bench.begin(record, other)).rejects.toMatchObject({ code: 'ERR_DISK_FULL' })
+    expect(claims.bytesOn(dev)).toBe(CHUNK_BYTES)
+    acceptAll(first)
+    await first.settle()
+    // Written, so it shows in the free space and is promised no more.
+    expect(claims.bytesOn(dev)).toBe(0)
+    await first.finish()
+    await bench.begin(record, other).then((second) => second.close())
+    expect(claims.bytesOn(dev)).toBe(0)
   })
 
   it('what an earlier run left in staging is removed; a folder of that name with other things is not', async () => {

@@ -77,6 +77,8 @@ export class ChannelNode {
   readonly sessions: ChannelSessions
   readonly publisher: Publisher
   readonly log: Log
+  /** What a session says when its channel is unpublished. */
+  onUnpublished: (publicKey: Uint8Array) => void = () => {}
 
   constructor(clock: SimClock, network: MemoryNetwork, host: string, log: Log = silentLog) {
     this.clock = clock
@@ -94,7 +96,9 @@ export class ChannelNode {
   /** As after a restart: what is in the database is all that is known. */
   newSessions(): ChannelSessions {
     const { store, discovery, heads, log, sim } = this
-    return new ChannelSessions({ swarm: sim.swarm, keyring: sim.keyring, heads, store, discovery, log })
+    const onUnpublished = (publicKey: Uint8Array): void => this.onUnpublished(publicKey)
+    const { swarm, keyring } = sim
+    return new ChannelSessions({ swarm, keyring, heads, store, discovery, log, onUnpublished })
   }
 
   /** Make a channel of our own in the database. */

@@ -103,7 +103,7 @@ describe('a publisher', () => {
     const root = await node.store.read(id)
     await node.store.delete([id])
     const request = { keys: KEYS, open: false, session, record, title: 'a title' }
-    await expect(node.publisher.release(request)).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' })
+    await expect(node.publisher.release(request)).rejects.toMatchObject({ code: 'ERR_INGEST_GONE' })
     expect(node.heads.newest(KEYS.publicKey)).toBe(null)
     expect(node.state.pendingPuts.list()).toEqual([])
     if (root === null) throw new Error('no root')

@@ -5,6 +5,8 @@ import { toHex } from '../../../src/base/bytes.ts'
 import { isMegatorrentError } from '../../../src/base/errors.ts'
 import { silentLog } from '../../../src/base/log.ts'
 import { systemRandom } from '../../../src/base/random.ts'
+import { Collector } from '../../../src/channels/collector.ts'
+import { DiskClaims } from '../../../src/channels/disk-claims.ts'
 import { loadManifest } from '../../../src/channels/manifest-loader.ts'
 import type { Config } from '../../../src/config/schema.ts'
 import type { AddSubscriptionParams, AddSubscriptionResult } from '../../../src/node/api.ts'
@@ -81,6 +83,8 @@ export class ReaderRig {
       store,
       sessions,
       heads,
+      collector: new Collector({ state, store, clock, log: silentLog }),
+      claims: new DiskClaims(),
       clock,
       random: systemRandom,
       log: silentLog,

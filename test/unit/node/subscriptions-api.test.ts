@@ -1,11 +1,13 @@
 /** What the user follows or gets once, as the API has it. */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
 import { isMegatorrentError } from '../../../src/base/errors.ts'
 import { silentLog } from '../../../src/base/log.ts'
 import { systemRandom } from '../../../src/base/random.ts'
+import { Collector } from '../../../src/channels/collector.ts'
+import { DiskClaims } from '../../../src/channels/disk-claims.ts'
 import type { Config } from '../../../src/config/schema.ts'
 import type { AddSubscriptionParams, AddSubscriptionResult, CallOptions } from '../../../src/node/api.ts'
 import { SubscriptionsApi } from '../../../src/node/subscriptions-api.ts'
@@ -17,6 +19,7 @@ import { readTree } from '../channels/harness.ts'
 
 const KEYS = keysOf(1)
 const NO_SIGNAL = new AbortController().signal
+const PLAIN = { dir: null, only: [], wait: true, once: false, timeoutMs: null }
 
 /** How a call ended. */
 interface Ending<T> {
@@ -35,6 +38,10 @@ function watch<T>(call: Promise<T>): Ending<T> {
     },
   )
   return ending
+}
+
+function collectorOf({ state, store, clock }: ChannelNode): Collector {
+  return new Collector({ state, store, clock, log: silentLog })
 }
 
 describe('subscriptions of a node', () => {
@@ -71,12 +78,15 @@ describe('subscriptions of a node', () => {
 
   function newApi(): SubscriptionsApi {
     const { state, store, sessions, heads, clock } = reader
+    reader.onUnpublished = (publicKey) => void collectorOf(reader).collectChannel(publicKey)
     return new SubscriptionsApi({
       config: { downloadDir: join(reader.folder, 'downloads'), minFree: 0 } as Config,
       state,
       store,
       sessions,
       heads,
+      collector: collectorOf(reader),
+      claims: new DiskClaims(),
       clock,
       random: systemRandom,
       log: silentLog,
@@ -93,7 +103,7 @@ describe('subscriptions of a node', () => {
     change: Partial<AddSubscriptionParams> = {},
     options: Partial<CallOptions> = {},
   ): Ending<AddSubscriptionResult> {
-    const params = { uri: link, dir: null, only: [], wait: true, once: false, timeoutMs: null, ...change }
+    const params = { ...PLAIN, uri: link, ...change }
     return watch(api.add(params, { signal: NO_SIGNAL, onProgress: () => {}, ...options }))
   }
 
@@ -194,6 +204,117 @@ describe('subscriptions of a node', () => {
     await net.until(() => removing.result !== null)
     expect(removing.result).toMatchObject({ deletedFiles: 2 })
     expect([...readTree(target()).keys()]).toEqual(['mine.txt'])
+    expect(reader.store.count).toBe(0)
+  })
+
+  it('that are removed leave their blobs, as garbage', async () => {
+    await publish()
+    const waiting = add()
+    await net.until(() => waiting.result !== null)
+    const held = reader.store.count
+    await api.remove({ subscription: toHex(KEYS.publicKey), deleteFiles: false })
+    expect(reader.store.count).toBe(held)
+    expect((await collectorOf(reader).collect()).removed).toBe(held)
+    expect([...readTree(target()).keys()]).toEqual(['a.txt', 'big'])
+  })
+
+  it('stay whole beside a collection, whatever of them has come', async () => {
+    await publish()
+    const collecting: Promise<unknown>[] = []
+    const { put } = reader.store
+    reader.store.put = async (...args) => {
+      const result = await put.apply(reader.store, args)
+      collecting.push(collectorOf(reader).collect())
+      return result
+    }
+    const waiting = add()
+    await net.until(() => waiting.result !== null)
+    await Promise.all(collecting)
+    expect(collecting.length).toBe(publisher.store.count)
+    expect(reader.store.count).toBe(publisher.store.count)
+    expect(readTree(target())).toEqual(readTree(source))
+  })
+
+  it('of a channel that is unpublished say so, keep their files and none of the blobs, and come back', async () => {
+    await publish()
+    const waiting = add()
+    await net.until(() => waiting.result !== null)
+    const session = publisher.sessions.acquire(KEYS)
+    await publisher.publisher.unpublish(KEYS, session)
+    await net.until(() => api.list()[0]?.error?.code === 'ERR_UNPUBLISHED' && reader.store.count === 0)
+    expect(api.list()[0]).toMatchObject({ state: 'error', sequence: 2, blobsDone: 0 })
+    expect(readTree(target())).toEqual(readTree(source))
+    // Who asks now is told at once, and so is who asks the one that only heard of it.
+    for (const once of [false, true]) {
+      const late = add({ once })
+      await net.until(() => late.code !== null)
+      expect(late.code).toBe('ERR_UNPUBLISHED')
+    }
+    const list = { uri: link, after: null, limit: 1, timeoutMs: null }
+    await expect(api.listFiles(list, { signal: NO_SIGNAL, onProgress: () => {} })).rejects.toMatchObject({
+      code: 'ERR_UNPUBLISHED',
+    })
+    writeFileSync(join(source, 'a.txt'), 'again')
+    await publish()
+    await net.until(() => api.list()[0]?.state === 'complete')
+    expect(api.list()[0]).toMatchObject({ sequence: 3, error: null })
+    expect(readTree(target())).toEqual(readTree(source))
+  })
+
+  it('of an unpublished channel hand its head on, with the publisher gone', async () => {
+    await publish()
+    const waiting = add()
+    await net.until(() => waiting.result !== null)
+    await publisher.publisher.unpublish(KEYS, publisher.sessions.acquire(KEYS))
+    await net.until(() => reader.store.count === 0)
+    publisher.sim.kill()
+    const late = await net.node()
+    const session = late.sessions.acquire(KEYS)
+    session.addPeers([reader.sim.address], 'link')
+    await net.until(() => session.newest !== null)
+    expect(session.newest?.isUnpublished).toBe(true)
+  })
+
+  it('that only host hold and serve all of it, and write no file', async () => {
+    await publish()
+    const options = { signal: NO_SIGNAL, onProgress: () => {} }
+    const hosting = watch(api.host({ uri: link, wait: true, timeoutMs: null }, options))
+    await net.until(() => hosting.result !== null)
+    expect(hosting.result).toMatchObject({ state: 'complete', sequence: 1, files: 2 })
+    expect(hosting.result).not.toHaveProperty('directory')
+    expect(existsSync(join(reader.folder, 'downloads'))).toBe(false)
+    expect(reader.store.count).toBe(publisher.store.count)
+    expect((await collectorOf(reader).collect()).removed).toBe(0)
+    expect(api.list()[0]).toMatchObject({ hosted: true, directory: null, state: 'complete' })
+    // Again is the same; once is refused; to follow it is to read what is here already.
+    await api.host({ uri: link, wait: false, timeoutMs: null }, options)
+    await expect(api.add({ ...PLAIN, uri: link, once: true }, options)).rejects.toMatchObject({
+      code: 'ERR_SUBSCRIPTION_DIR',
+    })
+    publisher.sim.kill()
+    const following = add()
+    await net.until(() => following.result !== null)
+    expect(readTree(target())).toEqual(readTree(source))
+    expect(api.list()).toMatchObject([{ hosted: false, directory: target() }])
+    await api.host({ uri: link, wait: false, timeoutMs: null }, options)
+    expect(api.list()).toMatchObject([{ hosted: false }])
+  })
+
+  it('that host go on after a restart, follow releases, and end as others do', async () => {
+    await publish()
+    const options = { signal: NO_SIGNAL, onProgress: () => {} }
+    await api.host({ uri: link, wait: false, timeoutMs: null }, options)
+    await api.close()
+    reader.sessions.closeAll()
+    api = newApi()
+    api.start()
+    await net.until(() => api.list()[0]?.state === 'complete')
+    writeFileSync(join(source, 'a.txt'), 'two')
+    await publish()
+    await net.until(() => api.list()[0]?.sequence === 2 && api.list()[0]?.state === 'complete')
+    const removed = await api.remove({ subscription: link, deleteFiles: true })
+    expect(removed).toMatchObject({ directory: null, deletedFiles: 0 })
+    expect([reader.store.count, api.list().length]).toEqual([0, 0])
   })
 
   it('go on after a restart; what was to be had once does not', async () => {

@@ -112,12 +112,10 @@ describe('methods', () => {
     'hasOwnProperty',
     'rpc.discover',
     'rpc.x',
-    'getReleases',
+    'setLimits',
     'pauseSubscription',
-    'unpublish',
     'publishManifest',
     'createToken',
-    'gc',
   ])('%j is not found', async (method) => {
     expect(codeOf(await send(call({ method })))).toBe(-32601)
   })

@@ -17,6 +17,7 @@ export const CHANNEL: ChannelInfo = {
   private: false,
   open: false,
   sequence: 3,
+  unpublished: false,
 }
 
 export const SUBSCRIPTION: SubscriptionInfo = {
@@ -26,6 +27,7 @@ export const SUBSCRIPTION: SubscriptionInfo = {
   sequence: 3,
   state: 'fetching',
   directory: '/downloads/news',
+  hosted: false,
   files: 4,
   bytes: 5_000_000,
   blobsDone: 2,
@@ -120,10 +122,34 @@ export function fakeNode(changes: Partial<NodeApi> = {}): FakeNode {
       skipped: 0,
       pending: null,
     }),
+    unpublish: async () => ({ publicKey: KEY, sequence: 5, storedBy: 8, unchanged: false, pending: null }),
+    getReleases: async () => ({
+      publicKey: KEY,
+      releases: [
+        {
+          sequence: 3,
+          revision: 0,
+          rootId: KEY,
+          unpublished: false,
+          conflict: false,
+          signedAt: 1_800_000_000_000,
+          receivedAt: 1_800_000_000_000,
+          refreshedAt: 1_800_000_000_000,
+        },
+      ],
+    }),
+    host: async ({ wait }) => ({
+      publicKey: KEY,
+      uri: CHANNEL.uri,
+      state: wait ? 'complete' : 'resolving',
+      sequence: 0,
+      files: 0,
+      bytes: 0,
+    }),
     addSubscription: async ({ wait }) => ({
       publicKey: KEY,
       uri: CHANNEL.uri,
-      directory: SUBSCRIPTION.directory,
+      directory: '/downloads/news',
       state: wait ? 'complete' : 'resolving',
       sequence: wait ? 3 : 0,
       files: wait ? 4 : 0,
@@ -180,6 +206,7 @@ export function fakeNode(changes: Partial<NodeApi> = {}): FakeNode {
     getLimits: async () => ({ uploadLimit: 0, downloadLimit: 1000, maxPeers: 200 }),
     setLimits: async (change) => ({ uploadLimit: 0, downloadLimit: 1000, maxPeers: 200, ...change }),
     verify: async () => ({ checked: 10, bad: 0, repaired: 0 }),
+    gc: async () => ({ removed: 3, freedBytes: 3_145_776 }),
   }
   const merged: Readonly<Record<string, unknown>> = { ...base, ...changes }
   const api = Object.fromEntries(

@@ -17,6 +17,7 @@ export interface HeadVectors {
     readonly releaseNumber: number
     readonly revision: number
     readonly signedAt: number
+    readonly isUnpublished: boolean
     readonly previousHash: string | null
     readonly successorKey: string | null
     readonly addresses: readonly string[]

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
 import { seededRandom } from '../../../src/base/random.ts'
 import { formatAddress, parseAddress } from '../../../src/wire/address.ts'
-import { HEAD_BYTES, MAX_RELEASE_NUMBER } from '../../../src/wire/constants.ts'
+import { BLOB_REF_BYTES, HEAD_BYTES, MAX_RELEASE_NUMBER } from '../../../src/wire/constants.ts'
 import {
   classifyHead,
   compareHeads,
@@ -25,7 +25,8 @@ function fieldsOf(vector: HeadVectors['valid'][0]): HeadFields {
     releaseNumber: vector.releaseNumber,
     revision: vector.revision,
     signedAt: vector.signedAt,
-    root: ROOT,
+    root: vector.isUnpublished ? new Uint8Array(BLOB_REF_BYTES) : ROOT,
+    isUnpublished: vector.isUnpublished,
     previousHash: vector.previousHash === null ? null : hex(vector.previousHash),
     successorKey: vector.successorKey === null ? null : hex(vector.successorKey),
     addresses: vector.addresses.map(parseAddress),
@@ -62,6 +63,24 @@ describe('a head', () => {
     bytes.fill(0)
     expect(toHex(head.root)).toBe(VECTORS.root)
     expect(toHex(head.bytes)).toBe(VECTORS.valid[1]?.bytes)
+  })
+
+  it('of an unpublished channel names no manifest and no address, and is not signed otherwise', () => {
+    const nothing = new Uint8Array(BLOB_REF_BYTES)
+    const address = parseAddress('1.2.3.4:5')
+    expect(makeHead({ isUnpublished: true, root: nothing }).isUnpublished).toBe(true)
+    expect(() => makeHead({ isUnpublished: true })).toThrow(RangeError)
+    expect(() => makeHead({ root: nothing })).toThrow(RangeError)
+    expect(() => makeHead({ isUnpublished: true, root: nothing, addresses: [address] })).toThrow(RangeError)
+  })
+
+  it('that says unpublished is believed of the channel alone: the flag is signed', () => {
+    const { bytes } = makeHead()
+    // What a peer without the key could make of a head that it has.
+    bytes[115] = 1
+    bytes.fill(0, 19, 83)
+    expect(codeOf(() => verifyHead(bytes, CHANNEL_KEY))).toBe('ERR_HEAD_SIGNATURE')
+    expect(decodeHead(bytes).isUnpublished).toBe(true)
   })
 
   it('is refused after a change of any one byte', () => {
