@@ -70,6 +70,13 @@ export class SwarmChannel {
     this.upload = new RateMeter(clock)
   }
 
+  /** There is no release any more, and nothing to give out. */
+  withdraw(): void {
+    this.release = null
+    this.held = new BlobSet()
+    this.isServed = false
+  }
+
   /** Is it the release whose blobs we tell of? */
   isCurrent(rootId: Uint8Array): boolean {
     return this.release !== null && toHex(this.release.rootId) === toHex(rootId)

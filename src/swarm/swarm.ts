@@ -201,9 +201,7 @@ export class Swarm {
   withdraw(channel: SwarmChannel): void {
     this.#downloads.channelLeft(channel)
     this.#haves.forget(channel)
-    channel.release = null
-    channel.held = new BlobSet()
-    channel.isServed = false
+    channel.withdraw()
   }
 
   /** One more blob of that release is held, not by way of `fetch`. */
