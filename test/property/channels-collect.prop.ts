@@ -161,7 +161,8 @@ class World {
       const { head, unchanged } = await this.publisher.release(request)
       if (unchanged) return
       const before = this.releases[channel]?.at(-1)
-      if (before !== undefined) before.untilMs = this.nowMs + DAY
+      // What was unpublished meanwhile stays so: only the newest becomes the one before.
+      if (before?.untilMs === Number.POSITIVE_INFINITY) before.untilMs = this.nowMs + DAY
       this.releases[channel]?.push({ root: head.root, untilMs: Number.POSITIVE_INFINITY })
       // Only the two newest are anybody's.
       for (const old of this.releases[channel]?.slice(0, -2) ?? []) old.untilMs = 0
