@@ -238,7 +238,7 @@ export class ChannelSession {
     this.#deps.swarm.setHead(this.#swarmChannel, head.bytes, slotVersion(head))
     if (head.isUnpublished) {
       this.#served = null
-      this.#deps.swarm.withdraw(this.#swarmChannel)
+      this.#deps.swarm.setInventory(this.#swarmChannel, null, [])
       this.#deps.onUnpublished?.(this.keys.publicKey)
     }
     const addresses = head.addresses.map((address) => ({ ...address, nodeKey: null }))

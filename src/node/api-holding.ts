@@ -1,10 +1,10 @@
 /**
- * What a running node can be asked of what it holds, keeps alive and takes back: the
+ * What a running node can be asked of what it follows, holds, keeps alive and takes back: the
  * parameters and results of these calls (node/api.ts).
  *
  * @module node/api-holding
  */
-import type { AddSubscriptionResult, PublishResult } from './api.ts'
+import type { PublishResult, SubscriptionState } from './api.ts'
 
 export interface UnpublishParams {
   readonly channel: string
@@ -67,4 +67,28 @@ export interface RemoveSubscriptionResult {
   /** Null for a hosted channel. */
   readonly directory: string | null
   readonly deletedFiles: number
+}
+
+export interface AddSubscriptionParams {
+  readonly uri: string
+  /** Absolute; null: `<download-dir>/<public key>`. */
+  readonly dir: string | null
+  /** Globs on whole paths; empty: all files. Null: what is followed stays as it is, else all files. */
+  readonly only: readonly string[] | null
+  readonly wait: boolean
+  /** `get`: the files stay, no subscription does. Implies `wait`. */
+  readonly once: boolean
+  /** Null: no limit. */
+  readonly timeoutMs: number | null
+}
+
+export interface AddSubscriptionResult {
+  readonly publicKey: string
+  readonly uri: string
+  readonly directory: string
+  readonly state: SubscriptionState
+  /** 0 while no release is known. */
+  readonly sequence: number
+  readonly files: number
+  readonly bytes: number
 }

@@ -17,6 +17,8 @@
 import type { ErrorCode } from '../base/errors.ts'
 import type { Config } from '../config/schema.ts'
 import type {
+  AddSubscriptionParams,
+  AddSubscriptionResult,
   GcResult,
   HostParams,
   HostResult,
@@ -242,30 +244,6 @@ export interface PublishResult {
    * the rest of the result beside it.
    */
   readonly pending: { readonly code: ErrorCode; readonly message: string } | null
-}
-
-export interface AddSubscriptionParams {
-  readonly uri: string
-  /** Absolute; null: `<download-dir>/<public key>`. */
-  readonly dir: string | null
-  /** Globs on whole paths; empty: all files. Null: what is followed stays as it is, else all files. */
-  readonly only: readonly string[] | null
-  readonly wait: boolean
-  /** `get`: the files stay, no subscription does. Implies `wait`. */
-  readonly once: boolean
-  /** Null: no limit. */
-  readonly timeoutMs: number | null
-}
-
-export interface AddSubscriptionResult {
-  readonly publicKey: string
-  readonly uri: string
-  readonly directory: string
-  readonly state: SubscriptionState
-  /** 0 while no release is known. */
-  readonly sequence: number
-  readonly files: number
-  readonly bytes: number
 }
 
 export type SubscriptionState = 'resolving' | 'fetching' | 'complete' | 'stalled' | 'paused' | 'error'

@@ -70,11 +70,11 @@ export class SwarmChannel {
     this.upload = new RateMeter(clock)
   }
 
-  /** There is no release any more, and nothing to give out. */
-  withdraw(): void {
-    this.release = null
+  /** Tell of another release from now on, of which nothing is held yet; null: of none. */
+  begin(release: ReleaseId | null): void {
+    this.release = release
     this.held = new BlobSet()
-    this.isServed = false
+    this.isServed = release !== null
   }
 
   /** Is it the release whose blobs we tell of? */

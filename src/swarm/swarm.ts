@@ -18,9 +18,12 @@ import { WorkShare } from '../transport/work-meter.ts'
 import type { PeerAddress } from '../wire/address.ts'
 import { BLOB_BYTES } from '../wire/constants.ts'
 import { admit } from './admission.ts'
+
+
 import { Anchors } from './anchors.ts'
 import { type Ban, Bans } from './bans.ts'
-import { BlobSet } from './blob-set.ts'
+
+
 import { type ChannelEvents, type ReleaseId, SwarmChannel } from './channel.ts'
 import { Dialing, type Dialled, dialledTwin, idlePeer, isSameNode } from './dialing.ts'
 import { paceOf } from './download-pace.ts'
@@ -183,25 +186,18 @@ export class Swarm {
   /**
    * What we hold of a release, from now on the one that HAVE is about. For the release that it is
    * about already, these are added to what was held.
+   * null: there is none any more; nothing of the channel is fetched or given out.
    */
-  setInventory(channel: SwarmChannel, release: ReleaseId, held: Iterable<number>): void {
-    if (channel.isCurrent(release.rootId)) {
+  setInventory(channel: SwarmChannel, release: ReleaseId | null, held: Iterable<number>): void {
+    if (release !== null && channel.isCurrent(release.rootId)) {
       for (const index of held) this.addHeld(channel, index)
       return
     }
-    channel.release = release
-    channel.isServed = true
-    channel.held = new BlobSet()
+    if (release === null) this.#downloads.channelLeft(channel)
+    channel.begin(release)
     for (const index of held) channel.held.add(index)
     this.#haves.forget(channel)
     this.#haves.tellEverybody(channel)
-  }
-
-  /** The channel has no release any more: what is being fetched of it ends, and nothing of it is given out. */
-  withdraw(channel: SwarmChannel): void {
-    this.#downloads.channelLeft(channel)
-    this.#haves.forget(channel)
-    channel.withdraw()
   }
 
   /** One more blob of that release is held, not by way of `fetch`. */

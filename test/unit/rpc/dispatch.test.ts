@@ -112,7 +112,6 @@ describe('methods', () => {
     'hasOwnProperty',
     'rpc.discover',
     'rpc.x',
-    'setLimits',
     'pauseSubscription',
     'publishManifest',
     'createToken',
