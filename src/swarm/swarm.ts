@@ -18,10 +18,8 @@ import { WorkShare } from '../transport/work-meter.ts'
 import type { PeerAddress } from '../wire/address.ts'
 import { BLOB_BYTES } from '../wire/constants.ts'
 import { admit } from './admission.ts'
-
 import { Anchors } from './anchors.ts'
 import { type Ban, Bans } from './bans.ts'
-
 import { type ChannelEvents, type ReleaseId, SwarmChannel } from './channel.ts'
 import { Dialing, type Dialled, dialledTwin, idlePeer, isSameNode } from './dialing.ts'
 import { paceOf } from './download-pace.ts'
