@@ -37,9 +37,15 @@ export interface ChurnOutcome {
 export async function runChurn(seed: number, cleanMs: number | null): Promise<ChurnOutcome> {
   const random = seededRandom(seed)
   const clock = new SimClock()
-  const network = new MemoryNetwork(clock, random, { latencyMs: randomInteger(random, 5, 80), lossRate: 0.02 })
+  const network = new MemoryNetwork(clock, random, {
+    latencyMs: randomInteger(random, 5, 80),
+    lossRate: 0.02,
+  })
   const head = CHANNEL.head(RELEASE, 1)
-  const behaviours = shuffle(random, Array.from({ length: SOURCES }, (_, number) => behaviourOf(number, cleanMs)))
+  const behaviours = shuffle(
+    random,
+    Array.from({ length: SOURCES }, (_, number) => behaviourOf(number, cleanMs)),
+  )
   const sources = behaviours.map((behaviour, number) => {
     const node = new SimNode({ clock, network, host: `10.${number}.0.1`, seed: seed * 1000 + number })
     node.publish(node.follow(CHANNEL), RELEASE, head)
@@ -48,10 +54,18 @@ export async function runChurn(seed: number, cleanMs: number | null): Promise<Ch
   })
   let done = 0
   const readers = Array.from({ length: READERS }, (_, number) => {
-    const node = new SimNode({ clock, network, host: `10.${100 + number}.0.1`, seed: seed * 1000 + 100 + number })
+    const node = new SimNode({
+      clock,
+      network,
+      host: `10.${100 + number}.0.1`,
+      seed: seed * 1000 + 100 + number,
+    })
     const following = node.follow(CHANNEL, () => {
       // It was killed at the end of the run, or it is done.
-      void node.fetch(following, RELEASE, 1).then(() => done++, () => {})
+      void node.fetch(following, RELEASE, 1).then(
+        () => done++,
+        () => {},
+      )
     })
     node.store.readInstead = lineOf(node, 'honest', clock)
     return { node, following }
@@ -62,12 +76,18 @@ export async function runChurn(seed: number, cleanMs: number | null): Promise<Ch
 
   // One honest source stays, or nobody could be done.
   const survivor = sources.find(({ behaviour }) => behaviour === 'honest')
-  const mortal = shuffle(random, sources.filter((source) => source !== survivor))
+  const mortal = shuffle(
+    random,
+    sources.filter((source) => source !== survivor),
+  )
   const doomed = cleanMs === null ? [] : mortal.slice(0, SOURCES / 2)
   for (const { node } of doomed) clock.setTimer(() => node.kill(), random.fraction() * (cleanMs ?? 0))
   const isDone = await clock.until(() => done === READERS, PATIENCE_MS)
   const tookMs = isDone ? clock.monotonicMs() : null
-  const carried = readers.reduce((sum, { node }) => sum + [...node.store.puts.values()].reduce((a, b) => a + b, 0), 0)
+  const carried = readers.reduce(
+    (sum, { node }) => sum + [...node.store.puts.values()].reduce((a, b) => a + b, 0),
+    0,
+  )
 
   const banned = new Set<Behaviour | 'reader'>()
   for (const { node: reader } of readers) {
@@ -86,11 +106,19 @@ function behaviourOf(number: number, cleanMs: number | null): Behaviour {
 }
 
 function subjectsOf(node: SimNode): string[] {
-  return [`node:${toHex(node.nodeKey.publicKey)}`, `address:${formatAddress(node.address)}`, `ip:${node.host}`]
+  return [
+    `node:${toHex(node.nodeKey.publicKey)}`,
+    `address:${formatAddress(node.address)}`,
+    `ip:${node.host}`,
+  ]
 }
 
 /** What is read for others goes over a line, one blob after the other. */
-function lineOf(node: SimNode, behaviour: Behaviour, clock: Clock): (id: Uint8Array) => Promise<Uint8Array | null> {
+function lineOf(
+  node: SimNode,
+  behaviour: Behaviour,
+  clock: Clock,
+): (id: Uint8Array) => Promise<Uint8Array | null> {
   let freeMs = 0
   return async (id) => {
     const held = node.store.held.get(toHex(id))

@@ -1,0 +1,53 @@
+/** How long a release takes, against the shortest time that the lines allow. */
+import { describe, expect, it } from 'vitest'
+import { Model, type ModelNode } from './model.ts'
+
+/** One reader behind a line that takes 100 ms a blob, and these sources. */
+async function timeFor(
+  sendMs: readonly number[],
+  blobs: number,
+): Promise<{ tookMs: number; reader: ModelNode }> {
+  const model = new Model(3, blobs)
+  const reader = model.add({ receiveMs: 100 })
+  for (const each of sendMs) reader.meet(model.add({ sendMs: each, holdsAll: true }))
+  const tookMs = await model.run([reader])
+  if (tookMs === null) throw new Error('it was never done')
+  return { tookMs, reader }
+}
+
+describe('a reader', () => {
+  const BLOBS = 200
+
+  it('is not slower with four sources than with one, also when three of them are slow', async () => {
+    const one = await timeFor([100], BLOBS)
+    for (const sources of [
+      [100, 100, 100, 100],
+      [100, 1_000, 1_000, 1_000],
+      [400, 400, 400, 400],
+    ]) {
+      const four = await timeFor(sources, BLOBS)
+      expect(four.tookMs / one.tookMs, `${sources}`).toBeLessThan(1.05)
+      // And little of it came twice.
+      expect(four.reader.received - BLOBS, `${sources}`).toBeLessThanOrEqual(4)
+    }
+  })
+
+  it('uses what its line carries', async () => {
+    const { tookMs } = await timeFor([50, 50], BLOBS)
+    expect(tookMs / (BLOBS * 100)).toBeLessThan(1.1)
+  })
+})
+
+describe('a swarm', () => {
+  it.each([1, 2])('of 60 is done near the bound of its lines (seed %i)', async (seed) => {
+    const blobs = 24
+    const model = new Model(seed, blobs)
+    const publisher = model.add({ holdsAll: true })
+    const readers = Array.from({ length: 60 }, () => model.add())
+    model.introduce()
+    const tookMs = await model.run(readers)
+    // The publisher has to send each blob once, a second each.
+    const boundMs = blobs * publisher.options.sendMs
+    expect((tookMs ?? Number.POSITIVE_INFINITY) / boundMs).toBeLessThan(2)
+  })
+})
