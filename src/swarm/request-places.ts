@@ -10,6 +10,7 @@
 import { LATE_BLOB_FACTOR, LATE_BLOB_MIN_MS, MAX_TRIAL_REQUESTS } from '../base/limits.ts'
 import { type Pace, paceOf } from './download-pace.ts'
 import type { BlobRequest } from './fetch.ts'
+import { patienceFor } from './patience.ts'
 import type { Peer } from './peer.ts'
 
 export class RequestPlaces {
@@ -60,18 +61,23 @@ export class RequestPlaces {
   }
 
   /**
-   * The request to give up so that `peer` can be asked, or null: one of a peer that has more open
-   * than it works off, the last it was asked; else the one that is latest, by far later than usual.
+   * The request to give up so that `peer` can be asked, or null: one of a peer that has stalled and has
+   * more open than it works off, the last it was asked; else the one that is latest, by far later than usual.
+   *
+   * A peer that is merely slower than it was is left alone: where several share our own line all of them
+   * are, and what was asked of them is on its way.
    */
   toCallOff(peer: Peer, nowMs: number): BlobRequest | null {
     const isInTheWay = (request: BlobRequest): boolean =>
       request.peer !== peer && (peer.isProven || request.isTrial)
+    const stalledMs = patienceFor(this.#usualMs).lateMs
     let latest: BlobRequest | null = null
     for (const other of this.#peers) {
       const requests = [...other.inFlight].filter(isInTheWay)
+      const [first] = requests
       const last = requests.at(-1)
-      if (last !== undefined && requests.length > other.window(nowMs)) return last
-      const first = requests[0]
+      const hasStalled = first !== undefined && nowMs - first.sinceMs >= stalledMs
+      if (last !== undefined && hasStalled && requests.length > other.window(nowMs)) return last
       if (first !== undefined && (latest === null || first.sinceMs < latest.sinceMs)) latest = first
     }
     const lateMs = Math.max(LATE_BLOB_MIN_MS, this.#usualMs * LATE_BLOB_FACTOR, this.#pace().lateMs)

@@ -79,8 +79,10 @@ export class ModelNode {
       clock,
       random,
       sink: {
-        put: async (_id, blob) => {
-          if (blob !== RIGHT) throw new MegatorrentError('ERR_BLOB_ID', 'not that blob')
+        put: async (_id, blob, { onWritten }) => {
+          if ((blob as unknown) !== RIGHT) throw new MegatorrentError('ERR_BLOB_ID', 'not that blob')
+          onWritten?.()
+          return { placeError: null }
         },
       },
       peers: this.#peers,

@@ -4,6 +4,7 @@ import {
   LATE_BLOB_MIN_MS,
   MAX_BLOBS_IN_FLIGHT,
   MAX_TRIAL_REQUESTS,
+  SECOND_SOURCE_MS,
 } from '../../../src/base/limits.ts'
 import type { BlobRequest } from '../../../src/swarm/fetch.ts'
 import type { Peer } from '../../../src/swarm/peer.ts'
@@ -58,7 +59,7 @@ describe('places for requests', () => {
     expect(places.hasRoom(late.peer)).toBe(true)
   })
 
-  it('go from a peer that has more than it works off to one that can give, the last one first', () => {
+  it('go from a peer that has stalled with more than it works off, the last one first', () => {
     const slow = fake(true, 1)
     const fast = fake(true, 40)
     const waiting = fake(true)
@@ -66,9 +67,11 @@ describe('places for requests', () => {
     slow.ask(places)
     const last = slow.ask(places)
     fill(places, [fast])
-    expect(places.toCallOff(waiting.peer, 1)).toBe(last)
-    expect(places.toCallOff(slow.peer, 1)).toBe(null) // it gains nothing from itself
-    expect(places.canMakeRoom(waiting.peer, 1)).toBe(true)
+    // Slower than before is not stalled: what was asked is on its way.
+    expect(places.toCallOff(waiting.peer, SECOND_SOURCE_MS - 1)).toBe(null)
+    expect(places.toCallOff(waiting.peer, SECOND_SOURCE_MS)).toBe(last)
+    expect(places.toCallOff(slow.peer, SECOND_SOURCE_MS)).toBe(null) // it gains nothing from itself
+    expect(places.canMakeRoom(waiting.peer, SECOND_SOURCE_MS)).toBe(true)
   })
 
   it('go from what is far later than usual, and not before', () => {
