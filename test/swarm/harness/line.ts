@@ -121,6 +121,7 @@ class Pipe {
   readonly #queue: { readonly dueMs: number; readonly piece: Buffer | null }[] = []
   #queuedBytes = 0
   #timer: NodeJS.Timeout | null = null
+  #isBlocked = false
   onEnd: () => void = () => {}
 
   constructor(from: Socket, to: Socket, options: LineOptions, lane: Lane, isUp: () => boolean) {
@@ -148,7 +149,7 @@ class Pipe {
   pump(): void {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
-    while (this.#isUp()) {
+    while (this.#isUp() && !this.#isBlocked) {
       const next = this.#queue[0]
       if (next === undefined) return
       const waitMs = next.dueMs - performance.now()
@@ -163,9 +164,12 @@ class Pipe {
       }
       this.#lane.bytes += next.piece.length
       this.#queuedBytes -= next.piece.length
-      const isTaken = this.#to.write(next.piece)
-      if (!isTaken) {
-        this.#to.once('drain', () => this.pump())
+      if (!this.#to.write(next.piece)) {
+        this.#isBlocked = true
+        this.#to.once('drain', () => {
+          this.#isBlocked = false
+          this.pump()
+        })
         return
       }
       if (this.#queuedBytes < this.#limit / 2) this.#from.resume()

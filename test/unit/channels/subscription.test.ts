@@ -28,9 +28,12 @@ describe('a subscription', () => {
   let source: string
   let target: string
   const started: Subscription[] = []
+  /** Called when files are in place, before that is written down. */
+  let onFinished: () => void
 
   beforeEach(async () => {
     net = new ChannelNet()
+    onFinished = () => {}
     publisher = await net.node()
     reader = await net.node()
     publisher.addChannel(KEYS)
@@ -85,8 +88,8 @@ describe('a subscription', () => {
       store,
       clock,
       log: silentLog,
-      assemble: ({ publicKey, directory, onlyGlobs }, manifest) =>
-        Assembly.begin({
+      assemble: async ({ publicKey, directory, onlyGlobs }, manifest) => {
+        const assembly = await Assembly.begin({
           directory,
           manifest,
           onlyGlobs,
@@ -96,7 +99,15 @@ describe('a subscription', () => {
           random: systemRandom,
           log: silentLog,
           fs: unsyncedFs,
-        }),
+        })
+        const finish = assembly.finish.bind(assembly)
+        assembly.finish = async () => {
+          const result = await finish()
+          onFinished()
+          return result
+        }
+        return assembly
+      },
     })
     started.push(subscription)
     subscription.start()
@@ -207,6 +218,23 @@ describe('a subscription', () => {
     await net.until(() => changes > 0)
     await net.until(() => net.clock.monotonicMs() > 5_000)
     expect(subscription.isComplete).toBe(true)
+  })
+
+  it('is not complete with what came to be wanted while other files were put in place', async () => {
+    await publish()
+    const subscription = follow()
+    onFinished = () => {
+      onFinished = () => {}
+      subscription.select(['small.txt'])
+      expect(subscription.isComplete).toBe(false)
+      rmSync(join(target, 'small.txt'))
+    }
+    await net.until(() => subscription.isComplete && subscription.status.files === 1)
+    expect(readFileSync(join(target, 'small.txt'), 'utf8')).toBe('one')
+    expect(reader.state.subscriptions.get(KEYS.publicKey)).toMatchObject({
+      onlyGlobs: ['small.txt'],
+      completeSequence: 1,
+    })
   })
 
   it('shows what went wrong, and tries again', async () => {

@@ -28,8 +28,6 @@ export interface ChurnOutcome {
   readonly tookMs: number | null
   /** Behaviours of peers that a reader banned. */
   readonly banned: ReadonlySet<Behaviour | 'reader'>
-  /** Blobs that readers took beyond those that they needed. */
-  readonly wasted: number
   readonly killed: number
 }
 
@@ -84,10 +82,6 @@ export async function runChurn(seed: number, cleanMs: number | null): Promise<Ch
   for (const { node } of doomed) clock.setTimer(() => node.kill(), random.fraction() * (cleanMs ?? 0))
   const isDone = await clock.until(() => done === READERS, PATIENCE_MS)
   const tookMs = isDone ? clock.monotonicMs() : null
-  const carried = readers.reduce(
-    (sum, { node }) => sum + [...node.store.puts.values()].reduce((a, b) => a + b, 0),
-    0,
-  )
 
   const banned = new Set<Behaviour | 'reader'>()
   for (const { node: reader } of readers) {
@@ -97,7 +91,7 @@ export async function runChurn(seed: number, cleanMs: number | null): Promise<Ch
     }
   }
   for (const { node } of [...sources, ...readers]) node.kill()
-  return { tookMs, banned, wasted: carried - READERS * BLOBS, killed: doomed.length }
+  return { tookMs, banned, killed: doomed.length }
 }
 
 function behaviourOf(number: number, cleanMs: number | null): Behaviour {

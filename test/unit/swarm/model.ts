@@ -61,7 +61,6 @@ export class ModelNode {
   readonly banned = new Set<ModelNode>()
   /** Blobs that came, wanted or not. */
   received = 0
-  /** How often each blob was asked while somebody else was being asked for it. */
   doneMs: number | null = null
   isGone = false
   readonly #waiting = new Map<ModelNode, Job[]>()
@@ -298,5 +297,65 @@ export class Model {
     for (const reader of readers) reader.start()
     const isOver = (): boolean => readers.every(({ doneMs, isGone }) => doneMs !== null || isGone)
     return (await this.clock.until(isOver, maxMs)) ? this.clock.monotonicMs() : null
+  }
+}
+
+/** How a swarm did. */
+export interface SwarmOutcome {
+  /** Simulated ms until the last reader that stayed had everything; null when one never had. */
+  readonly tookMs: number | null
+  /** The least that the lines of those who stay allow. */
+  readonly boundMs: number
+  /** Peers that were banned and had not lied, over all readers. */
+  readonly falseBans: number
+  /** Blobs that came and were not needed, as a share of those that were. */
+  readonly wasted: number
+}
+
+export interface SwarmShape {
+  readonly blobs: number
+  readonly publishers: number
+  readonly readers: number
+  /** Peers that claim everything and send false blobs, or nothing. */
+  readonly liars: number
+  readonly silent: number
+  /** Share of the readers that leave at some time in the first minute. */
+  readonly leaving: number
+}
+
+/** A second a blob is the usual line of a reader; with churn they are between a half and two. */
+export async function runSwarm(seed: number, shape: SwarmShape): Promise<SwarmOutcome> {
+  const { blobs } = shape
+  const model = new Model(seed, blobs)
+  const many = (count: number, make: () => Partial<NodeOptions>): ModelNode[] =>
+    Array.from({ length: count }, () => model.add(make()))
+  const publishers = many(shape.publishers, () => ({ holdsAll: true }))
+  many(shape.liars, () => ({ holdsAll: true, nature: 'liar' }))
+  many(shape.silent, () => ({ holdsAll: true, nature: 'silent' }))
+  const readers = many(shape.readers, () => ({
+    sendMs: shape.leaving > 0 ? 500 + model.random.fraction() * 1_500 : 1_000,
+  }))
+  model.introduce()
+  const staying = readers.slice(Math.round(shape.readers * shape.leaving))
+  for (const reader of readers) {
+    if (!staying.includes(reader))
+      model.clock.setTimer(() => reader.leave(), model.random.fraction() * 60_000)
+  }
+  const look = (): void => {
+    for (const reader of staying) if (reader.doneMs === null && reader.links.length < 8) model.replace(reader)
+    if (staying.some(({ doneMs }) => doneMs === null)) model.clock.setTimer(look, 10_000)
+  }
+  look()
+  const tookMs = await model.run(readers)
+  const perMs = [...publishers, ...staying].reduce((sum, { options }) => sum + 1 / options.sendMs, 0)
+  const onceMs = blobs / publishers.reduce((sum, { options }) => sum + 1 / options.sendMs, 0)
+  const needed = staying.length * blobs
+  const lies = staying.reduce((sum, { banned }) => sum + banned.size, 0)
+  return {
+    tookMs,
+    boundMs: Math.max(needed / perMs, onceMs),
+    falseBans: staying.flatMap(({ banned }) => [...banned]).filter(({ options }) => options.nature !== 'liar')
+      .length,
+    wasted: (staying.reduce((sum, { received }) => sum + received, 0) - needed - lies) / needed,
   }
 }

@@ -9,6 +9,7 @@ import { toHex } from '../../../src/base/bytes.ts'
 import { type Random, randomInteger, seededRandom, shuffle } from '../../../src/base/random.ts'
 import { MemoryNetwork } from '../../../src/transport/memory.ts'
 import { formatAddress } from '../../../src/wire/address.ts'
+import { runChurn } from './churn.ts'
 import { SimClock } from './sim-clock.ts'
 import { type Following, falseBlob, SimChannel, SimNode, SimRelease } from './sim-node.ts'
 
@@ -166,5 +167,18 @@ describe('a swarm with churn, a liar, a tarpit and a peer that gives nothing', (
     const outcome = await simulate(7, { nodes: 10, blobs: 3, lies: false })
     expect(outcome.unfinished).toBe(0)
     expect([...bannedBy(outcome.members)]).toEqual([])
+  })
+})
+
+describe('a swarm of which half is killed, a fifth sends false blobs and a fifth never answers', () => {
+  // A hundred seeds are in test/slow/swarm.test.ts.
+  it('brings the release within three times the time without, and bans no honest peer', async () => {
+    const clean = await runChurn(0, null)
+    expect(clean.tookMs).not.toBe(null)
+    const churn = await runChurn(0, clean.tookMs)
+    expect(churn.killed).toBe(10)
+    expect((churn.tookMs ?? Number.POSITIVE_INFINITY) / (clean.tookMs ?? 0)).toBeLessThanOrEqual(3)
+    expect([...clean.banned]).toEqual([])
+    expect([...churn.banned]).toEqual(['false blobs'])
   })
 })
