@@ -133,6 +133,15 @@ describe('what the node is asked', () => {
     expect(params).toMatchObject({ uri: URI, only: ['*.txt', 'a/**'], once: true, wait: true })
   })
 
+  it('which files are wanted is left as it is, changed, or all again', async () => {
+    expect(await paramsOf('addSubscription', ['subscribe', URI])).toMatchObject({ only: null })
+    expect(await paramsOf('addSubscription', ['subscribe', URI, '--only', 'a/*'])).toMatchObject({
+      only: ['a/*'],
+    })
+    expect(await paramsOf('addSubscription', ['subscribe', URI, '--all'])).toMatchObject({ only: [] })
+    expect((await daemon.run(['subscribe', URI, '--all', '--only', 'a/*'])).exitCode).toBe(64)
+  })
+
   it('seconds become milliseconds', async () => {
     expect(await paramsOf('publish', ['publish', './x', '--timeout', '2.5'])).toMatchObject({
       timeoutMs: 2500,
