@@ -49,15 +49,28 @@ export async function idleDay(hours: number): Promise<IdleDay> {
     peer.hello(shared.map((channel) => [channel, 65_536] as const))
     peers.push(peer)
   }
-  await clock.advance(hours * 3_600_000)
+  // What is new is talked about in the first hour, once; only what comes after it goes on all day.
+  const firstHours = Math.min(1, hours / 2)
+  await clock.advance(firstHours * 3_600_000)
+  const first = bytesOf(node)
+  await clock.advance((hours - firstHours) * 3_600_000)
+  const all = bytesOf(node)
+  const left = node.swarm.peers.size
+  node.kill()
+  const factor = (24 - firstHours) / (hours - firstHours)
+  return {
+    bytesIn: first.bytesIn + (all.bytesIn - first.bytesIn) * factor,
+    bytesOut: first.bytesOut + (all.bytesOut - first.bytesOut) * factor,
+    peers: left,
+  }
+}
+
+function bytesOf(node: SimNode): { readonly bytesIn: number; readonly bytesOut: number } {
   let bytesIn = 0
   let bytesOut = 0
   for (const { connection } of node.swarm.peers) {
     bytesIn += connection.bytesIn
     bytesOut += connection.bytesOut
   }
-  const left = node.swarm.peers.size
-  node.kill()
-  const factor = 24 / hours
-  return { bytesIn: bytesIn * factor, bytesOut: bytesOut * factor, peers: left }
+  return { bytesIn, bytesOut }
 }
