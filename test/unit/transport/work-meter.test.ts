@@ -50,12 +50,12 @@ describe('work that messages cause', () => {
     expect(all[0]?.work).toBeLessThan(allowed * 1.05)
   })
 
-  it('is bounded for all together, and evenly', async () => {
+  it('is bounded for all together, and none has twice as much as another', async () => {
     const { all, share } = await workOver(100, 20)
     const work = all.map((one) => one.work)
     const total = work.reduce((sum, one) => sum + one, 0)
     expect(total).toBeLessThan(100 * PEER_WORK_BURST + ALL_WORK_PER_SECOND * 20 * 1.2)
-    expect(Math.max(...work)).toBeLessThan(Math.min(...work) * 1.3)
+    expect(Math.max(...work)).toBeLessThan(Math.min(...work) * 2)
     expect(share.paying).toBe(0)
   })
 })
