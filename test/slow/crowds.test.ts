@@ -2,7 +2,7 @@
  * Crowds against one real node (docs/LIMITS.md): memory stays bounded,
  * and an honest peer is served all the while. Each prints one line of JSON with its figures.
  *
- * test/swarm/p2p-crowds.test.ts has the same at a tenth of the size.
+ * test/system/crowds.test.ts has the same at a tenth of the size.
  */
 import { afterEach, describe, expect, it } from 'vitest'
 import { Crowded } from '../swarm/harness/crowded.ts'

@@ -6,11 +6,13 @@
  *
  * @module test/slow/tools/manifest-memory
  */
+
 import { seededRandom } from '../../../src/base/random.ts'
 import { BLOB_REF_BYTES, CHUNK_BYTES } from '../../../src/wire/constants.ts'
 import type { Manifest } from '../../../src/wire/manifest.ts'
 import { type EntryInput, encodePart, encodeRoot } from '../../../src/wire/manifest-encode.ts'
 import { ManifestReader } from '../../../src/wire/manifest-reader.ts'
+import { peakRssBytes } from '../../swarm/harness/memory.ts'
 
 const FILE_BYTES = 10_240
 const FILES_PER_BLOB = Math.floor(CHUNK_BYTES / FILE_BYTES)
@@ -55,7 +57,7 @@ function makePart(first: number, count: number): Uint8Array {
   return chunk
 }
 
-function measure(count: number): Figures {
+async function measure(count: number): Promise<Figures> {
   const parts = Math.ceil(count / FILES_PER_PART)
   const summary = { title: 'synthetic', time: 1, files: count, bytes: count * FILE_BYTES }
   const root = encodeRoot({ ...summary, parts: random.bytes(parts * BLOB_REF_BYTES) })
@@ -80,8 +82,10 @@ function measure(count: number): Figures {
     readMs: Math.round(readMs),
     slowestPartMs: Math.round(slowestPartMs),
     rssMiB: Math.round(usage.rss / 2 ** 20),
-    // maxRSS is in KiB.
-    peakRssMiB: Math.round(process.resourceUsage().maxRSS / 1024),
+    // Not maxRSS: that begins with what the process had that started this one.
+    peakRssMiB: Math.round(
+      ((await peakRssBytes(process.pid)) ?? process.resourceUsage().maxRSS * 1024) / 1_048_576,
+    ),
   }
 }
 
@@ -91,4 +95,4 @@ function pathBytes(manifest: Manifest): number {
   return sum
 }
 
-process.stdout.write(`${JSON.stringify(measure(Number(process.argv[2] ?? 1_000_000)))}\n`)
+process.stdout.write(`${JSON.stringify(await measure(Number(process.argv[2] ?? 1_000_000)))}\n`)

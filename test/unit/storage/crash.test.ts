@@ -12,7 +12,7 @@ import { afterTest, openStore, tempFolder } from './harness.ts'
 
 const SEALER = fileURLToPath(new URL('./children/seal-forever.mjs', import.meta.url))
 const COLLECTOR = fileURLToPath(new URL('./children/collect-forever.mjs', import.meta.url))
-const ROUNDS = 5
+const ROUNDS = 3
 
 /** Let a child work, kill it when so much is acknowledged, and return that: lines of the given length. */
 async function workAndKill(

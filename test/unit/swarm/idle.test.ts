@@ -1,7 +1,7 @@
 /**
  * What a node costs that does nothing: 50 peers and 100 channels under 50 MB a day.
  *
- * A quarter of a day is simulated here, the whole of it in test/slow/idle-day.test.ts.
+ * Some hours are simulated here, the whole of it in test/slow/idle-day.test.ts.
  */
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { IDLE_CHANNELS, IDLE_PEERS, type IdleDay, idleDay } from './idle-day.ts'
@@ -19,7 +19,7 @@ describe('a day in which nothing happens', () => {
   })
 
   it(`costs ${IDLE_PEERS} peers and ${IDLE_CHANNELS} channels less than ${LIMIT_BYTES / 1e6} MB`, async () => {
-    const day = await idleDay(6)
+    const day = await idleDay(4)
     const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
     process.stdout.write(`idle day: ${megabytes(day.bytesIn)} in, ${megabytes(day.bytesOut)} out\n`)
     expect(total(day)).toBeLessThan(LIMIT_BYTES)

@@ -17,7 +17,7 @@ const CHANNEL = new SimChannel(1)
 const RELEASES = new Map([2, 3, 4].map((count) => [count, new SimRelease(count, count)]))
 
 const ONE_SEED = process.env['MEGATORRENT_SWARM_SEED']
-const SEED_COUNT = Number(process.env['MEGATORRENT_SWARM_SEEDS'] ?? 8)
+const SEED_COUNT = Number(process.env['MEGATORRENT_SWARM_SEEDS'] ?? 3)
 const SEEDS =
   ONE_SEED === undefined ? Array.from({ length: SEED_COUNT }, (_, seed) => seed) : [Number(ONE_SEED)]
 

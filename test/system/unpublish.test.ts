@@ -5,10 +5,10 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
-import type { TestNode } from './harness/test-node.ts'
-import { Testnet } from './harness/testnet.ts'
-import { compareTrees, makeTree, writeSeededFile } from './harness/tree.ts'
-import { waitUntil } from './harness/wait.ts'
+import type { TestNode } from '../swarm/harness/test-node.ts'
+import { Testnet } from '../swarm/harness/testnet.ts'
+import { compareTrees, makeTree, writeSeededFile } from '../swarm/harness/tree.ts'
+import { waitUntil } from '../swarm/harness/wait.ts'
 
 let net: Testnet | undefined
 

@@ -3,7 +3,7 @@
  * who ask and do not read keep nobody waiting.
  */
 import { afterEach, describe, expect, it } from 'vitest'
-import { Crowded } from './harness/crowded.ts'
+import { Crowded } from '../swarm/harness/crowded.ts'
 
 let crowded: Crowded | undefined
 
