@@ -13,7 +13,7 @@ import { compareTrees, writeSeededFile } from '../swarm/harness/tree.ts'
 import { waitUntil } from '../swarm/harness/wait.ts'
 
 const MIB = 1_048_576
-const BLOBS = 32
+const BLOBS = 48
 const HONEST = 6
 const BYTES_PER_SECOND = 1_000_000
 const LIMIT_MS = 180_000
@@ -78,7 +78,11 @@ describe('ten peers of which two lie, two are silent and five are killed', () =>
     connection.close()
 
     const honest = [publisher, ...holders]
-    for (const { line } of honest) line.change({ bytesPerSecond: BYTES_PER_SECOND, delayMs: 10 })
+    // Each gives that much, whoever dialled: peers that hear of a reader connect to it as well.
+    for (const { line, node } of honest) {
+      line.change({ delayMs: 10 })
+      await node.rpc('setLimits', { uploadLimit: BYTES_PER_SECOND })
+    }
     const run = async (name: string, addresses: readonly string[], onHalf: () => Promise<void>) => {
       const reader = await start(
         name,

@@ -86,6 +86,8 @@ describe('a line of 1 Mbit/s that loses 5 % of all packets', () => {
       const nodeKey = holder.peerAddress.split('@')[0]
       const startMs = performance.now()
       const reader = await start('reader', '--peer', `${nodeKey}@${second.address}`)
+      // Whoever hears of the reader would connect to it past the lines.
+      expect(nft(`add rule inet ${TABLE} losses tcp dport ${reader.endpoint.port} drop`)).toBe(true)
       const directory = reader.path('target')
       await reader.rpc('addSubscription', { uri, dir: directory })
       const status = async (): Promise<{

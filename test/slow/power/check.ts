@@ -144,6 +144,7 @@ class Check {
     this.#checkHeld()
     this.#checkKeys()
     this.#checkRows()
+    this.#checkIngests()
     this.#checkDht()
     for (const name of ['ours', 'theirs']) await this.#checkFolder(name)
     for (const name of ['ours', 'theirs']) await this.#goOn(name)
@@ -190,16 +191,27 @@ class Check {
     for (const publicKey of gone) if (found.has(publicKey)) this.#faults.push('a removed key is back')
   }
 
-  /** Heads, ingests, subscriptions: rows whose step was acknowledged. */
+  /** An ingest is there until a later one of its channel takes its place, told or not. */
+  #checkIngests(): void {
+    const last = this.#given.facts.findLast(({ fact }) => fact === 'ingested')
+    if (last === undefined || this.#state.ingests.get(last.ingestId) !== null) return
+    if (!this.#state.ingests.all().some(({ id }) => !this.#isTold(id))) {
+      this.#faults.push('an ingest was acknowledged and is not there')
+    }
+  }
+
+  #isTold(id: string): boolean {
+    return this.#given.facts.some(({ fact, ingestId }) => fact === 'ingested' && ingestId === id)
+  }
+
+  /** Heads, subscriptions: rows whose step was acknowledged. */
   #checkRows(): void {
-    for (const { fact, publicKey, sequence, head, ingestId, name } of this.#given.facts) {
+    for (const { fact, publicKey, sequence, head, name } of this.#given.facts) {
       if (fact === 'head') {
         const rows = this.#state.releases.list(keyOf(publicKey))
         if (!rows.some((row) => row.sequence === sequence && toHex(row.head) === head)) {
           this.#faults.push(`release ${sequence} was acknowledged and is not there`)
         }
-      } else if (fact === 'ingested' && this.#state.ingests.get(ingestId) === null) {
-        this.#faults.push('an ingest was acknowledged and is not there')
       } else if (fact === 'subscribed' && this.#state.subscriptions.get(keyOf(publicKey)) === null) {
         this.#faults.push(`the subscription of "${name}" is lost`)
       } else if (fact === 'complete' && this.#completeSequence(name) < sequence) {
