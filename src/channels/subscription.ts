@@ -90,7 +90,8 @@ export class Subscription {
       files: this.#selected?.files ?? this.#manifest?.files ?? 0,
       bytes: this.#selected?.bytes ?? this.#manifest?.bytes ?? 0,
       blobsDone: this.#blobsDone,
-      blobsTotal: this.#blobsTotal,
+      // How many there are is known when the manifest is, whose blobs come first.
+      blobsTotal: Math.max(this.#blobsTotal, this.#blobsDone),
       error: this.#error,
     }
   }
@@ -213,6 +214,8 @@ export class Subscription {
   }
 
   async #fetchRelease(head: Head, signal: AbortSignal): Promise<void> {
+    this.#blobsDone = 0
+    this.#blobsTotal = 0
     this.#show('fetching', null)
     this.session.begin(head)
     const { store } = this.#deps

@@ -154,6 +154,24 @@ describe('a subscription', () => {
     expect(isEqual()).toBe(true)
   })
 
+  it('never tells of more blobs done than there are, over two releases', async () => {
+    await publish()
+    const subscription = follow()
+    const told: { readonly blobsDone: number; readonly blobsTotal: number }[] = []
+    subscription.watch(() => void told.push(subscription.status))
+    await net.until(() => subscription.isComplete)
+    const first = subscription.status.blobsTotal
+    writeFileSync(join(source, 'small.txt'), 'two')
+    const second = await publish()
+    await net.until(() => subscription.isComplete && subscription.status.sequence === second)
+    const { blobsDone, blobsTotal } = subscription.status
+    expect(blobsDone).toBe(blobsTotal)
+    expect(told.filter((status) => status.blobsDone > status.blobsTotal)).toEqual([])
+    expect(Math.max(...told.map((status) => status.blobsTotal))).toBeLessThanOrEqual(
+      Math.max(first, blobsTotal),
+    )
+  })
+
   it('waits for a release when there is none, and for peers when there are none', async () => {
     const subscription = follow(false)
     await net.until(() => reader.discovery.last.looks > 2)
