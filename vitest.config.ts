@@ -11,8 +11,6 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/{unit,property,compliance,lint}/**/*.{test,prop}.ts'],
-          // One process for many files: loading all modules anew for each costs a fifth of the time.
-          isolate: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
