@@ -73,8 +73,10 @@ export const RATE_PIECE_MAX_BYTES = 1_048_576
 export const RATE_ALLOWANCE_BYTES = 4_096
 /** ms after which a turn that nobody uses is given to another. */
 export const RATE_GRANT_MS = 50
-/** Work per second that all peers together may cause, in the same units: half a core. Who is over his rate then has a part of it. */
+/** Work per second that all peers together may cause, in the same units: half a core. Over it each has an equal part. */
 export const ALL_WORK_PER_SECOND = 50_000
+/** Work units that all may cause at once before each has an equal part of that: half a second's. */
+export const ALL_WORK_BURST = 25_000
 /** Bytes a second below which a limit is warned of: peers close connections that move less than 1 KiB a second. */
 export const MIN_USEFUL_RATE = 4_096
 /** Blob frames being received at a time over all connections: each has its buffer of 1 MiB. */
