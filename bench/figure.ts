@@ -8,7 +8,7 @@ import type { TestNode } from '../test/swarm/harness/test-node.ts'
 export const MIB = 1_048_576
 
 /** The most resident memory that a daemon may have had in any figure, MiB. */
-export const MAX_RSS_MIB = 250
+export const MAX_RSS_MIB = 200
 
 export interface Figure {
   readonly name: string

@@ -9,16 +9,19 @@
  *
  * @module channels/assemble
  */
-import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
+import { MegatorrentError } from '../base/errors.ts'
 import { MAX_ASSEMBLE_TASK_BYTES, MAX_PLACED_PIECES, SYNC_AHEAD_BYTES } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import { Semaphore } from '../base/queue.ts'
 import type { Random } from '../base/random.ts'
 import type { BlobStore, FilePiece, Placement } from '../storage/blob-store.ts'
 import { diskError } from '../storage/disk-error.ts'
+import type { PlaceLease } from '../swarm/fetch.ts'
 import type { Manifest } from '../wire/manifest.ts'
 import { type AssemblePlan, isUntouched, type WantedFile } from './assemble-plan.ts'
+import { cutTasks } from './assemble-tasks.ts'
 import { type AssemblyStart, startAssembly } from './assembly-start.ts'
+import { blobFault } from './blob-fault.ts'
 import { DiskClaims } from './disk-claims.ts'
 import { placeOf } from './disk-state.ts'
 import { fileIdentity, type Placing, PlacingIndex } from './file-index.ts'
@@ -191,15 +194,36 @@ export class Assembly {
   /**
    * Where the content of a blob goes: for `BlobStore.put`, followed by `markWritten`. The files exist
    * when this resolves, but those that one piece is the whole of: these are made when it is written.
+   * `close` removes none of them before the lease is released, since nothing else would then.
    *
    * @returns null when nothing of it is to be written, or more than should be at once: `accept` it then.
    */
-  async placementOf(blob: number): Promise<Placement | null> {
+  async placementOf(blob: number): Promise<PlaceLease | null> {
     const placings = this.#openPlacings(blob)
     let bytes = 0
     for (const { length } of placings) bytes += length
     const isLarge = placings.length > MAX_PLACED_PIECES || bytes > MAX_ASSEMBLE_TASK_BYTES
-    return isLarge ? null : this.#place(blob, placings)
+    if (isLarge) return null
+    const release = this.#holdOpen()
+    try {
+      const placement = await this.#place(blob, placings)
+      if (placement !== null) return { placement, release }
+    } catch (error) {
+      release()
+      throw error
+    }
+    release()
+    return null
+  }
+
+  /** Until what is returned is called, staging stays. */
+  #holdOpen(): () => void {
+    let release = (): void => {}
+    const held = new Promise<void>((resolve) => {
+      release = resolve
+    }).finally(() => this.#running.delete(held))
+    this.#running.add(held)
+    return release
   }
 
   #openPlacings(blob: number): readonly Placing[] {
@@ -368,26 +392,4 @@ export class Assembly {
   }
 }
 
-/** A blob that hashes right and does not open is the publisher's fault; anything else comes back as it is. */
-export function blobFault(error: unknown): unknown {
-  if (!isMegatorrentError(error, 'ERR_BLOB_OPEN')) return error
-  const message = 'the publisher signed a release with a blob that does not open'
-  return new MegatorrentError('ERR_RELEASE_INVALID', message, { cause: error })
-}
-
 const noRelease = (): Promise<null> => Promise.resolve(null)
-
-/** Runs of pieces that one task writes: a blob whose content is wanted once is one run. */
-function* cutTasks(pieces: readonly FilePiece[]): Generator<readonly FilePiece[]> {
-  let start = 0
-  let bytes = 0
-  for (const [index, { length }] of pieces.entries()) {
-    if (bytes + length > MAX_ASSEMBLE_TASK_BYTES) {
-      yield pieces.slice(start, index)
-      start = index
-      bytes = 0
-    }
-    bytes += length
-  }
-  yield pieces.slice(start)
-}

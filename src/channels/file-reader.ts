@@ -9,10 +9,11 @@
  * @module channels/file-reader
  */
 import { setMaxListeners } from 'node:events'
-import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
+import { MegatorrentError } from '../base/errors.ts'
 import { READ_AHEAD_BLOBS } from '../base/limits.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
 import type { Manifest, Span } from '../wire/manifest.ts'
+import { blobFault } from './blob-fault.ts'
 import { spansOfRange } from './file-range.ts'
 import { nextTurn, Pacer } from './turns.ts'
 
@@ -116,9 +117,7 @@ async function openBlob(source: FileSource, blob: number, signal: AbortSignal): 
       const chunk = await store.open(manifest.blobId(blob), manifest.blobKey(blob))
       if (chunk !== null) return chunk
     } catch (error) {
-      if (!isMegatorrentError(error, 'ERR_BLOB_OPEN')) throw error
-      const message = 'the publisher signed a release with a blob that does not open'
-      throw new MegatorrentError('ERR_RELEASE_INVALID', message, { cause: error })
+      throw blobFault(error)
     }
     // It was deleted since it was held: once more, and no endless race.
     if (again) throw new MegatorrentError('ERR_NOT_FOUND', 'a blob of the file is not held')

@@ -185,10 +185,10 @@ function createProgram(io: CliIo, outcome: Outcome): Command {
   client(peers.option('--banned', 'those that are not talked to, and until when'), node.listPeers)
   client(peers.command('add').description('stay connected to a peer').argument('<address>'), node.addPeer)
   client(peers.command('ban').description('refuse a node key').argument('<key>'), node.banPeer)
+  client(peers.command('unban').description('accept it again').argument('<key-or-address>'), node.unbanPeer)
   const work = program.command('jobs').description('long work in the daemon, also of commands that are gone')
   client(work, jobs.listJobs)
   client(work.command('cancel').description('stop one of them').argument('<id>'), jobs.cancelJob)
-  client(peers.command('unban').description('accept it again').argument('<key-or-address>'), node.unbanPeer)
   client(
     program
       .command('limits')

@@ -31,7 +31,7 @@ export interface HeldBlob {
 export interface Placement {
   /** 32 bytes. */
   readonly key: Uint8Array
-  /** Existing files, never made here; symlinks are not followed. */
+  /** Existing files, or such as a piece says to `create`; symlinks are not followed. */
   readonly pieces: readonly FilePiece[]
 }
 

@@ -13,12 +13,19 @@ import type { Clock } from '../base/clock.ts'
 import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import type { SealedFrame } from '../crypto/sealed-frame.ts'
-import type { Placement, PutOptions, PutResult } from '../storage/blob-store.ts'
+import type { PutOptions, PutResult } from '../storage/blob-store.ts'
 import { BLOB_BYTES } from '../wire/constants.ts'
 import type { BlobRange } from './blob-set.ts'
 import type { ReleaseId, SwarmChannel } from './channel.ts'
 import type { Pace } from './download-pace.ts'
-import { type BlobRequest, Fetch, FetchCall, type Wants } from './fetch.ts'
+import {
+  type BlobRequest,
+  Fetch,
+  FetchCall,
+  type FetchOptions,
+  type PlaceLease,
+  type Wants,
+} from './fetch.ts'
 import { type Patience, patienceFor } from './patience.ts'
 import type { Peer } from './peer.ts'
 import { RequestPlaces } from './request-places.ts'
@@ -39,16 +46,6 @@ export interface DownloadDeps {
   onStored(channel: SwarmChannel, release: ReleaseId, index: number): void
   /** A peer sent a blob whose hash is not the one asked for. */
   onFalse(peer: Peer, why: string): void
-}
-
-export interface FetchOptions {
-  readonly signal: AbortSignal
-  /** Each blob as it is held, in any order; and whether its content was written to where `placeOf` said. */
-  readonly onStored: (index: number, isPlaced: boolean) => void
-  /** Where the content of a blob is to be written when it comes, or null. A failure ends the call. */
-  readonly placeOf?: (index: number) => Promise<Placement | null>
-  /** Somebody reads them as they come: asked for before all others. For few at a time. */
-  readonly isUrgent?: boolean
 }
 
 export class Downloads {
@@ -229,7 +226,7 @@ export class Downloads {
     const { peer, fetch, index } = request
     const notKept = fetch.picker.arrived(index, peer)
     this.pump() // a proven peer has room again
-    const { call, place } = await placeFor(fetch, index)
+    const { call, lease } = await placeFor(fetch, index)
     const onWritten = (): void => {
       peer.blobVerified()
       peer.inFlight.delete(request)
@@ -238,16 +235,19 @@ export class Downloads {
     }
     let placeError: Error | null = null
     try {
+      const place = lease?.placement ?? null
       placeError = (await this.#deps.sink.put(id, frame, { place, onWritten })).placeError
     } catch (error) {
       notKept()
       this.#notKept(request, error)
       return
+    } finally {
+      lease?.release()
     }
     this.#abandon(fetch, index)
     this.#deps.onStored(fetch.channel, fetch.release, index)
     if (placeError !== null) call?.end(placeError)
-    for (const each of [...fetch.calls]) each.stored(index, each === call && place !== null)
+    for (const each of [...fetch.calls]) each.stored(index, each === call)
   }
 
   /** What came was not kept: by whose fault? */
@@ -357,17 +357,17 @@ function soonest(peers: readonly Peer[], nowMs: number): Peer | null {
 async function placeFor(
   fetch: Fetch,
   index: number,
-): Promise<{ readonly call: FetchCall | null; readonly place: Placement | null }> {
+): Promise<{ readonly call: FetchCall | null; readonly lease: PlaceLease | null }> {
   for (const call of [...fetch.calls]) {
     if (!call.left.has(index)) continue
     try {
-      const place = await call.placeOf(index)
-      if (place !== null) return { call, place }
+      const lease = await call.placeOf(index)
+      if (lease !== null) return { call, lease }
     } catch (error) {
       call.end(error)
     }
   }
-  return { call: null, place: null }
+  return { call: null, lease: null }
 }
 
 /** In a circle, from another one each time. */

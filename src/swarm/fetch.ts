@@ -30,12 +30,24 @@ export interface BlobRequest {
   readonly controller: AbortController
 }
 
-/** Who made a call: as `FetchOptions`. */
-export interface FetchOwner {
-  readonly isUrgent?: boolean
-  onStored(index: number, isPlaced: boolean): void
-  placeOf?(index: number): Promise<Placement | null>
+/** A placement that stays what it is until it is released: whoever was given it does that once. */
+export interface PlaceLease {
+  readonly placement: Placement
+  release(): void
 }
+
+export interface FetchOptions {
+  readonly signal: AbortSignal
+  /** Each blob as it is held, in any order; and whether its content was written to where `placeOf` said. */
+  readonly onStored: (index: number, isPlaced: boolean) => void
+  /** Where the content of a blob is to be written when it comes, or null. A failure ends the call. */
+  readonly placeOf?: (index: number) => Promise<PlaceLease | null>
+  /** Somebody reads them as they come: asked for before all others. For few at a time. */
+  readonly isUrgent?: boolean
+}
+
+/** Who made a call. */
+type FetchOwner = Omit<FetchOptions, 'signal'>
 
 /** One call that waits. */
 export class FetchCall {
@@ -65,7 +77,7 @@ export class FetchCall {
   }
 
   /** Where the owner wants the content of a blob; null: nowhere now. Rejects with what the owner throws. */
-  async placeOf(index: number): Promise<Placement | null> {
+  async placeOf(index: number): Promise<PlaceLease | null> {
     return (await this.#owner.placeOf?.(index)) ?? null
   }
 

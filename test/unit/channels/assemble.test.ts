@@ -17,7 +17,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { seededRandom } from '../../../src/base/random.ts'
 import { DiskClaims } from '../../../src/channels/disk-claims.ts'
-import { systemFolderFs } from '../../../src/channels/folder-fs.ts'
+import { type FolderFs, systemFolderFs } from '../../../src/channels/folder-fs.ts'
 import { removeWritten } from '../../../src/channels/unassemble.ts'
 import type { BlobStore } from '../../../src/storage/blob-store.ts'
 import { blobReference } from '../../../src/wire/blob.ts'
@@ -133,14 +133,38 @@ describe('assembly', () => {
     expect(blobs.length).toBe(record.blobs)
     for (const blob of blobs) {
       expect(assembly.isNeeded(blob)).toBe(true)
-      const placement = await assembly.placementOf(blob)
-      expect(await bench.store.openTo(manifest.blobId(blob), placement!.key, placement!.pieces)).toBe(true)
+      const { placement, release } = (await assembly.placementOf(blob))!
+      expect(await bench.store.openTo(manifest.blobId(blob), placement.key, placement.pieces)).toBe(true)
+      release()
       assembly.markWritten(blob)
       expect(assembly.isNeeded(blob)).toBe(false)
       expect(await assembly.placementOf(blob)).toBeNull()
     }
     await assembly.finish()
     expectSame()
+  })
+
+  it('that is closed while a blob is being written removes staging when it is, with all that came into it', async () => {
+    for (let n = 0; n < 40; n++) bench.put(`s/${n}`, random.bytes(60_000))
+    const record = await bench.release()
+    let isRemoving = false
+    const removeFolder: FolderFs['removeFolder'] = (path) => {
+      isRemoving = true
+      return systemFolderFs.removeFolder(path)
+    }
+    const assembly = await bench.begin(record, { fs: { ...systemFolderFs, removeFolder } })
+    const manifest = await bench.manifest(record)
+    const [blob] = assembly.neededBlobs()
+    const { placement, release } = (await assembly.placementOf(blob!))!
+    const closing = assembly.close()
+    // What is begun is written, into files that it makes.
+    expect(await bench.store.openTo(manifest.blobId(blob!), placement.key, placement.pieces)).toBe(true)
+    // More calls than removing would take.
+    for (let call = 0; call < 500 && !isRemoving; call++) await systemFolderFs.list(bench.directory)
+    expect(isRemoving).toBe(false)
+    release()
+    await closing
+    expect(readdirSync(bench.directory).filter((name) => name.startsWith('.megatorrent'))).toEqual([])
   })
 
   it('is not finished while blobs are missing, and says which are not held', async () => {

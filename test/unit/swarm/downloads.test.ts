@@ -9,7 +9,7 @@ import {
   MIN_LATE_MS,
   SECOND_SOURCE_MS,
 } from '../../../src/base/limits.ts'
-import type { FetchOptions } from '../../../src/swarm/downloads.ts'
+import type { FetchOptions } from '../../../src/swarm/fetch.ts'
 import { BLOB_FRAME_BYTES } from '../../../src/wire/constants.ts'
 import { type Rig, useRigs } from './rig.ts'
 import { diskFull, type Following, falseBlob, SimChannel, type SimNode, SimRelease } from './sim-node.ts'
@@ -389,14 +389,25 @@ describe('a blob frame that was changed on its way', () => {
 describe('the place of a blob', () => {
   const place = { key: new Uint8Array(32), pieces: [] }
 
+  /** Leases of it, and how many were given and not released. */
+  function leases() {
+    const open = { count: 0 }
+    const lease = () => {
+      open.count++
+      return { placement: place, release: () => void open.count-- }
+    }
+    return { open, lease }
+  }
+
   it('is told to the sink, and its call is told that it was used; other calls are not', async () => {
     const rig = newRig()
     const node = await rig.node()
     const following = node.follow(CHANNEL)
     const asked: number[] = []
+    const { open, lease } = leases()
     const placeOf = async (index: number) => {
       asked.push(index)
-      return index === 1 ? null : place
+      return index === 1 ? null : lease()
     }
     const placing = watch(node, following, SMALL, undefined, placeOf)
     const other = watch(node, following, SMALL)
@@ -407,6 +418,7 @@ describe('the place of a blob', () => {
     expect([...asked].sort()).toEqual([0, 1, 2])
     expect([[...placing.placed].sort(), other.placed]).toEqual([[0, 2], []])
     expect([placing.stored.length, other.stored.length]).toEqual([3, 3])
+    expect(open.count).toBe(0)
   })
 
   it('that cannot be had or written ends its call, and the others keep the blob', async () => {
@@ -414,9 +426,10 @@ describe('the place of a blob', () => {
       const rig = newRig()
       const node = await rig.node()
       const following = node.follow(CHANNEL)
+      const { open, lease } = leases()
       const placeOf = async () => {
         if (fault === 'had') throw diskFull()
-        return place
+        return lease()
       }
       node.store.placeError = diskFull()
       const placing = watch(node, following, SMALL, undefined, placeOf)
@@ -426,7 +439,19 @@ describe('the place of a blob', () => {
       expect([code(placing.error), other.error]).toEqual(['ERR_DISK_FULL', null])
       expect(node.holdsAll(SMALL)).toBe(true)
       expect([peer.isClosed, node.bans.size]).toEqual([false, 0])
+      expect(open.count).toBe(0)
     }
+  })
+
+  it('is given back when the blob was false', async () => {
+    const rig = newRig()
+    const node = await rig.node()
+    const following = node.follow(CHANNEL)
+    const { open, lease } = leases()
+    const ending = watch(node, following, SMALL, undefined, async () => lease())
+    const liar = await source(node, SMALL, { readBlob: async (id) => falseBlob(id) })
+    await rig.until(() => liar.isClosed)
+    expect([ending.isOver, open.count]).toEqual([false, 0])
   })
 })
 

@@ -134,6 +134,22 @@ describe('FIND_PEERS', () => {
     expect(await code).toBe('ERR_REMOTE_NOT_FOUND')
   })
 
+  it('brings nothing of a channel that only the one who asks has shown yet', async () => {
+    const rig = newRig()
+    const hub = await member(rig)
+    hub.node.follow(OTHER)
+    const asker = await SimPeer.dial(hub.node, CHANNEL)
+    asker.hello([[CHANNEL, 0]])
+    await rig.until(() => asker.hellos.length === 1, 20)
+    // The answer to this HELLO comes MIN_HELLO_INTERVAL_MS after the last one.
+    asker.hello([[OTHER, 0]])
+    const early = codeOf(asker.connection.requestPeers(topicOf(rig, OTHER), 0))
+    await rig.until(() => asker.hellos.length === 2)
+    const late = codeOf(asker.connection.requestPeers(topicOf(rig, OTHER), 0))
+    await rig.clock.advance(1_000)
+    expect([await early, await late]).toEqual(['ERR_REMOTE_NOT_FOUND', 'answered'])
+  })
+
   it('brings what the node has met members at, and never what it was only told of', async () => {
     const rig = newRig()
     const { hub, asker } = await met(rig)
