@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
-// unit and swarm: `npm test`, under 2 minutes on 2 cores. system: needs programs or root. slow: long loops.
+// unit and swarm: `npm test`, under 2 minutes on 2 cores. system: what takes longer, or needs programs or root.
+// slow: an hour and more.
 export default defineConfig({
   test: {
     reporters: ['default'],
@@ -26,7 +27,12 @@ export default defineConfig({
       {
         test: {
           name: 'system',
-          include: ['test/system/**/*.test.ts'],
+          include: [
+            'test/system/**/*.test.ts',
+            // Those that repeat less in `npm test`: test/loops.ts.
+            'test/unit/{storage/crash,swarm/idle,swarm/simulation,wire/uri}.test.ts',
+          ],
+          env: { MEGATORRENT_TEST_LOOPS: 'full' },
           testTimeout: 900_000,
           hookTimeout: 300_000,
           fileParallelism: false,

@@ -8,11 +8,12 @@ import { fromHex, toHex } from '../../../src/base/bytes.ts'
 import { randomInteger, seededRandom } from '../../../src/base/random.ts'
 import { openState } from '../../../src/storage/state.ts'
 import { WorkerPool } from '../../../src/storage/worker-pool.ts'
+import { loops } from '../../loops.ts'
 import { afterTest, openStore, tempFolder } from './harness.ts'
 
 const SEALER = fileURLToPath(new URL('./children/seal-forever.mjs', import.meta.url))
 const COLLECTOR = fileURLToPath(new URL('./children/collect-forever.mjs', import.meta.url))
-const ROUNDS = 3
+const ROUNDS = loops(3, 5)
 
 /** Let a child work, kill it when so much is acknowledged, and return that: lines of the given length. */
 async function workAndKill(

@@ -1,9 +1,10 @@
 /**
  * What a node costs that does nothing: 50 peers and 100 channels under 50 MB a day.
  *
- * Some hours are simulated here, the whole of it in test/slow/idle-day.test.ts.
+ * Some hours are simulated in `npm test`, all 24 with the system suites.
  */
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { loops } from '../../loops.ts'
 import { IDLE_CHANNELS, IDLE_PEERS, type IdleDay, idleDay } from './idle-day.ts'
 
 const LIMIT_BYTES = 50_000_000
@@ -19,7 +20,7 @@ describe('a day in which nothing happens', () => {
   })
 
   it(`costs ${IDLE_PEERS} peers and ${IDLE_CHANNELS} channels less than ${LIMIT_BYTES / 1e6} MB`, async () => {
-    const day = await idleDay(4)
+    const day = await idleDay(loops(4, 24))
     const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
     process.stdout.write(`idle day: ${megabytes(day.bytesIn)} in, ${megabytes(day.bytesOut)} out\n`)
     expect(total(day)).toBeLessThan(LIMIT_BYTES)
@@ -35,7 +36,7 @@ describe('a day in which nothing happens', () => {
       IDLE_PAD_MS: 30_000,
     }))
     const planted = await import('./idle-day.ts')
-    const day = await planted.idleDay(0.5)
+    const day = await planted.idleDay(loops(0.5, 1))
     expect(total(day)).toBeGreaterThan(LIMIT_BYTES)
   })
 })

@@ -1,14 +1,14 @@
 /**
  * Whole swarms in one process: churn and liars, from many seeds (STATE.md I1 to I5, B1, B3).
  *
- * A failing seed is replayed alone by MEGATORRENT_SWARM_SEED=n; MEGATORRENT_SWARM_SEEDS=n runs so many
- * of them, as test/slow does.
+ * A failing seed is replayed alone by MEGATORRENT_SWARM_SEED=n.
  */
 import { afterAll, describe, expect, it } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
 import { type Random, randomInteger, seededRandom, shuffle } from '../../../src/base/random.ts'
 import { MemoryNetwork } from '../../../src/transport/memory.ts'
 import { formatAddress } from '../../../src/wire/address.ts'
+import { loops } from '../../loops.ts'
 import { runChurn } from './churn.ts'
 import { SimClock } from './sim-clock.ts'
 import { type Following, falseBlob, SimChannel, SimNode, SimRelease } from './sim-node.ts'
@@ -17,7 +17,7 @@ const CHANNEL = new SimChannel(1)
 const RELEASES = new Map([2, 3, 4].map((count) => [count, new SimRelease(count, count)]))
 
 const ONE_SEED = process.env['MEGATORRENT_SWARM_SEED']
-const SEED_COUNT = Number(process.env['MEGATORRENT_SWARM_SEEDS'] ?? 3)
+const SEED_COUNT = loops(3, 20)
 const SEEDS =
   ONE_SEED === undefined ? Array.from({ length: SEED_COUNT }, (_, seed) => seed) : [Number(ONE_SEED)]
 

@@ -6,10 +6,16 @@
 import { randomBytes } from 'node:crypto'
 import { createConnection } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { TYPES } from './harness/bare-connection.ts'
-import { BareChannel, dayOf, hourOf, nodeHandshakeKey } from './harness/bare-crypto.ts'
-import { dialBare, firstMessage, ipv4Address, type OpeningOptions, probe } from './harness/bare-peer.ts'
-import { TestNode } from './harness/test-node.ts'
+import { TYPES } from '../swarm/harness/bare-connection.ts'
+import { BareChannel, dayOf, hourOf, nodeHandshakeKey } from '../swarm/harness/bare-crypto.ts'
+import {
+  dialBare,
+  firstMessage,
+  ipv4Address,
+  type OpeningOptions,
+  probe,
+} from '../swarm/harness/bare-peer.ts'
+import { TestNode } from '../swarm/harness/test-node.ts'
 
 const nodes: TestNode[] = []
 

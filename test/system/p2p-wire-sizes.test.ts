@@ -3,10 +3,10 @@
  * then units of exactly two sizes, whatever is said (PROTOCOL_FINAL.md §6.4).
  */
 import { afterEach, describe, expect, it } from 'vitest'
-import { type Direction, Relay } from './harness/relay.ts'
-import { TestNode } from './harness/test-node.ts'
-import { makeTree, SeededBytes } from './harness/tree.ts'
-import { holdsFor, waitUntil } from './harness/wait.ts'
+import { type Direction, Relay } from '../swarm/harness/relay.ts'
+import { TestNode } from '../swarm/harness/test-node.ts'
+import { makeTree, SeededBytes } from '../swarm/harness/tree.ts'
+import { holdsFor, waitUntil } from '../swarm/harness/wait.ts'
 
 const cleanUps: (() => Promise<unknown>)[] = []
 

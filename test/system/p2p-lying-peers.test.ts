@@ -5,12 +5,12 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
-import { BareChannel, networkHandshakeKey } from './harness/bare-crypto.ts'
-import { BareListener, dialBare, ipv4Address } from './harness/bare-peer.ts'
-import { type BareRelease, fetchRelease, type Serving, serveRelease } from './harness/bare-release.ts'
-import { TestNode } from './harness/test-node.ts'
-import { BIG_FILE, compareTrees, makeTree } from './harness/tree.ts'
-import { waitUntil } from './harness/wait.ts'
+import { BareChannel, networkHandshakeKey } from '../swarm/harness/bare-crypto.ts'
+import { BareListener, dialBare, ipv4Address } from '../swarm/harness/bare-peer.ts'
+import { type BareRelease, fetchRelease, type Serving, serveRelease } from '../swarm/harness/bare-release.ts'
+import { TestNode } from '../swarm/harness/test-node.ts'
+import { BIG_FILE, compareTrees, makeTree } from '../swarm/harness/tree.ts'
+import { waitUntil } from '../swarm/harness/wait.ts'
 
 const cleanUps: (() => Promise<unknown>)[] = []
 

@@ -8,17 +8,17 @@ import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { BareIdentity } from './harness/bare-crypto.ts'
-import { udpPorts } from './harness/memory.ts'
+import { BareIdentity } from '../swarm/harness/bare-crypto.ts'
+import { udpPorts } from '../swarm/harness/memory.ts'
 import {
   type CommandResult,
   RpcFailure,
   runProgram,
   scrubbedEnvironment,
   TestNode,
-} from './harness/test-node.ts'
-import { makeTree } from './harness/tree.ts'
-import { waitUntil } from './harness/wait.ts'
+} from '../swarm/harness/test-node.ts'
+import { makeTree } from '../swarm/harness/tree.ts'
+import { waitUntil } from '../swarm/harness/wait.ts'
 
 let home = ''
 let node: TestNode
