@@ -2,6 +2,9 @@ import { defineConfig } from 'vitest/config'
 
 // unit and swarm: `npm test`, under 2 minutes on 2 cores. system: what takes longer, or needs programs or root.
 // slow: an hour and more.
+/** Functions on data: no process, socket or timer, so one process may run many of these files. */
+const PURE = 'test/{unit/{base,config,crypto,wire},property,lint}/**/*.{test,prop}.ts'
+
 export default defineConfig({
   test: {
     reporters: ['default'],
@@ -10,8 +13,18 @@ export default defineConfig({
     projects: [
       {
         test: {
+          name: 'pure',
+          include: [PURE],
+          isolate: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
           name: 'unit',
-          include: ['test/{unit,property,compliance,lint}/**/*.{test,prop}.ts'],
+          include: ['test/unit/**/*.test.ts'],
+          exclude: [PURE],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

@@ -159,9 +159,10 @@ export async function record(seed: number, rounds: number, isEncrypted = false):
       ...output,
     ]
     const ended = await runWork(folder, { seed, rounds, strace, script })
-    const last = ended.facts.at(-1)?.fact
-    if (ended.exitCode !== 0 || last !== 'closed') {
-      throw new Error(`the work ended with ${ended.exitCode} after "${last}": ${ended.stderr}`)
+    const last = ended.facts.at(-1)
+    if (ended.exitCode !== 0 || last?.fact !== 'closed') {
+      const why = last?.message ?? ended.stderr
+      throw new Error(`the work ended with ${ended.exitCode} after "${last?.fact}": ${why}`)
     }
   }
   for (const name of ['disk', 'source', 'facts']) rmSync(join(folder, name), { recursive: true, force: true })

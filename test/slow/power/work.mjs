@@ -322,11 +322,16 @@ async function downloadRound(round, before) {
         const id = manifest.blobId(blob)
         if (store.has(id)) return assembly.accept(blob)
         // What fails here ends the assembly, as it does in a node: the next one begins anew.
-        const place = await assembly.placementOf(blob)
-        const put = async () => store.put(id, await take(id), { place })
-        const { placeError } = await step('put', put)
-        if (placeError === null && place !== null) assembly.markWritten(blob)
-        else assembly.accept(blob)
+        const lease = await assembly.placementOf(blob)
+        const place = lease?.placement ?? null
+        try {
+          const put = async () => store.put(id, await take(id), { place })
+          const { placeError } = await step('put', put)
+          if (placeError === null && place !== null) assembly.markWritten(blob)
+          else assembly.accept(blob)
+        } finally {
+          lease?.release()
+        }
         tell({ fact: 'held', ids: [toHex(id)] })
       }),
     )
