@@ -1,7 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
-// unit and swarm: `npm test`, under 2 minutes on 2 cores. system: what takes longer, or needs programs or root.
-// slow: an hour and more.
+// pure, unit and swarm: `npm test`, under 2 minutes on 2 cores. system: what takes longer, or needs programs
+// or root. slow: an hour and more.
+
 /** Functions on data: no process, socket or timer, so one process may run many of these files. */
 const PURE = 'test/{unit/{base,config,crypto,wire},property,lint}/**/*.{test,prop}.ts'
 
@@ -43,7 +44,8 @@ export default defineConfig({
           include: [
             'test/system/**/*.test.ts',
             // Those that repeat less in `npm test`: test/loops.ts.
-            'test/unit/{storage/crash,swarm/idle,swarm/simulation,wire/uri}.test.ts',
+            'test/unit/{storage/crash,swarm/simulation,wire/uri}.test.ts',
+            'test/property/channels-{release,collect}.prop.ts',
           ],
           env: { MEGATORRENT_TEST_LOOPS: 'full' },
           testTimeout: 900_000,

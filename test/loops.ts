@@ -3,5 +3,5 @@
  * `full`, as the system suites run the same files again.
  */
 export function loops(quick: number, full: number): number {
-  return process.env['MEGATORRENT_TEST_LOOPS'] === 'full' ? full : quick
+  return process.env.MEGATORRENT_TEST_LOOPS === 'full' ? full : quick
 }

@@ -24,6 +24,7 @@ import { FsBlobStore } from '../../src/storage/fs-blob-store.ts'
 import { openState, type State } from '../../src/storage/state.ts'
 import { decodeHead, type Head } from '../../src/wire/head.ts'
 import type { Manifest } from '../../src/wire/manifest.ts'
+import { loops } from '../loops.ts'
 import { keysOf } from '../unit/channels/channel-node.ts'
 import { InlineRunner, makeTempFolder } from '../unit/storage/harness.ts'
 
@@ -245,7 +246,7 @@ describe('a node that publishes, collects and crashes', () => {
           rmSync(world.folder, { recursive: true, force: true })
         }
       }),
-      { numRuns: 12, seed: Number(process.env.SEED ?? Date.now() % 1_000_000) },
+      { numRuns: loops(5, 30), seed: Number(process.env.SEED ?? Date.now() % 1_000_000) },
     )
   })
 })

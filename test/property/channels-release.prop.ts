@@ -6,6 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { seededRandom } from '../../src/base/random.ts'
 import { WrittenLedger } from '../../src/channels/written-ledger.ts'
 import { CHUNK_BYTES } from '../../src/wire/constants.ts'
+import { loops } from '../loops.ts'
 import { Bench, readTree } from '../unit/channels/harness.ts'
 
 const benches: Bench[] = []
@@ -69,7 +70,7 @@ describe('releases of random trees', () => {
         await bench.assemble(last!, { directory, ledger })
         expect(readTree(directory)).toEqual(readTree(bench.source))
       }),
-      { numRuns: 15 },
+      { numRuns: loops(6, 30) },
     )
   })
 })

@@ -28,6 +28,8 @@ export interface DhtNodeOptions {
 }
 
 const LOOPBACK = '127.0.0.1'
+/** Nodes in one bucket of the library's table. */
+const BUCKET_NODES = 20
 
 export class DhtNet {
   /** Serving nodes that run. */
@@ -57,7 +59,7 @@ export class DhtNet {
     return this.servers.slice(0, 3).map((node) => ({ host: LOOPBACK, port: node.port }))
   }
 
-  /** Start more serving nodes, and wait until they know some others. */
+  /** Start more serving nodes, and wait until all know each other. */
   async addServers(count: number): Promise<readonly MainlineDht[]> {
     const bootstrap = this.bootstrap()
     const added = await Promise.all(
@@ -96,13 +98,28 @@ export class DhtNet {
     await Promise.all(old.map((node) => node.close()))
   }
 
-  /** Wait until each server knows most of the others: then what one stores, others find. */
+  /**
+   * Introduce all servers to each other, and wait until each knows all (of a larger net, a full bucket): then
+   * what one stores on the nearest, others find on the same. By themselves they know four fifths of each
+   * other, and a put and a get may differ in who is nearest.
+   */
   async isConnected(): Promise<void> {
-    const wanted = Math.min(8, this.servers.length - 1)
+    const strangersOf = (node: MainlineDht): number[] => {
+      const known = new Set(node.nodes().map(({ port }) => port))
+      return this.servers.filter((other) => other !== node && !known.has(other.port)).map(({ port }) => port)
+    }
     await waitUntil(
-      () => this.servers.every((node) => node.nodeCount >= wanted),
+      async () => {
+        const asked = this.servers.flatMap((node) =>
+          strangersOf(node).map((port) => node.addNode(LOOPBACK, port)),
+        )
+        await Promise.all(asked)
+        const wanted = Math.min(this.servers.length - 1, BUCKET_NODES)
+        return this.servers.every((node) => node.nodeCount >= wanted)
+      },
       10_000,
-      () => `servers know ${wanted} others; they know ${this.servers.map((node) => node.nodeCount)}`,
+      () =>
+        `servers know each other; strangers to them: ${this.servers.map((node) => strangersOf(node).length)}`,
     )
   }
 

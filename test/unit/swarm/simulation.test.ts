@@ -16,8 +16,8 @@ import { type Following, falseBlob, SimChannel, SimNode, SimRelease } from './si
 const CHANNEL = new SimChannel(1)
 const RELEASES = new Map([2, 3, 4].map((count) => [count, new SimRelease(count, count)]))
 
-const ONE_SEED = process.env['MEGATORRENT_SWARM_SEED']
-const SEED_COUNT = loops(3, 20)
+const ONE_SEED = process.env.MEGATORRENT_SWARM_SEED
+const SEED_COUNT = loops(2, 20)
 const SEEDS =
   ONE_SEED === undefined ? Array.from({ length: SEED_COUNT }, (_, seed) => seed) : [Number(ONE_SEED)]
 

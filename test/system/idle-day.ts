@@ -2,11 +2,11 @@
  * A day in which nothing happens: one node with many peers and channels, and what
  * its transport sends and receives.
  */
-import { seededRandom } from '../../../src/base/random.ts'
-import { MemoryNetwork } from '../../../src/transport/memory.ts'
-import { SimClock } from './sim-clock.ts'
-import { type Following, SimChannel, SimNode, SimRelease } from './sim-node.ts'
-import { SimPeer } from './sim-peer.ts'
+import { seededRandom } from '../../src/base/random.ts'
+import { MemoryNetwork } from '../../src/transport/memory.ts'
+import { SimClock } from '../unit/swarm/sim-clock.ts'
+import { type Following, SimChannel, SimNode, SimRelease } from '../unit/swarm/sim-node.ts'
+import { SimPeer } from '../unit/swarm/sim-peer.ts'
 
 export const IDLE_PEERS = 50
 export const IDLE_CHANNELS = 100
