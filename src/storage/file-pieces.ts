@@ -59,9 +59,15 @@ export function assertPieces(pieces: readonly FilePiece[]): void {
  */
 export function readPieces(fs: TaskFs, sources: readonly FilePiece[], chunk: Uint8Array): void {
   if (sources.length !== 1 || sources[0]?.length !== chunk.length) chunk.fill(0)
-  eachFile(fs, sources, READ_FLAGS, sourceError, (fd, piece) => {
-    readFully(fs, fd, piece, chunk.subarray(piece.chunkOffset, piece.chunkOffset + piece.length))
-  })
+  eachFile(
+    fs,
+    sources,
+    () => READ_FLAGS,
+    sourceError,
+    (fd, piece) => {
+      readFully(fs, fd, piece, chunk.subarray(piece.chunkOffset, piece.chunkOffset + piece.length))
+    },
+  )
 }
 
 /**
@@ -72,7 +78,13 @@ export function readPieces(fs: TaskFs, sources: readonly FilePiece[], chunk: Uin
  */
 export function readSlice(fs: TaskFs, source: Omit<FilePiece, 'chunkOffset'>, into: Uint8Array): void {
   const piece = { ...source, chunkOffset: 0 }
-  eachFile(fs, [piece], READ_FLAGS, sourceError, (fd) => readFully(fs, fd, piece, into))
+  eachFile(
+    fs,
+    [piece],
+    () => READ_FLAGS,
+    sourceError,
+    (fd) => readFully(fs, fd, piece, into),
+  )
 }
 
 /**
@@ -82,7 +94,7 @@ export function readSlice(fs: TaskFs, source: Omit<FilePiece, 'chunkOffset'>, in
  * @throws MegatorrentError of kind 'storage'; some pieces may then be written.
  */
 export function writePieces(fs: TaskFs, targets: readonly FilePiece[], chunk: Uint8Array): void {
-  eachFile(fs, targets, WRITE_FLAGS, targetError, (fd, piece) => {
+  eachFile(fs, targets, writeFlags, targetError, (fd, piece) => {
     let done = 0
     while (done < piece.length) {
       done += fs.write(fd, chunk, piece.chunkOffset + done, piece.length - done, piece.fileOffset + done)
@@ -90,11 +102,40 @@ export function writePieces(fs: TaskFs, targets: readonly FilePiece[], chunk: Ui
   })
 }
 
+/**
+ * As `writePieces`, of one slice, while the thread goes on.
+ *
+ * @param flags - further ones to open the file with.
+ * @param chunk - must not change meanwhile.
+ */
+export async function writePieceLater(
+  fs: TaskFs,
+  target: FilePiece,
+  chunk: Uint8Array,
+  flags: number,
+): Promise<void> {
+  const { path, fileOffset, chunkOffset, length } = target
+  const { fd } = openPlainFile(fs, path, writeFlags(target) | flags, targetError)
+  try {
+    for (let done = 0; done < length; ) {
+      done += await fs.writeLater(fd, chunk, chunkOffset + done, length - done, fileOffset + done)
+    }
+  } catch (error) {
+    throw targetError(error, path)
+  } finally {
+    fs.close(fd)
+  }
+}
+
+function writeFlags({ create }: FilePiece): number {
+  return create === true ? WRITE_FLAGS | constants.O_CREAT : WRITE_FLAGS
+}
+
 /** Open each file once for the run of pieces that lie in it. */
 function eachFile(
   fs: TaskFs,
   pieces: readonly FilePiece[],
-  flags: number,
+  flagsFor: (piece: FilePiece) => number,
   describe: (error: unknown, path: string) => unknown,
   work: (fd: number, piece: FilePiece) => void,
 ): void {
@@ -104,12 +145,7 @@ function eachFile(
       if (open?.path !== piece.path) {
         if (open !== null) fs.close(open.fd)
         open = null
-        open = openPlainFile(
-          fs,
-          piece.path,
-          piece.create === true ? flags | constants.O_CREAT : flags,
-          describe,
-        )
+        open = openPlainFile(fs, piece.path, flagsFor(piece), describe)
       }
       try {
         work(open.fd, piece)

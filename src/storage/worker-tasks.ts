@@ -4,7 +4,7 @@
  *
  * Each task is a function of its input and of the context that it is handed
  * (file operations, two buffers, temp names). Between its start and its first
- * `await`, which is a disk sync, a task has the buffers for itself.
+ * `await`, when the disk writes, a task has the buffers for itself.
  *
  * A blob gets its name (its hash) after it is complete and synced, so a file with a
  * blob's name is that blob. Whether it is held is not decided here: see
@@ -23,7 +23,8 @@ import { blobId, openBlobInto, sealChunkWithKey, verifyBlob } from '../wire/blob
 import { BLOB_BYTES, BLOB_FRAME_BYTES, CHUNK_BYTES } from '../wire/constants.ts'
 import { adoptPath, blobPath, shardFolder, tempFolder } from './blob-files.ts'
 import { diskError, errnoOf } from './disk-error.ts'
-import { type FilePiece, readPieces, readSlice, writePieces } from './file-pieces.ts'
+import { DiskWriter } from './disk-writer.ts'
+import { type FilePiece, readPieces, readSlice } from './file-pieces.ts'
 import { encodeTaskError, type TaskError } from './task-error.ts'
 import { systemTaskFs, type TaskFs } from './task-fs.ts'
 
@@ -118,9 +119,10 @@ export type TaskKind = keyof Tasks
 /** What one worker has: made once, used by one task after the other. */
 export interface TaskContext {
   readonly fs: TaskFs
+  readonly writer: DiskWriter
   /** CHUNK_BYTES. */
   readonly chunk: Uint8Array
-  /** BLOB_BYTES. */
+  /** BLOB_BYTES: one that was read. */
   readonly sealed: Uint8Array
   /** A file name that no other worker of this store uses. */
   tempName(): string
@@ -131,6 +133,7 @@ export function createTaskContext(prefix: string, fs: TaskFs = systemTaskFs): Ta
   let count = 0
   return {
     fs,
+    writer: new DiskWriter(fs),
     chunk: new Uint8Array(CHUNK_BYTES),
     sealed: new Uint8Array(BLOB_BYTES),
     tempName: () => `${prefix}-${count++}`,
@@ -148,38 +151,59 @@ type TaskTable = {
 export const TASKS: TaskTable = { seal, put, read, open, openTo, hash, verify, adopt, remove, syncShards }
 
 async function seal(context: TaskContext, input: SealInput): Promise<SealOutput> {
-  const { fs, chunk, sealed } = context
-  if ('pieces' in input.source) {
-    readPieces(fs, input.source.pieces, chunk)
-  } else {
-    chunk.fill(0)
-    chunk.set(input.source.bytes)
+  const { fs, chunk, writer } = context
+  const slot = writer.takeSlot()
+  try {
+    if ('pieces' in input.source) {
+      readPieces(fs, input.source.pieces, chunk)
+    } else {
+      chunk.fill(0)
+      chunk.set(input.source.bytes)
+    }
+    const chunkHash = sha256(chunk)
+    const key = blobKey(input.convergenceSecret, chunkHash)
+    const id = sealChunkWithKey(chunk, key, slot)
+    const status = await writeBlob(context, input, id, slot)
+    return { id, key, chunkHash, status }
+  } finally {
+    writer.giveSlot(slot)
   }
-  const chunkHash = sha256(chunk)
-  const key = blobKey(input.convergenceSecret, chunkHash)
-  const id = sealChunkWithKey(chunk, key, sealed)
-  const status = await writeBlob(context, input, id, sealed)
-  return { id, key, chunkHash, status }
 }
 
 async function put(context: TaskContext, input: PutInput): Promise<PutOutput> {
   const { id, frameKey, place } = input
-  const sealed = frameKey === null ? input.sealed : openFrame({ bytes: input.sealed, ...frameKey })
-  if (sealed === null) throw new MegatorrentError('ERR_FRAME_OPEN', 'a frame did not open')
-  verifyBlob(sealed, id)
-  // Opened before it is kept: what nobody can open is not worth the place, and the publisher is at fault.
-  if (place !== null) openBlobInto(sealed, place.key, context.chunk)
-  let placeError: TaskError | null = null
-  if (place !== null) {
-    try {
-      writePieces(context.fs, place.pieces, context.chunk)
-    } catch (error) {
-      if (!isMegatorrentError(error)) throw error
-      placeError = encodeTaskError(error)
-    }
+  const { writer } = context
+  const blob = frameKey === null ? input.sealed : openFrame({ bytes: input.sealed, ...frameKey })
+  if (blob === null) throw new MegatorrentError('ERR_FRAME_OPEN', 'a frame did not open')
+  verifyBlob(blob, id)
+  const slot = writer.takeSlot()
+  try {
+    let placeError: TaskError | null = null
+    // Before it is kept: what nobody can open is not worth the place, and the publisher is at fault.
+    if (place !== null) placeError = await putInPlace(writer, blob, place, slot)
+    slot.set(blob)
+    const status = await writeBlob(context, input, id, slot)
+    return { status, sealed: input.sealed, placeError }
+  } finally {
+    writer.giveSlot(slot)
   }
-  const status = await writeBlob(context, input, id, sealed)
-  return { status, sealed, placeError }
+}
+
+/** @returns why the disk did not take it. @throws MegatorrentError ERR_BLOB_OPEN. */
+async function putInPlace(
+  writer: DiskWriter,
+  blob: Uint8Array,
+  place: NonNullable<PutInput['place']>,
+  slot: Uint8Array,
+): Promise<TaskError | null> {
+  openBlobInto(blob, place.key, slot.subarray(0, CHUNK_BYTES))
+  try {
+    await writer.writePieces(place.pieces, slot)
+    return null
+  } catch (error) {
+    if (!isMegatorrentError(error)) throw error
+    return encodeTaskError(error)
+  }
 }
 
 function read(context: TaskContext, input: ReadInput): ReadOutput {
@@ -202,11 +226,17 @@ function blobMemory({ buffer }: { readonly buffer: Uint8Array | null }): Uint8Ar
   return (buffer ?? new Uint8Array(BLOB_FRAME_BYTES)).subarray(0, BLOB_BYTES)
 }
 
-function openTo(context: TaskContext, input: OpenToInput): boolean {
-  if (!readBlobFile(context.fs, input, context.sealed)) return false
-  openOurCopy(context, input, context.sealed, context.chunk)
-  writePieces(context.fs, input.pieces, context.chunk)
-  return true
+async function openTo(context: TaskContext, input: OpenToInput): Promise<boolean> {
+  const { fs, sealed, writer } = context
+  if (!readBlobFile(fs, input, sealed)) return false
+  const slot = writer.takeSlot()
+  try {
+    openOurCopy(context, input, sealed, slot.subarray(0, CHUNK_BYTES))
+    await writer.writePieces(input.pieces, slot)
+    return true
+  } finally {
+    writer.giveSlot(slot)
+  }
 }
 
 function hash(context: TaskContext, input: HashInput): Uint8Array {
@@ -279,37 +309,16 @@ async function writeBlob(
   context: TaskContext,
   input: InStore & MayWrite,
   id: Uint8Array,
-  sealed: Uint8Array,
+  slot: Uint8Array,
 ): Promise<WriteStatus> {
-  const { fs } = context
   const path = blobPath(input.root, id)
-  if (fs.exists(path)) return 'existed'
+  if (context.fs.exists(path)) return 'existed'
   if (!input.mayWrite) return 'refused'
-  const temp = join(tempFolder(input.root), context.tempName())
-  let fd: number | null = null
   try {
-    fd = fs.open(temp, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
-    for (let done = 0; done < sealed.length; ) {
-      done += fs.write(fd, sealed, done, sealed.length - done, done)
-    }
-    await fs.fdatasync(fd)
-    const synced = fd
-    fd = null
-    fs.close(synced)
-    fs.rename(temp, path)
+    await context.writer.writeBlob(join(tempFolder(input.root), context.tempName()), path, slot)
     return 'written'
   } catch (error) {
-    if (fd !== null) fs.close(fd)
-    removeQuietly(fs, temp)
     throw diskError(error, 'writing a blob')
-  }
-}
-
-function removeQuietly(fs: TaskFs, path: string): void {
-  try {
-    fs.remove(path)
-  } catch {
-    // The next start empties the folder; the error that led here is the one to report.
   }
 }
 

@@ -29,6 +29,11 @@ function recordingFs(steps: Step[]): TaskFs {
       steps.push({ what: 'write', which: basename(paths.get(fd) ?? '') })
       return real.write(fd, ...rest)
     },
+    writeLater: async (fd, ...rest) => {
+      const count = await real.writeLater(fd, ...rest)
+      steps.push({ what: 'write', which: basename(paths.get(fd) ?? '') })
+      return count
+    },
     fdatasync: async (fd) => {
       const which = basename(paths.get(fd) ?? '')
       await real.fdatasync(fd)
