@@ -29,6 +29,8 @@ export function usedScratch(bytes: number): void {
 
 function youngCollector(): NonNullable<typeof collect> {
   setFlagsFromString('--expose-gc')
+  // There is little to look at: waking further threads for it takes longer than the look.
+  setFlagsFromString('--no-parallel-scavenge')
   const gc: unknown = runInNewContext('gc')
   // Without it there is more garbage and nothing else.
   return typeof gc === 'function' ? (gc as NonNullable<typeof collect>) : () => {}
