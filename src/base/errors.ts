@@ -40,6 +40,8 @@ const CODES = {
 
   // transport
   ERR_DIAL_FAILED: 'network',
+  ERR_PROXY_DOWN: 'network',
+  ERR_PROXY_REFUSED: 'config',
   ERR_LISTEN_FAILED: 'config',
   ERR_HANDSHAKE_FAILED: 'peer',
   ERR_CONNECTION_CLOSED: 'network',

@@ -57,10 +57,10 @@ class TcpStream implements ByteStream {
   #closed = false
 
   /** @param socket - paused, or giving what it reads to `deliver`. */
-  constructor(socket: net.Socket) {
+  constructor(socket: net.Socket, remote = endpointOf(socket.remoteAddress, socket.remotePort)) {
     this.#socket = socket
     this.local = endpointOf(socket.localAddress, socket.localPort)
-    this.remote = endpointOf(socket.remoteAddress, socket.remotePort)
+    this.remote = remote
     socket.setNoDelay(true)
     socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS)
     socket.pause()
@@ -195,54 +195,17 @@ export class TcpTransport implements Transport {
   }
 
   async dial(endpoint: Endpoint, options: DialOptions): Promise<ByteStream> {
-    assertIpLiteral(endpoint)
-    const { signal, timeoutMs } = options
-    if (signal?.aborted) throw calledOff()
-    return new Promise((resolve, reject) => {
-      // Whether and when to answer the other side's end is the stream's matter, not node's: so half-open.
-      let stream: TcpStream | null = null
-      const socket = net.connect({
-        host: endpoint.host,
-        port: endpoint.port,
-        allowHalfOpen: true,
-        onread: {
-          buffer: READ_PLACE,
-          callback: (bytesRead, place) => {
-            stream?.deliver(place.subarray(0, bytesRead))
-            return true
-          },
-        },
-      })
-      const settle = (): void => {
-        timer.cancel()
-        signal?.removeEventListener('abort', onAbort)
-        socket.removeListener('error', onError)
-        socket.removeListener('connect', onConnect)
-      }
-      const fail = (error: MegatorrentError): void => {
-        settle()
-        socket.on('error', () => {}) // it may still fail while it is torn down
-        socket.destroy()
-        reject(error)
-      }
-      const onAbort = (): void => fail(calledOff())
-      const onError = (error: Error): void => {
-        const text = `connecting failed: ${errorMessage(error)}`
-        fail(new MegatorrentError('ERR_DIAL_FAILED', text, { cause: error }))
-      }
-      const onConnect = (): void => {
-        settle()
-        stream = new TcpStream(socket)
-        resolve(stream)
-      }
-      const timer = this.#clock.setTimer(
-        () => fail(new MegatorrentError('ERR_TIMEOUT', 'connecting took too long')),
-        timeoutMs,
-      )
-      socket.once('error', onError)
-      socket.once('connect', onConnect)
-      signal?.addEventListener('abort', onAbort, { once: true })
-    })
+    let stream: TcpStream | null = null
+    const onread: net.OnReadOpts = {
+      buffer: READ_PLACE,
+      callback: (bytesRead, place) => {
+        stream?.deliver(place.subarray(0, bytesRead))
+        return true
+      },
+    }
+    const socket = await connectSocket(this.#clock, endpoint, { ...options, onread })
+    stream = new TcpStream(socket)
+    return stream
   }
 
   async listen(endpoint: Endpoint, onStream: (stream: ByteStream) => void): Promise<Listener> {
@@ -267,6 +230,68 @@ export class TcpTransport implements Transport {
       })
     })
   }
+}
+
+/**
+ * A socket that is up, for who has something to settle on it first (transport/socks5.ts).
+ *
+ * @throws as `Dialer.dial`.
+ */
+export async function connectSocket(
+  clock: Clock,
+  endpoint: Endpoint,
+  options: DialOptions & { readonly onread?: net.OnReadOpts },
+): Promise<net.Socket> {
+  assertIpLiteral(endpoint)
+  const { signal, timeoutMs, onread } = options
+  if (signal?.aborted) throw calledOff()
+  return new Promise((resolve, reject) => {
+    const { host, port } = endpoint
+    // Whether and when to answer the other side's end is the stream's matter, not node's: so half-open.
+    const socket = net.connect({
+      host,
+      port,
+      allowHalfOpen: true,
+      ...(onread === undefined ? {} : { onread }),
+    })
+    const settle = (): void => {
+      timer.cancel()
+      signal?.removeEventListener('abort', onAbort)
+      socket.removeListener('error', onError)
+      socket.removeListener('connect', onConnect)
+    }
+    const fail = (error: MegatorrentError): void => {
+      settle()
+      socket.on('error', () => {}) // it may still fail while it is torn down
+      socket.destroy()
+      reject(error)
+    }
+    const onAbort = (): void => fail(calledOff())
+    const onError = (error: Error): void => {
+      const text = `connecting failed: ${errorMessage(error)}`
+      fail(new MegatorrentError('ERR_DIAL_FAILED', text, { cause: error }))
+    }
+    const onConnect = (): void => {
+      settle()
+      resolve(socket)
+    }
+    const timer = clock.setTimer(
+      () => fail(new MegatorrentError('ERR_TIMEOUT', 'connecting took too long')),
+      timeoutMs,
+    )
+    socket.once('error', onError)
+    socket.once('connect', onConnect)
+    signal?.addEventListener('abort', onAbort, { once: true })
+  })
+}
+
+/**
+ * A stream over a socket that is up, from where it stands.
+ *
+ * @param remote - where it leads to, beyond a proxy.
+ */
+export function streamOfSocket(socket: net.Socket, remote: Endpoint): ByteStream {
+  return new TcpStream(socket, remote)
 }
 
 function assertIpLiteral({ host }: Endpoint): void {

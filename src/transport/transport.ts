@@ -8,6 +8,8 @@
  * @module transport/transport
  */
 
+import type { Circuit } from './circuit.ts'
+
 /** Where a stream begins or ends. The host is an IP literal or an onion name, never a name to resolve. */
 export interface Endpoint {
   readonly host: string
@@ -66,10 +68,15 @@ export interface DialOptions {
   readonly signal?: AbortSignal
   /** ms from the call to a stream that is up. */
   readonly timeoutMs: number
+  /** What it is for. A proxy must be told; others do not care. */
+  readonly circuit?: Circuit
 }
 
 export interface Dialer {
-  /** @throws MegatorrentError ERR_DIAL_FAILED (network), ERR_TIMEOUT or ERR_ABORTED; TypeError for a host name. */
+  /**
+   * @throws MegatorrentError ERR_DIAL_FAILED (network), ERR_TIMEOUT or ERR_ABORTED; TypeError for a host
+   *   that it cannot dial: for all but a proxy, a name.
+   */
   dial(endpoint: Endpoint, options: DialOptions): Promise<ByteStream>
 }
 

@@ -1,0 +1,154 @@
+/**
+ * Connections through a SOCKS5 proxy (RFC 1928, RFC 1929), the only importer of `socks`.
+ *
+ * Names and onions go to the proxy as they are: nothing is resolved here. Each dial says what it is
+ * for, and shows the proxy credentials that no other purpose shares; a proxy that does not ask for them
+ * would put all on one circuit, so it is not used. There is no other way out: what fails here has failed.
+ *
+ * The library offers "no authentication" beside the user name and cannot be told not to. So the method that was
+ * chosen is looked at in each connection, before anything of ours goes over it.
+ *
+ * @module transport/socks5
+ */
+import { SocksClient } from 'socks'
+import type { Clock } from '../base/clock.ts'
+import { errorMessage, isMegatorrentError, MegatorrentError } from '../base/errors.ts'
+import type { Circuit, ProxyCredentials } from './circuit.ts'
+import { connectSocket, streamOfSocket } from './tcp.ts'
+import type { ByteStream, Dialer, DialOptions, Endpoint } from './transport.ts'
+
+type Socket = Awaited<ReturnType<typeof connectSocket>>
+
+/** RFC 1929. */
+const METHOD_USER_PASSWORD = 2
+/** The library's own deadline, ms after ours: ours follows the clock that was passed in. */
+const SLACK_MS = 1_000
+
+export interface Socks5Options {
+  /** Where the proxy listens: an IP literal. */
+  readonly proxy: Endpoint
+  readonly credentials: (circuit: Circuit) => ProxyCredentials
+  readonly clock: Clock
+}
+
+export class Socks5Dialer implements Dialer {
+  readonly #options: Socks5Options
+
+  constructor(options: Socks5Options) {
+    this.#options = options
+  }
+
+  /**
+   * @param endpoint - an IP literal, an onion or a name: the proxy's to resolve.
+   * @throws MegatorrentError ERR_PROXY_DOWN (network): no proxy, or none that speaks SOCKS5;
+   *   ERR_PROXY_REFUSED (config): it does not take our credentials; ERR_DIAL_FAILED (network): it found no way;
+   *   ERR_TIMEOUT; ERR_ABORTED. TypeError without a circuit.
+   */
+  async dial(endpoint: Endpoint, options: DialOptions): Promise<ByteStream> {
+    const { proxy, credentials, clock } = this.#options
+    const { circuit, timeoutMs, signal } = options
+    if (circuit === undefined) throw new TypeError('"circuit" expected: what is this connection for?')
+    const deadlineMs = clock.monotonicMs() + timeoutMs
+    const socket = await this.#reachProxy(options)
+    const { user, password } = credentials(circuit)
+    // Our own view of time and of who calls it off; the library sees a socket that closes.
+    let early: MegatorrentError | null = null
+    const end = (error: MegatorrentError): void => {
+      early ??= error
+      socket.destroy()
+    }
+    const onAbort = (): void => end(new MegatorrentError('ERR_ABORTED', 'connecting was called off'))
+    const leftMs = Math.max(0, deadlineMs - clock.monotonicMs())
+    const timer = clock.setTimer(
+      () => end(new MegatorrentError('ERR_TIMEOUT', 'the proxy took too long')),
+      leftMs,
+    )
+    signal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      await negotiate(
+        socket,
+        new SocksClient({
+          proxy: { host: proxy.host, port: proxy.port, type: 5, userId: user, password },
+          command: 'connect',
+          destination: { host: endpoint.host, port: endpoint.port },
+          timeout: leftMs + SLACK_MS,
+        }),
+      )
+      if (early !== null) throw early
+      return streamOfSocket(socket, endpoint)
+    } catch (error) {
+      socket.destroy()
+      throw early ?? error
+    } finally {
+      timer.cancel()
+      signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
+  async #reachProxy(options: DialOptions): Promise<Socket> {
+    const { proxy, clock } = this.#options
+    try {
+      return await connectSocket(clock, proxy, options)
+    } catch (error) {
+      if (!isMegatorrentError(error, 'ERR_DIAL_FAILED')) throw error
+      const text = `the proxy cannot be reached: start it, or correct "proxy" (${errorMessage(error.cause)})`
+      throw new MegatorrentError('ERR_PROXY_DOWN', text)
+    }
+  }
+}
+
+/** Resolves with the socket paused, and nothing lost that came after the proxy's answer. */
+function negotiate(socket: Socket, client: SocksClient): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.on('error', () => {}) // the library stops listening before we begin
+    // The socket may be half open, which the library does not know.
+    const onEnd = (): void => void socket.destroy()
+    socket.once('end', onEnd)
+    client.once('error', (error: Error) => reject(failureOf(client, error)))
+    client.once('established', () => {
+      if (chosenMethod(client) !== METHOD_USER_PASSWORD) {
+        reject(refused('asks for no user name'))
+        return
+      }
+      const early: Buffer[] = []
+      const keep = (bytes: Buffer): void => void early.push(bytes)
+      socket.on('data', keep)
+      // The library hands out what it read beyond the answer, and resumes the socket, in a turn of its own.
+      setImmediate(() => {
+        socket.pause()
+        socket.removeListener('data', keep)
+        socket.removeListener('end', onEnd)
+        if (early.length > 0) socket.unshift(Buffer.concat(early))
+        if (socket.destroyed) reject(down('ended the connection'))
+        else resolve()
+      })
+    })
+    client.connect(socket)
+  })
+}
+
+/** The library keeps it to itself. */
+function chosenMethod(client: SocksClient): unknown {
+  return Reflect.get(client, 'socks5ChosenAuthType')
+}
+
+/** In our words. The library's error holds the credentials, so it is not passed on. */
+function failureOf(client: SocksClient, error: Error): MegatorrentError {
+  const rejected = /rejected connection - (\w+)/.exec(error.message)?.[1]
+  if (rejected !== undefined) {
+    return new MegatorrentError('ERR_DIAL_FAILED', `connecting failed: the proxy says ${rejected}`)
+  }
+  if (/authentication/i.test(error.message)) {
+    return refused('does not take user names of ours')
+  }
+  return down(chosenMethod(client) === undefined ? 'does not speak SOCKS5' : 'ended the connection')
+}
+
+function down(how: string): MegatorrentError {
+  return new MegatorrentError('ERR_PROXY_DOWN', `the proxy ${how}: is it Tor's SocksPort?`)
+}
+
+function refused(how: string): MegatorrentError {
+  const text = `the proxy ${how}, so circuits would be shared: use Tor's SocksPort without PreferSOCKSNoAuth`
+  return new MegatorrentError('ERR_PROXY_REFUSED', text)
+}
