@@ -41,6 +41,8 @@ const CODES = {
   // transport
   ERR_DIAL_FAILED: 'network',
   ERR_PROXY_DOWN: 'network',
+  ERR_TOR_CONTROL: 'network',
+  ERR_TOR_AUTH: 'config',
   ERR_PROXY_REFUSED: 'config',
   ERR_LISTEN_FAILED: 'config',
   ERR_HANDSHAKE_FAILED: 'peer',

@@ -25,6 +25,14 @@ export const MAX_PENDING_ACCEPTS = 511
 export const TCP_KEEP_ALIVE_MS = 60_000
 /** ms for a TCP connection to come up. */
 export const DIAL_TIMEOUT_MS = 10_000
+/** Bytes of one reply of Tor's control port. Those that we ask for are below 2 KiB. */
+export const MAX_CONTROL_REPLY_BYTES = 65_536
+/** ms for Tor to answer one command of its control port. It does so at once, or hangs. */
+export const CONTROL_COMMAND_TIMEOUT_MS = 10_000
+/** ms before the control port is tried again, at first; it doubles. */
+export const CONTROL_RETRY_MIN_MS = 1_000
+/** ms, and no more: Tor takes some seconds to start. */
+export const CONTROL_RETRY_MAX_MS = 30_000
 /** ms from acceptance to the end of the handshake; all junk is closed exactly then. Slow lines need some seconds. */
 export const HANDSHAKE_DEADLINE_MS = 10_000
 /** Accepted connections that are still in the handshake; the oldest goes when one more comes. 9 KiB each. */

@@ -67,6 +67,11 @@ export function onionHost(publicKey: Uint8Array): Uint8Array {
   return concatBytes(publicKey, hash.subarray(0, CHECKSUM_BYTES), version)
 }
 
+/** As text: `<56 characters>.onion`. @param publicKey - 32 bytes. */
+export function onionName(publicKey: Uint8Array): string {
+  return formatOnion(onionHost(publicKey))
+}
+
 /** The key that answers under this name: a view. */
 export function onionKey(host: Uint8Array): Uint8Array {
   return host.subarray(0, PUBLIC_KEY_BYTES)

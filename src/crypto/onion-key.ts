@@ -1,0 +1,25 @@
+/**
+ * The secret key of an onion service as Tor takes it (ADD_ONION ED25519-V3).
+ *
+ * Tor accepts any 64 bytes without a word and then serves under a key that is not the one of the seed, so the
+ * clamping is done, and tested, here.
+ *
+ * @module crypto/onion-key
+ */
+import { assertBytes } from '../base/bytes.ts'
+import { SEED_BYTES } from './ed25519.ts'
+import { sha512 } from './hash.ts'
+
+/**
+ * RFC 8032, section 5.1.5: the clamped scalar, not reduced, and the prefix.
+ *
+ * @param seed - 32 bytes.
+ * @returns 64 fresh bytes, as secret as the seed: to be wiped.
+ */
+export function onionSecretKey(seed: Uint8Array): Uint8Array {
+  assertBytes(seed, SEED_BYTES, 'seed')
+  const key = sha512(seed)
+  key[0] = (key[0] as number) & 0xf8
+  key[31] = ((key[31] as number) & 0x3f) | 0x40
+  return key
+}
