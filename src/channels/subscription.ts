@@ -217,8 +217,11 @@ export class Subscription {
     this.#blobsDone = 0
     this.#blobsTotal = 0
     this.#show('fetching', null)
-    this.session.begin(head)
     const { store } = this.#deps
+    // What a crash left may be what is missing: fetched before it was looked at, it would come twice.
+    await untilOver(store.recovered, signal)
+    signal.throwIfAborted()
+    this.session.begin(head)
     const manifest = await loadManifest({
       root: head.root,
       store,
@@ -323,11 +326,7 @@ export class Subscription {
   /** Look for heads and peers, or wait for the look that is under way. Never rejects. */
   #look(signal: AbortSignal): Promise<void> {
     const first = this.#firstLook
-    if (first === null) return this.session.look(signal)
-    return new Promise((resolve) => {
-      signal.addEventListener('abort', () => resolve(), { once: true })
-      void first.then(resolve)
-    })
+    return first === null ? this.session.look(signal) : untilOver(first, signal)
   }
 
   #onNews(head: Head): void {
@@ -385,6 +384,14 @@ export class Subscription {
     })
     this.#wake = () => {}
   }
+}
+
+/** Wait for what never rejects, or until waiting is called off. */
+function untilOver(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true })
+    void work.then(() => resolve())
+  })
 }
 
 /** The same content, whatever addresses its heads name. */

@@ -89,6 +89,11 @@ export interface BlobStore {
   readonly count: number
   /** Bytes of the held blobs. */
   readonly bytes: number
+  /**
+   * Resolves, and never rejects, when every blob that a crash left without a record is held or gone.
+   * Whoever decides what to fetch waits for it: such a blob is not held before, and would come twice.
+   */
+  readonly recovered: Promise<unknown>
   /** Where `read`, `open` and `put` take and leave their memory. Receive into `take()`, give back what was sent. */
   readonly buffers: BufferPool
 

@@ -33,6 +33,8 @@ const UNLIMITED: StoreLimits = { maxBytes: Number.MAX_SAFE_INTEGER, minFreeBytes
 
 export class MemoryBlobStore implements BlobStore {
   readonly buffers = new BufferPool()
+  /** Nothing is ever left here; a test may say that something was. */
+  recovered: Promise<unknown> = Promise.resolve()
   readonly #blobs = new Map<string, Uint8Array>()
   readonly #leases = new BlobLeases()
   #limits: StoreLimits

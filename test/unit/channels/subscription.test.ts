@@ -1,7 +1,7 @@
 /** A folder that follows a channel, whatever is interrupted. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { sleep } from '../../../src/base/clock.ts'
 import { MegatorrentError } from '../../../src/base/errors.ts'
 import { FAILED_RETRY_MS, STALLED_MS } from '../../../src/base/limits.ts'
@@ -152,6 +152,34 @@ describe('a subscription', () => {
     await net.until(() => subscription.isComplete && subscription.status.sequence === 2)
     expect(reader.store.count - before).toBeLessThanOrEqual(2) // the manifest, and the blob of small pieces
     expect(isEqual()).toBe(true)
+  })
+
+  it('fetches nothing that a crash left, though that is looked at when it has started', async () => {
+    await publish()
+    const [missing, ...left] = [...publisher.store.ids()]
+    const blobs = await Promise.all(left.map((id) => publisher.store.read(id)))
+    let looked = (): void => {}
+    reader.store.recovered = new Promise<void>((resolve) => {
+      looked = resolve
+    })
+    const sent = vi.spyOn(publisher.store, 'read')
+    const subscription = follow()
+    await net.until(() => subscription.status.phase === 'fetching' && subscription.session.peers > 0)
+    await net.clock.advance(1_000)
+    for (const [at, id] of left.entries()) await reader.store.put(id, blobs[at] as Uint8Array)
+    looked()
+    await net.until(() => subscription.isComplete)
+    expect(sent.mock.calls).toEqual([[missing]])
+    expect(isEqual()).toBe(true)
+  })
+
+  it('can be stopped while it waits for that', async () => {
+    await publish()
+    reader.store.recovered = new Promise<void>(() => {})
+    const subscription = follow()
+    await net.until(() => subscription.status.phase === 'fetching')
+    await subscription.stop()
+    expect(subscription.isStopped).toBe(true)
   })
 
   it('never tells of more blobs done than there are, over two releases', async () => {
