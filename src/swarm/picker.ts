@@ -180,15 +180,18 @@ export class Picker<P> {
   }
 
   /**
-   * The peer sent it: nobody else is asked while it is checked and kept.
+   * The peer sent it: nobody else is asked while it is checked and kept. Also when the peer was given up
+   * meanwhile and the blob was opened for others: a goodbye may come right behind the last bytes.
    *
    * @returns what to call if it is not kept: the blob is then as if that peer had never sent it.
    */
   arrived(index: number, peer: P): () => void {
-    const asked = this.#asked.get(index)
-    if (asked !== undefined) asked.arrived++
+    if (!this.isWanted(index)) return () => {}
+    const asked = this.#asked.get(index) ?? { peers: new Set<P>(), sinceMs: 0, arrived: 0 }
+    this.#open.delete(index)
+    this.#asked.set(index, asked)
+    asked.arrived++
     return () => {
-      if (asked === undefined) return
       asked.arrived--
       asked.peers.delete(peer)
       this.#reopenIfIdle(index, asked)

@@ -27,6 +27,7 @@ function stepOf(blobs: number) {
     fc.record({ kind: fc.constant('fail' as const), lot }),
     fc.record({ kind: fc.constant('lose' as const), lot }),
     fc.record({ kind: fc.constant('arrive' as const), lot }),
+    fc.record({ kind: fc.constant('arriveLate' as const), peer: PEER, index }),
     fc.record({ kind: fc.constant('refuse' as const), lot }),
     fc.record({ kind: fc.constant('keep' as const), lot }),
     fc.record({ kind: fc.constant('drop' as const), index }),
@@ -150,6 +151,13 @@ describe('the picker', () => {
                 arrived.push({ ...request, notKept: picker.arrived(request.index, request.peer) })
                 break
               }
+              case 'arriveLate': {
+                // Of a peer that was given up meanwhile.
+                const { peer, index } = step
+                if (!wanted.has(index) || requests.some((it) => it.peer === peer && it.index === index)) break
+                arrived.push({ peer, index, notKept: picker.arrived(index, peer) })
+                break
+              }
               case 'refuse': {
                 const blob = at(arrived, step.lot)
                 if (blob === undefined) break
@@ -160,7 +168,8 @@ describe('the picker', () => {
               case 'keep': {
                 const blob = at(arrived, step.lot)
                 if (blob === undefined) break
-                arrived = arrived.filter((other) => other !== blob)
+                // Another copy, if there is one, is of no blob that is wanted any more.
+                arrived = arrived.filter((other) => other.index !== blob.index)
                 const left = requests.filter(({ index }) => index === blob.index).map(({ peer }) => peer)
                 const told = picker.done(blob.index)
                 for (const peer of left) expect(told).toContain(peer)

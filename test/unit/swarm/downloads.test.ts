@@ -10,6 +10,7 @@ import {
   SECOND_SOURCE_MS,
 } from '../../../src/base/limits.ts'
 import type { FetchOptions } from '../../../src/swarm/fetch.ts'
+import type { Peer } from '../../../src/swarm/peer.ts'
 import { BLOB_FRAME_BYTES } from '../../../src/wire/constants.ts'
 import { type Rig, useRigs } from './rig.ts'
 import { diskFull, type Following, falseBlob, SimChannel, type SimNode, SimRelease } from './sim-node.ts'
@@ -144,6 +145,36 @@ describe('a fetch', () => {
     await rig.until(() => second.asked.length > 2)
     first.connection.destroy()
     await rig.until(() => ending.isOver, 3_000) // before a second source would be asked
+    expect(ending.error).toBe(null)
+  })
+
+  it('asks nobody else for a blob that came right before the goodbye of who sent it (S5)', async () => {
+    const rig = newRig()
+    const one = new SimRelease(3, 1)
+    const { node, ending } = await reader(rig, one)
+    let write = (): void => {}
+    const written = new Promise<void>((resolve) => {
+      write = resolve
+    })
+    node.store.beforePut = () => written
+    const first = await SimPeer.dial(node, CHANNEL, honest(one))
+    await rig.until(() => node.swarm.peers.size === 1)
+    const { connection } = [...node.swarm.peers][0] as Peer
+    // What comes in one read is dealt with at once; whoever waits for the blob hears of it after that.
+    const request = connection.requestBlob.bind(connection)
+    connection.requestBlob = async (...asked) => {
+      const frame = await request(...asked)
+      connection.destroy()
+      return frame
+    }
+    first.hello([[CHANNEL, 0]])
+    first.have(CHANNEL, one, [{ start: 0, length: 1 }])
+    await rig.until(() => first.isClosed)
+    const second = await source(node, one)
+    await rig.clock.advance(2 * SECOND_SOURCE_MS)
+    write()
+    await rig.until(() => ending.isOver)
+    expect([first.asked.length, second.asked.length]).toEqual([1, 0])
     expect(ending.error).toBe(null)
   })
 

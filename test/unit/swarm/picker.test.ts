@@ -49,6 +49,19 @@ describe('the picker', () => {
     expect(picker.pick('stranger', 0)).toBe(null)
   })
 
+  it('asks nobody for a blob that came from a peer that was given up meanwhile, until it is not kept (S5)', () => {
+    const picker = pickerOf(1)
+    for (const peer of ['a', 'b']) picker.addSource(peer, holding([0, 1]))
+    expect(picker.pick('a', 0)).toBe(0)
+    picker.removeSource('a')
+    expect(picker.openCount).toBe(1)
+    const notKept = picker.arrived(0, 'a')
+    expect([picker.openCount, picker.remaining]).toEqual([0, 1])
+    expect(picker.pick('b', 10 * SECOND_SOURCE_MS)).toBe(null)
+    notKept()
+    expect(picker.pick('b', 0)).toBe(0)
+  })
+
   it('asks a second and a third source when the first has had its time, and no fourth', () => {
     const picker = pickerOf(1)
     const peers = ['a', 'b', 'c', 'd']
