@@ -19,10 +19,13 @@ describe(`a node that is killed at work (SEED=${SEED})`, () => {
     `${RUNS} times during %s has lost nothing that was acknowledged, and shows nothing false`,
     async (kind) => {
       rig = await CrashRig.start({ seed: SEED, newBytes: 128_000_000 })
-      for (let run = 0; run < RUNS; run++) await rig.crash(kind)
-      await rig.finish()
+      try {
+        for (let run = 0; run < RUNS; run++) await rig.crash(kind)
+        await rig.finish()
+      } finally {
+        process.stdout.write([...rig.log, rig.slowestStart].map((line) => `  ${line}\n`).join(''))
+      }
       expect(rig.log).toHaveLength(RUNS)
-      process.stdout.write(`${rig.log.map((line) => `  ${line}\n`).join('')}`)
     },
   )
 })

@@ -22,4 +22,9 @@ describe(`a node that is killed at work (SEED=${SEED})`, () => {
     await rig.finish()
     expect(rig.log).toHaveLength(RUNS)
   })
+
+  it('is found out when it asks for what it had recorded', async () => {
+    rig = await CrashRig.start({ seed: SEED, newBytes: 12_000_000 })
+    await expect(rig.crash('download', true)).rejects.toThrow('what was held was asked for again')
+  })
 })
