@@ -17,6 +17,11 @@ export function peakRssBytes(pid: number): Promise<number | null> {
   return statusBytes(pid, 'VmHWM')
 }
 
+/** Of the resident memory, what no file stands behind: the program's own. */
+export function anonymousBytes(pid: number): Promise<number | null> {
+  return statusBytes(pid, 'RssAnon')
+}
+
 /** Threads of the process: its workers come and go. */
 export async function threadsOf(pid: number): Promise<number | null> {
   const match = /^Threads:\s+(\d+)$/m.exec((await readOrNull(`/proc/${pid}/status`)) ?? '')

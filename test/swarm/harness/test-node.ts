@@ -8,7 +8,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -53,6 +53,10 @@ export interface TestNodeOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Flags of Node itself, such as `--max-old-space-size=64`. */
   readonly nodeFlags?: readonly string[]
+  /** A file that gets everything on stderr, over all starts; of what it holds only the tail is kept in memory. */
+  readonly logFile?: string
+  /** A process group of its own: Ctrl-C reaches the program that started it, and not the node. */
+  readonly detached?: boolean
 }
 
 export interface CommandResult {
@@ -120,6 +124,11 @@ export class TestNode {
     return this.ready.pid
   }
 
+  /** The same, for who looks at nodes that come and go. */
+  get pidOrNull(): number | null {
+    return this.#ready?.pid ?? null
+  }
+
   /** Everything on stderr since the last start. */
   get stderr(): string {
     return this.#stderr
@@ -164,13 +173,17 @@ export class TestNode {
       env: this.#environment(),
       cwd: this.#home,
       stdio: ['ignore', 'pipe', 'pipe'],
+      detached: this.#options.detached ?? false,
     })
     this.#child = child
+    const { logFile } = this.#options
+    const keptCharacters = logFile === undefined ? KEPT_LOG_CHARACTERS : TAIL_CHARACTERS
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.#stdout += text
     })
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      this.#stderr = (this.#stderr + text).slice(-KEPT_LOG_CHARACTERS)
+      if (logFile !== undefined) appendFileSync(logFile, text)
+      this.#stderr = (this.#stderr + text).slice(-keptCharacters)
     })
     child.on('close', (code, signal) => {
       this.#exit = { code, signal }
@@ -331,6 +344,7 @@ export class TestNode {
 }
 
 const KEPT_LOG_CHARACTERS = 4_000_000
+const TAIL_CHARACTERS = 20_000
 
 /** What a process gets of our environment: where programs are, and a home that is not ours. */
 export function scrubbedEnvironment(home: string): NodeJS.ProcessEnv {

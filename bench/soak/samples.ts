@@ -1,0 +1,55 @@
+/**
+ * What the processes of a soak use, looked at every half minute: /proc tells it,
+ * so it costs them nothing.
+ */
+import { appendFileSync } from 'node:fs'
+import {
+  anonymousBytes,
+  cpuSeconds,
+  openHandles,
+  rssBytes,
+  threadsOf,
+} from '../../test/swarm/harness/memory.ts'
+import { MIB } from '../figure.ts'
+import type { SoakNode } from './soak-node.ts'
+
+export interface Sample {
+  readonly name: string
+  /** Since the start of the run. */
+  readonly atMs: number
+  readonly rssMiB: number
+  /** Of it, what no file stands behind. */
+  readonly anonymousMiB: number
+  readonly files: number
+  readonly sockets: number
+  readonly threads: number
+  readonly cpuSeconds: number
+}
+
+/** One sample of each process that runs, also appended to `file` as lines of JSON. */
+export async function sampleAll(
+  nodes: readonly SoakNode[],
+  atMs: number,
+  file: string,
+): Promise<readonly Sample[]> {
+  const samples: Sample[] = []
+  for (const each of nodes) {
+    const { name, node } = each
+    const pid = (await each.isUp()) ? node.pidOrNull : null
+    if (pid === null) continue
+    const [rss, anonymous, handles, threads, cpu] = await Promise.all([
+      rssBytes(pid),
+      anonymousBytes(pid),
+      openHandles(pid),
+      threadsOf(pid),
+      cpuSeconds(pid),
+    ])
+    // It may have ended just now.
+    if (rss === null || anonymous === null || handles === null) continue
+    if (threads === null || cpu === null) continue
+    const memory = { rssMiB: rss / MIB, anonymousMiB: anonymous / MIB }
+    samples.push({ name, atMs: Math.round(atMs), ...memory, ...handles, threads, cpuSeconds: cpu })
+  }
+  appendFileSync(file, samples.map((sample) => `${JSON.stringify(sample)}\n`).join(''))
+  return samples
+}
