@@ -30,10 +30,7 @@ import { BLOB_BYTES } from '../wire/constants.ts'
 import { decodeHead } from '../wire/head.ts'
 import { addManifestIds } from './manifest-ids.ts'
 import { decideNeeded, type Needed } from './needed.ts'
-import { nextTurn, Pacer } from './turns.ts'
-
-/** Ids looked at between two pauses: some 5 ms, most of it the database's. */
-const IDS_A_TURN = 1_000
+import { LOOKUPS_A_TURN, nextTurn, Pacer } from './turns.ts'
 
 export interface CollectorDeps {
   readonly state: State
@@ -224,7 +221,7 @@ async function* filterPaced(
   ids: Iterable<Uint8Array>,
   mayGo: (id: Uint8Array) => boolean,
 ): AsyncGenerator<Uint8Array[], void, void> {
-  const pacer = new Pacer(IDS_A_TURN)
+  const pacer = new Pacer(LOOKUPS_A_TURN)
   let batch: Uint8Array[] = []
   for (const id of ids) {
     if (mayGo(id)) batch.push(id)
@@ -243,7 +240,7 @@ async function oldestOf(
   count: number,
   mayGo: (id: Uint8Array) => boolean,
 ): Promise<Uint8Array[]> {
-  const pacer = new Pacer(IDS_A_TURN)
+  const pacer = new Pacer(LOOKUPS_A_TURN)
   let candidates: HeldBlob[] = []
   const cut = (): void => {
     candidates = candidates.sort((a, b) => a.storedAt - b.storedAt).slice(0, count)

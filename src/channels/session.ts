@@ -21,7 +21,7 @@ import { type Head, slotVersion } from '../wire/head.ts'
 import type { Manifest } from '../wire/manifest.ts'
 import type { ChannelDiscovery, Followed } from './discovery.ts'
 import type { HeadCarrier, HeadLog, HeadOutcome } from './head-log.ts'
-import { nextTurn, Pacer } from './turns.ts'
+import { LOOKUPS_A_TURN, nextTurn, Pacer } from './turns.ts'
 
 export interface SessionDeps {
   readonly swarm: Swarm
@@ -126,7 +126,7 @@ export class ChannelSession {
 
   /** Which blobs of a release we hold. Pauses: a release may have two million. */
   async heldOf(manifest: Manifest): Promise<number[]> {
-    const pacer = new Pacer()
+    const pacer = new Pacer(LOOKUPS_A_TURN)
     const held: number[] = []
     for (let index = 0; index < manifest.blobCount; index++) {
       if (this.#deps.store.has(manifest.blobId(index))) held.push(index)

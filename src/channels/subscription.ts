@@ -32,7 +32,7 @@ import type { ReleaseTarget } from './holding.ts'
 import { loadManifest } from './manifest-loader.ts'
 import type { ChannelSession } from './session.ts'
 import type { SubscriptionPhase, SubscriptionStatus } from './subscription-status.ts'
-import { nextTurn, Pacer } from './turns.ts'
+import { LOOKUPS_A_TURN, nextTurn, Pacer } from './turns.ts'
 import { unpublished } from './unpublished.ts'
 
 export interface SubscriptionDeps {
@@ -257,7 +257,7 @@ export class Subscription {
     const { store } = this.#deps
     const missing: number[] = []
     const held: number[] = []
-    const pacer = new Pacer()
+    const pacer = new Pacer(LOOKUPS_A_TURN)
     for (const index of assembly.neededBlobs()) {
       if (store.has(manifest.blobId(index))) held.push(index)
       else missing.push(index)

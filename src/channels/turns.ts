@@ -8,6 +8,9 @@
 /** Steps between two pauses: some milliseconds of the work done here. */
 export const STEPS_A_TURN = 4_096
 
+/** Blobs looked up in the store between two pauses: some 5 ms, nearly all of it the database's. */
+export const LOOKUPS_A_TURN = 1_000
+
 /** Resolves after pending I/O callbacks and timers had a turn. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => {

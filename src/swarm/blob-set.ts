@@ -126,17 +126,6 @@ export class BlobSet {
   }
 }
 
-/** Sorted numbers as ranges. */
-export function toRanges(indexes: readonly number[]): BlobRange[] {
-  const out: { start: number; length: number }[] = []
-  for (const index of indexes) {
-    const last = out.at(-1)
-    if (last !== undefined && index === last.start + last.length) last.length++
-    else out.push({ start: index, length: 1 })
-  }
-  return out
-}
-
 /** Powers of two, so that a set that grows blob by blob is not copied each time. */
 function wordsFor(end: number): number {
   let words = FIRST_WORDS

@@ -53,7 +53,7 @@ export class SwarmChannel {
   /** Numbers in manifest order that we hold. */
   held = new BlobSet()
   /** Held since the last HAVE. */
-  readonly freshlyHeld: number[] = []
+  freshlyHeld = new BlobSet()
   haveTimer: Timer | null = null
   /** Peers asked for a head that have not answered, and since when, monotonic ms. */
   readonly headAsked = new Map<Peer, number>()

@@ -11,7 +11,7 @@
 import type { Clock, Timer } from '../base/clock.ts'
 import { HAVE_INTERVAL_MS, HAVES_PER_TURN } from '../base/limits.ts'
 import { MAX_HAVE_RANGES } from '../wire/constants.ts'
-import { type BlobRange, toRanges } from './blob-set.ts'
+import { type BlobRange, BlobSet } from './blob-set.ts'
 import type { SwarmChannel } from './channel.ts'
 import type { Peer, SharedChannel } from './peer.ts'
 
@@ -41,7 +41,7 @@ export class HaveTeller {
 
   /** We hold one more blob of the current release: told soon, with others. */
   tellHeld(channel: SwarmChannel, index: number): void {
-    channel.freshlyHeld.push(index)
+    channel.freshlyHeld.add(index)
     channel.haveTimer ??= this.#clock.setTimer(() => {
       channel.haveTimer = null
       this.#tellFresh(channel)
@@ -52,7 +52,7 @@ export class HaveTeller {
   forget(channel: SwarmChannel): void {
     channel.haveTimer?.cancel()
     channel.haveTimer = null
-    channel.freshlyHeld.length = 0
+    channel.freshlyHeld = new BlobSet()
   }
 
   stop(): void {
@@ -89,9 +89,9 @@ export class HaveTeller {
   }
 
   #tellFresh(channel: SwarmChannel): void {
-    // Twice when it was lost and came again meanwhile.
-    const fresh = new Set(channel.freshlyHeld.splice(0))
-    const ranges = toRanges([...fresh].sort((a, b) => a - b))
+    // At a start these may be all of a release, a million and more.
+    const ranges = [...channel.freshlyHeld.rangesFrom(0)]
+    channel.freshlyHeld = new BlobSet()
     for (const peer of this.#peers) {
       const shared = peer.shared.get(channel)
       if (!shared?.isMutual || holdsAll(peer, channel, ranges)) continue

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { MAX_MANIFEST_BLOBS } from '../../../src/base/limits.ts'
-import { BlobSet, toRanges } from '../../../src/swarm/blob-set.ts'
+import { BlobSet } from '../../../src/swarm/blob-set.ts'
 
 function setOf(...indexes: number[]): BlobSet {
   const set = new BlobSet()
@@ -107,16 +107,5 @@ describe('a set of blobs', () => {
     }
     // Number by number it takes seconds.
     expect(process.cpuUsage().user - startUs).toBeLessThan(500_000)
-  })
-})
-
-describe('ranges of sorted numbers', () => {
-  it('join what follows on', () => {
-    expect(toRanges([1, 2, 3, 7, 9, 10])).toEqual([
-      { start: 1, length: 3 },
-      { start: 7, length: 1 },
-      { start: 9, length: 2 },
-    ])
-    expect(toRanges([])).toEqual([])
   })
 })

@@ -8,7 +8,7 @@ import { HAVE_INTERVAL_MS, SWARM_TICK_MS } from '../../../src/base/limits.ts'
 import { type Random, seededRandom, shuffle } from '../../../src/base/random.ts'
 import { publisherKeys } from '../../../src/crypto/key-schedule.ts'
 import { ROLE_INITIATOR } from '../../../src/crypto/tags.ts'
-import { BlobSet, toRanges } from '../../../src/swarm/blob-set.ts'
+import { BlobSet } from '../../../src/swarm/blob-set.ts'
 import { type ReleaseId, SwarmChannel } from '../../../src/swarm/channel.ts'
 import { Downloads } from '../../../src/swarm/downloads.ts'
 import { HelloState } from '../../../src/swarm/hello-state.ts'
@@ -184,8 +184,9 @@ export class ModelNode {
     this.model.clock.setTimer(() => {
       this.#haveTimer = false
       for (const link of this.links) {
-        const fresh = link.fresh.splice(0).sort((a, b) => a - b)
-        if (!this.isGone) this.#tell(link.node, toRanges(fresh))
+        const fresh = new BlobSet()
+        for (const each of link.fresh.splice(0)) fresh.add(each)
+        if (!this.isGone) this.#tell(link.node, fresh.rangesFrom(0))
       }
     }, HAVE_INTERVAL_MS)
   }
