@@ -44,7 +44,12 @@ export class SimChannel {
     this.#signingKey = signingKey
   }
 
-  head(release: SimRelease, number: number, previous: Head | null = null, addresses: Address[] = []): Head {
+  head(
+    release: Pick<SimRelease, 'id'>,
+    number: number,
+    previous: Head | null = null,
+    addresses: Address[] = [],
+  ): Head {
     return signHead(
       {
         releaseNumber: number,
