@@ -106,7 +106,7 @@ const REFRESH_CYCLE_MS = SLOT_REFRESH_MS * 1.125
 const LOOKS_PER_REFRESH = 2
 
 /** Looks at all slots of one channel in a day: today's, the neighbours' while they are read, and tomorrow's ahead. */
-function looksPerDay(): { readonly reading: number; readonly ahead: number } {
+export function looksPerDay(): { readonly reading: number; readonly ahead: number } {
   return {
     reading: (LOOKS_PER_REFRESH * SLOT_REPLICAS * (DAY_MS + 2 * DAY_OVERLAP_MS)) / REFRESH_CYCLE_MS,
     ahead: (SLOT_REPLICAS * (DAY_MS - DAY_OVERLAP_MS)) / meanMs(SLOT_AHEAD_MIN_MS, SLOT_AHEAD_MAX_MS),
