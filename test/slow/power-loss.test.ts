@@ -1,6 +1,7 @@
 /**
- * The power fails at any moment of real work. See power/.
+ * The power fails at any moment of real work, recorded on a real disk. See power/.
  *
+ * POWER_FOLDER names the disk; without it, it is that of temporary files.
  * A recording in which a state was bad is kept: RECORDING, SEED, STATES and STATE look at that
  * state again.
  */
@@ -30,12 +31,16 @@ afterAll(() => {
 })
 
 describe(`after a power cut (SEED=${SEED})`, () => {
+  it('of work that writes past the page cache, as it does on the disks of users', () => {
+    expect(recording.directWrites, 'POWER_FOLDER names a folder on a disk that can').toBeGreaterThan(0)
+  })
+
   it(`all that was acknowledged is there, nothing false is, and work goes on, in ${STATES} states`, async () => {
     const outcomes = await replay(recording, { seed: SEED, states: STATES, ...ONLY })
     const slowest = Math.max(...outcomes.map(({ startMs }) => startMs))
-    const calls = recording.calls.length
+    const { calls, directWrites } = recording
     process.stdout.write(
-      `  ${outcomes.length} states of ${calls} calls, slowest start ${slowest.toFixed(0)} ms\n`,
+      `  ${outcomes.length} states of ${calls.length} calls, ${directWrites} of them direct writes, slowest start ${slowest.toFixed(0)} ms\n`,
     )
     const faults = describeFaults(outcomes, SEED)
     isBad = faults.length > 0

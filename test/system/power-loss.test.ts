@@ -5,9 +5,10 @@
 import { spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Sync } from '../slow/power/disk-model.ts'
+import { DiskModel, type Inode, type Sync } from '../slow/power/disk-model.ts'
 import { type Recording, record } from '../slow/power/recording.ts'
 import { describeFaults, replay } from '../slow/power/replay.ts'
+import { parseTrace } from '../slow/power/trace.ts'
 
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000)
 const STATES = 48
@@ -26,6 +27,36 @@ const LEFT_OUT: readonly (readonly [string, (sync: Sync) => boolean])[] = [
   ['files of keys', ({ path, isFolder }) => !isFolder && path.startsWith('data/keys/')],
   ['the folder of keys', ({ path, isFolder }) => isFolder && path === 'data/keys'],
 ]
+
+describe('the disk that the power is cut from', () => {
+  const DIRECT = [
+    String.raw`1 openat(AT_FDCWD, "\x2f\x64\x2f\x61", O_WRONLY|O_CREAT|O_EXCL|O_DIRECT, 0600) = 7`,
+    String.raw`2 pwrite64(7, "\x41\x42", 2, 0) = 2`,
+    '1 close(7) = 0',
+    String.raw`1 openat(AT_FDCWD, "\x2f\x64\x2f\x61", O_WRONLY) = 8`,
+    String.raw`1 pwrite64(8, "\x43", 1, 2) = 1`,
+  ]
+  const SYNC = ['2 fdatasync(8) = 0']
+  /** It began before the first write had ended. */
+  const EARLY_SYNC = [
+    DIRECT[0],
+    String.raw`2 pwrite64(7, "\x41\x42", 2, 0 <unfinished ...>`,
+    '1 fdatasync(7 <unfinished ...>',
+    '2 <... pwrite64 resumed>) = 2',
+    '1 <... fdatasync resumed>) = 0',
+  ]
+
+  it.each([
+    ['may lose what was written directly and not synced', DIRECT, ''],
+    ['keeps what was synced by any descriptor of the file', [...DIRECT, ...SYNC], 'ABC'],
+    ['may lose what had not ended when the sync began', EARLY_SYNC, ''],
+  ])('%s', (_, lines, durable) => {
+    const model = new DiskModel('/d')
+    for (const call of parseTrace(Buffer.from(`${lines.join('\n')}\n`))) model.apply(call)
+    expect(model.directWrites).toBe(1)
+    expect((model.find('a') as Inode).durable.toString()).toBe(durable)
+  })
+})
 
 describe.skipIf(!HAS_STRACE)(`after a power cut (SEED=${SEED}; needs strace)`, () => {
   beforeAll(async () => {

@@ -4,7 +4,8 @@
  *
  * Nothing is durable but by a sync: content by a sync of the file, a name by a sync of its
  * folder. That is less than what any real file system promises, so what survives here
- * survives there. Pure.
+ * survives there. That holds for direct writes too: the disk may have them in its cache, and the
+ * size of the file is in the journal. Pure.
  */
 import type { Call } from './trace.ts'
 
@@ -49,6 +50,7 @@ export interface Half {
 interface Descriptor {
   readonly inode: Inode
   readonly path: string
+  readonly isDirect: boolean
   position: number
 }
 
@@ -65,6 +67,8 @@ export class DiskModel {
   operations: (readonly Half[])[] = []
   /** The names of folders when all operations but these are done: folder by folder, by name. */
   readonly settled = new Map<Inode, Map<string, Inode>>()
+  /** Writes past the page cache. */
+  directWrites = 0
   readonly #prefix: string
   readonly #isSynced: (sync: Sync) => boolean
   readonly #open = new Map<number, Descriptor>()
@@ -127,7 +131,8 @@ export class DiskModel {
       if (!flags.includes('O_CREAT')) throw new Error(`${path} was opened and is not known`)
       inode = this.#addAt(path, new Inode(this.#inodes++, false), end)
     }
-    this.#open.set(descriptor, { inode, path, position: flags.includes('O_APPEND') ? inode.size : 0 })
+    const position = flags.includes('O_APPEND') ? inode.size : 0
+    this.#open.set(descriptor, { inode, path, isDirect: flags.includes('O_DIRECT'), position })
     if (flags.includes('O_TRUNC') && inode.size > 0) this.#resize(inode, 0, end)
     return isNew
   }
@@ -205,6 +210,7 @@ export class DiskModel {
 
   #write(file: Descriptor, offset: number | null, { args, result, end }: Call): boolean {
     const all = Buffer.concat(args.filter((arg): arg is Buffer => typeof arg !== 'string'))
+    if (file.isDirect) this.directWrites += 1
     const at = offset ?? file.position
     if (offset === null) file.position += result
     this.#change(file.inode, { kind: 'write', end, offset: at, bytes: all.subarray(0, result) })

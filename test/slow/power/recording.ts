@@ -70,11 +70,25 @@ export interface Recording {
   readonly facts: readonly { readonly fact: Fact; readonly end: number }[]
   /** By hex of their ids: every blob that was ever written. */
   readonly blobs: ReadonlyMap<string, Buffer>
+  /** How many of the calls wrote past the page cache. */
+  readonly directWrites: number
 }
 
-/** In memory where there is such a disk: what is recorded is which calls are made, and those are the same. */
+/** In memory where there is such a disk: a folder for what is made and thrown away by the thousand. */
 export function workFolder(): string {
-  return mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'megatorrent-power-'))
+  return newFolder(process.env.POWER_FOLDER ?? (existsSync('/dev/shm') ? '/dev/shm' : tmpdir()))
+}
+
+/**
+ * On a real disk: a disk in memory takes direct writes from anywhere, or none, so the calls would not be
+ * those of a user's. POWER_FOLDER names another place where this one is in memory.
+ */
+function recordingFolder(): string {
+  return newFolder(process.env.POWER_FOLDER ?? tmpdir())
+}
+
+function newFolder(parent: string): string {
+  return mkdtempSync(join(parent, 'megatorrent-power-'))
 }
 
 export interface Ended {
@@ -143,7 +157,7 @@ export function loadRecording(folder: string): Recording {
  * `folder`, in which nothing but the recording is left.
  */
 export async function record(seed: number, rounds: number, isEncrypted = false): Promise<Recording> {
-  const folder = workFolder()
+  const folder = recordingFolder()
   for (const script of isEncrypted ? [WORK, ENCRYPT] : [WORK]) {
     // Appended: one recording of several processes.
     const output = ['-A', '-o', join(folder, 'trace')]
@@ -185,7 +199,7 @@ function readRecording(folder: string, trace: Buffer): Recording {
     const content = wholeContent(inode)
     if (content.length === BLOB_BYTES && sha256(content) === id) blobs.set(id, content)
   }
-  return { folder, calls, facts, blobs }
+  return { folder, calls, facts, blobs, directWrites: model.directWrites }
 }
 
 export function sha256(bytes: Uint8Array): string {

@@ -8,7 +8,7 @@ import { seededRandom } from '../../../src/base/random.ts'
 import { checkDisk, statIfThere, type Verdict } from './check.ts'
 import { type CrashState, crashState } from './crash-state.ts'
 import { DiskModel, type Inode, type Sync } from './disk-model.ts'
-import { type Fact, type Recording, sha256 } from './recording.ts'
+import { type Fact, type Recording, sha256, workFolder } from './recording.ts'
 
 export interface ReplayOptions {
   readonly seed: number
@@ -53,7 +53,7 @@ class Player {
     this.#recording = recording
     this.#options = options
     this.#model = new DiskModel(join(recording.folder, 'disk'), options.isSynced)
-    this.#folder = mkdtempSync(join(recording.folder, 'replay-'))
+    this.#folder = workFolder()
   }
 
   async play(): Promise<Outcome[]> {
