@@ -114,6 +114,7 @@ const CODES = {
   ERR_SLOT_KEY: 'peer',
   ERR_SLOT_VALUE: 'peer',
   ERR_SLOT_SEQ: 'peer',
+  ERR_SLOT_SET: 'peer',
   ERR_FRAME_SIZE: 'peer',
   ERR_FRAME_FLAGS: 'peer',
   ERR_FRAME_LENGTH: 'peer',

@@ -47,6 +47,12 @@ export const MAX_HEAD_ADDRESSES = 8
 export const ADDRESS_BYTES = 38
 /** Nonce 24, sealed head 568, tag 16. */
 export const SLOT_VALUE_BYTES = 608
+/** Slots signed ahead (§5.4). */
+export const SLOT_SET_VERSION = 1
+/** Version, first day, days, head. */
+export const SLOT_SET_HEADER_BYTES = 575
+/** A year, and time to notice: 75 KiB, and 2 s of one core to make or to verify. */
+export const MAX_SLOT_SET_DAYS = 400
 /** Slot version = release number * REVISIONS_PER_RELEASE + revision. */
 export const REVISIONS_PER_RELEASE = 65_536
 /** 2^36 - 1: then slot versions stay below 2^52 and seq below 2^53. */
