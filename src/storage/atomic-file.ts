@@ -56,15 +56,19 @@ export function writeFileAtomic(path: string, bytes: Uint8Array, mode = PRIVATE_
 }
 
 /**
- * Write a file that must not exist yet, durably. Never follows a symlink.
+ * Write a file that must not exist yet, durably. Never follows a symlink. After an error there is none.
  *
  * @throws MegatorrentError ERR_FILE_EXISTS, or one of kind 'storage'.
  */
 export function createFileExclusive(path: string, bytes: Uint8Array, mode = PRIVATE_FILE_MODE): void {
+  let isMade = false
   try {
     writeNewFile(path, bytes, mode)
+    isMade = true
     fsyncFolder(dirname(path))
   } catch (error) {
+    // It would be in the way of whoever tries again, and may hold a secret that nobody expects there.
+    if (isMade) rmSync(path, { force: true })
     if (errnoOf(error) === 'EEXIST') {
       throw new MegatorrentError('ERR_FILE_EXISTS', `${path} exists already: choose another name`, {
         cause: error,
@@ -259,8 +263,13 @@ function writeNewFile(path: string, bytes: Uint8Array, mode: number): void {
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
   const fd = openSync(path, flags, mode)
   try {
-    for (let offset = 0; offset < bytes.length; ) offset += writeSync(fd, bytes, offset)
+    // Each at its place, as all that we write.
+    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at, at)
     fsyncSync(fd)
+  } catch (error) {
+    // Half a file would be in the way of whoever tries again.
+    rmSync(path, { force: true })
+    throw error
   } finally {
     closeSync(fd)
   }

@@ -74,6 +74,16 @@ describe('createFileExclusive', () => {
     }
     expect(readdirSync(folder).sort()).toEqual(['link', 'x'])
   })
+
+  it.skipIf(process.getuid?.() === 0)('leaves no file when its name cannot be made durable', () => {
+    const folder = tempFolder()
+    chmodSync(folder, 0o300) // a file can be made in it, and the folder not be opened to be synced
+    const make = (): void => createFileExclusive(join(folder, 'x'), TEXT)
+    expect(make).toThrow(expect.objectContaining({ code: 'ERR_FILE_ACCESS' }))
+    chmodSync(folder, 0o700)
+    make()
+    expect(readdirSync(folder)).toEqual(['x'])
+  })
 })
 
 describe('reading', () => {
