@@ -179,6 +179,9 @@ class Check {
       if (fact.fact === 'nodeSeed' && toHex(this.#keystore.nodeSeed()) !== fact.seed) {
         this.#faults.push('the node key is another one')
       }
+      if (fact.fact === 'exported' && this.#hashOf(join(this.#given.disk, fact.path)) !== fact.hash) {
+        this.#faults.push(`the key in "${fact.path}" is lost`)
+      }
     }
     const found = new Map(this.#keystore.list().map((key) => [toHex(key.publicKey), key]))
     for (const [publicKey, { name, readKey }] of wanted) {

@@ -5,6 +5,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkDisk } from './check.ts'
+import { type Injected, readInjected } from './injected.ts'
 import { type Ended, runWork, workFolder } from './recording.ts'
 
 export interface FailingRun {
@@ -24,6 +25,7 @@ export interface FailingOutcome {
   readonly failed: readonly string[]
   /** Did the work end by itself, or give up on a disk that stays full? */
   readonly isFinished: boolean
+  readonly injected: Injected
 }
 
 /** Codes that a step may fail with when the disk is to blame. */
@@ -38,17 +40,25 @@ const GAVE_UP = 4
 export async function runFailing(run: FailingRun): Promise<FailingOutcome> {
   const folder = workFolder()
   try {
-    const strace = ['-f', '--seccomp-bpf', '-o', '/dev/null', '-e', `trace=${run.calls}`, '-e', 'signal=none']
+    const trace = join(folder, 'trace')
+    const strace = ['-f', '--seccomp-bpf', '-o', trace, '-s', '0', '-e', `trace=${run.calls}`]
+    const quiet = ['-e', 'signal=none']
     const inject = ['-e', `inject=${run.calls}:error=${run.errno}:when=${run.when}`]
     const { seed, rounds } = run
-    const ended = await runWork(folder, { seed, rounds, strace: [...strace, ...inject], keepsBlobs: true })
-    return await judge(folder, run, ended)
+    const args = [...strace, ...quiet, ...inject]
+    const ended = await runWork(folder, { seed, rounds, strace: args, keepsBlobs: true })
+    const injected = readInjected(readFileSync(trace, 'latin1'))
+    return { ...(await judge(folder, run, ended)), injected }
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-async function judge(folder: string, run: FailingRun, ended: Ended): Promise<FailingOutcome> {
+async function judge(
+  folder: string,
+  run: FailingRun,
+  ended: Ended,
+): Promise<Omit<FailingOutcome, 'injected'>> {
   const { exitCode, signal, stderr, facts } = ended
   const faults: string[] = []
   const isPermanent = run.when.endsWith('+')
@@ -70,7 +80,11 @@ async function judge(folder: string, run: FailingRun, ended: Ended): Promise<Fai
     blobs: blobsFromAbroad(join(folder, 'abroad')),
   })
   faults.push(...verdict.faults)
-  return { faults, failed: failures.map(({ step, code }) => `${step} ${code}`), isFinished }
+  return {
+    faults: [...new Set(faults)],
+    failed: failures.map(({ step, code }) => `${step} ${code}`),
+    isFinished,
+  }
 }
 
 function blobsFromAbroad(folder: string): Map<string, Buffer> {

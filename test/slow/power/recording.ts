@@ -56,6 +56,7 @@ export interface Fact {
   readonly ingestId: string
   readonly tree: readonly TreeFile[]
   readonly path: string
+  readonly hash: string
   readonly mtimeNs: string
   readonly inode: string
   readonly text: string

@@ -36,8 +36,11 @@ const random = seededRandom(Number(seedText))
 const disk = join(folder, 'disk')
 const data = join(disk, 'data')
 const clock = systemClock
-/** A step that fails so often in a row will not succeed: the disk stays full. */
-const MAX_FAILURES = 8
+/**
+ * A step that fails so often in a row will not succeed: the disk stays full. More than four kinds of
+ * calls in five threads, each of which may fail once in the same step.
+ */
+const MAX_FAILURES = 24
 
 function tell(fact) {
   writeSync(1, `${JSON.stringify(fact)}\n`)
@@ -164,8 +167,9 @@ function makeSource(name, round) {
   if (round === 0) put('kept/for ever', `${name} stays`)
   if (round === 0) put('kept/large', random.bytes(CHUNK_BYTES + 9))
   put('changed', `round ${round} of ${name}`)
-  // The first of its two chunks stays: the new file begins as a copy of the old one.
-  put('folder/partly', Buffer.concat([Buffer.alloc(CHUNK_BYTES, name), Buffer.from(`tail ${round}`)]))
+  // Most of its chunks stay: the new file begins as a copy of the old one.
+  const stays = [1, 2, 3, 4].map((chunk) => Buffer.alloc(CHUNK_BYTES, `${name} ${chunk}`))
+  put('folder/partly', Buffer.concat([...stays, random.bytes(CHUNK_BYTES), Buffer.from(`tail ${round}`)]))
   put('folder/large', random.bytes(CHUNK_BYTES + 10 + round))
   put(`only-${round}/in/a/folder`, `only ${round}`)
   put('empty', '')
@@ -202,6 +206,9 @@ const fs = {
   },
 }
 
+/** What is in place, by name: files that changed little begin as a copy. */
+const inPlace = new Map()
+
 async function assemble(name, keys, manifest, source, sequence, bring) {
   const { files } = await selectEntries(manifest, [])
   const tree = files.map((file) => ({
@@ -214,6 +221,7 @@ async function assemble(name, keys, manifest, source, sequence, bring) {
     const assembly = await Assembly.begin({
       directory: join(disk, 'files', name),
       manifest,
+      previous: async () => inPlace.get(name) ?? null,
       onlyGlobs: [],
       ledger: new WrittenLedger(state, keys.publicKey),
       store,
@@ -231,6 +239,7 @@ async function assemble(name, keys, manifest, source, sequence, bring) {
     state.subscriptions.update(keys.publicKey, { state: 'complete', completeSequence: sequence })
   })
   tell({ fact: 'complete', name, sequence })
+  inPlace.set(name, manifest)
 }
 
 async function publishRound(round) {
@@ -360,6 +369,15 @@ function keysRound(round) {
   })
 }
 
+/** Without its key this channel would be nobody's: a user keeps it elsewhere too. */
+function exportRound(round) {
+  const path = join(disk, `exported ${round}`)
+  return step('export', () => {
+    keystore.exportKey(ours.publicKey, path)
+    tell({ fact: 'exported', path: `exported ${round}`, hash: hash(readFileSync(path)) })
+  })
+}
+
 function dhtRound(round) {
   const nodes = Array.from({ length: 100 }, (_, n) => ({ host: `192.0.2.${n}`, port: 1000 + round }))
   const text = encodeDhtState(nodes)
@@ -373,6 +391,7 @@ function dhtRound(round) {
 let before = []
 for (let round = 0; round < rounds; round++) {
   await keysRound(round)
+  await exportRound(round)
   await publishRound(round)
   await dhtRound(round)
   before = await downloadRound(round, before)
