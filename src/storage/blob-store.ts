@@ -152,7 +152,10 @@ export interface BlobStore {
    */
   hashPieces(pieces: readonly HashPiece[]): Promise<Uint8Array[]>
 
-  /** Hash a held blob; no reason to spare it. 'bad' ones are still held: delete them, then fetch them again. */
+  /**
+   * Hash a held blob; no reason to spare it. 'bad' ones are to be deleted, then fetched again: they are still
+   * held, except those whose file somebody removed.
+   */
   verify(id: Uint8Array): Promise<BlobHealth>
 
   /**

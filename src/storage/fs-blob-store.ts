@@ -214,8 +214,8 @@ export class FsBlobStore implements BlobStore {
     assertBytes(id, BLOB_ID_BYTES, 'id')
     if (!this.#table.has(id)) return 'missing'
     const health = await this.#runner.run('verify', { root: this.#root, id })
-    if (health === 'missing') this.#lost(id)
-    return health
+    // Its file is gone and its row was not: that is damage too, and is told as such once.
+    return health === 'missing' && this.#lost(id) ? 'bad' : health
   }
 
   delete(ids: Iterable<Uint8Array>): Promise<number> {
@@ -382,13 +382,18 @@ export class FsBlobStore implements BlobStore {
     })
   }
 
-  /** A row had no file: whoever removed it, the blob is not held, and can be fetched again. */
-  #lost(id: Uint8Array): void {
+  /**
+   * A row had no file: whoever removed it, the blob is not held, and can be fetched again.
+   *
+   * @returns false where there was no row any more either, or the file came back: nothing was lost.
+   */
+  #lost(id: Uint8Array): boolean {
     // It may have come back since the worker looked.
-    if (existsSync(blobPath(this.#root, id))) return
+    if (existsSync(blobPath(this.#root, id))) return false
     const removed = this.#table.remove([id])
     this.#count -= removed.length
     if (removed.length > 0) this.#log.warn('a blob was missing on the disk', { blob: short(id) })
+    return removed.length > 0
   }
 
   #assertOpen(): void {

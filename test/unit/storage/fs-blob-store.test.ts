@@ -116,6 +116,17 @@ describe('a file of a blob', () => {
     await store.put(blob.id, blob.sealed.slice())
     expect(await store.verify(blob.id)).toBe('ok')
   })
+
+  it('that somebody removed is damage to who verifies, told once', async () => {
+    const { store, root } = await openStore(tempFolder(), { runner: new InlineRunner() })
+    const blob = makeBlob(6)
+    await store.put(blob.id, blob.sealed.slice())
+    rmSync(blobPath(root, blob.id))
+    expect(await store.verify(blob.id)).toBe('bad')
+    expect([store.has(blob.id), store.count, await store.verify(blob.id)]).toEqual([false, 0, 'missing'])
+    await store.put(blob.id, blob.sealed.slice())
+    expect(await store.verify(blob.id)).toBe('ok')
+  })
 })
 
 describe('failures of the disk', () => {
