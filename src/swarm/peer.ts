@@ -61,6 +61,8 @@ export class Peer {
   readonly expected = new Set<SwarmChannel>()
   /** Channels that it has shown to know. */
   readonly shared = new Map<SwarmChannel, SharedChannel>()
+  /** Ids of channels that were between us until we left them. */
+  readonly #left = new Set<string>()
   /** Its names for them, as hex. */
   readonly #handles = new Map<string, SwarmChannel>()
   readonly holdings = new PeerHoldings()
@@ -202,6 +204,13 @@ export class Peer {
     this.holdings.forgetChannel(channel)
     this.hello.forget(channel)
     const wasExpected = this.expected.delete(channel)
-    return this.shared.delete(channel) || wasExpected
+    const wasBetweenUs = this.shared.delete(channel) || wasExpected
+    if (wasBetweenUs) this.#left.add(channel.id)
+    return wasBetweenUs
+  }
+
+  /** Was this channel between us on this connection, before we left it and joined it again? */
+  hasLeft(channel: SwarmChannel): boolean {
+    return this.#left.has(channel.id)
   }
 }

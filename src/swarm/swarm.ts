@@ -128,6 +128,8 @@ export class Swarm {
   join(keys: ChannelKeys, events: ChannelEvents): SwarmChannel {
     const channel = new SwarmChannel(keys, events, this.#deps.clock, this.#deps.random)
     this.#channels.add(channel)
+    // A peer says once on a connection what it has, and we forgot it when we left: a new one has to carry that.
+    for (const peer of this.#peers) if (peer.hasLeft(channel)) peer.connection.close('notNeeded')
     this.#gossip.joined(channel)
     this.#dialing.addAddresses(channel, this.#anchors.load(channel), 'anchor')
     return channel

@@ -293,6 +293,30 @@ describe('dialling', () => {
     expect(peer?.expected.has(third.channel)).toBe(true)
   })
 
+  it('reaches a peer again for a channel that was left while another keeps the connection (C8)', async () => {
+    const rig = newRig()
+    const { node } = await dialler(rig)
+    const other = await rig.node()
+    other.publish(other.follow(CHANNEL), RELEASE, CHANNEL.head(RELEASE, 1))
+    other.publish(other.follow(OTHER), RELEASE, OTHER.head(RELEASE, 1))
+    const stays = node.follow(CHANNEL)
+    node.swarm.addAddresses(stays.channel, [other.address], 'link')
+    const first = node.follow(OTHER)
+    node.swarm.addAddresses(first.channel, [other.address], 'link')
+    await rig.until(() => stays.newest !== null && first.newest !== null)
+    node.leave(OTHER, first)
+    await rig.clock.advance(5_000)
+    const again = node.follow(OTHER)
+    node.swarm.addAddresses(again.channel, [other.address], 'link')
+    await rig.until(() => again.newest !== null, 20_000)
+    let isFetched = false
+    void node.fetch(again, RELEASE, 1).then(() => {
+      isFetched = true
+    })
+    await rig.until(() => isFetched, 20_000)
+    await rig.until(() => node.swarm.peersOf(stays.channel) === 1 && node.swarm.peers.size === 1, 20_000)
+  })
+
   it('of a peer of the user goes on when the connection breaks', async () => {
     const rig = newRig()
     const { node } = await dialler(rig)
