@@ -4,11 +4,13 @@
  *
  *     npm run soak -- [--minutes N] [--seed N] [--out FOLDER] [--log-level LEVEL]
  *         [--node-flag FLAG]...
+ *     npm run soak -- --judge FOLDER [--minutes N]
  *
  * Exit code 1 when a bound is broken: memory that grows by 1 MiB/h or more, files
  * that stay open, a fault of ours in a log, a node that does not end or start, a
  * release that does not arrive. Ctrl-C ends it early, with the report; twice, at
- * once. Logs and samples stay in FOLDER.
+ * once. Logs and samples stay in FOLDER; `--judge` makes the table from them, also of
+ * a run that is going on.
  */
 import { appendFileSync } from 'node:fs'
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
@@ -20,14 +22,14 @@ import { errorMessage } from '../src/base/errors.ts'
 import { SoakChannel } from './soak/channel.ts'
 import { type Cast, carryOut } from './soak/churn.ts'
 import { Follower } from './soak/follower.ts'
+import { judge, usesOf } from './soak/judge.ts'
 import { countLogs } from './soak/logs.ts'
 import { startNetwork } from './soak/network.ts'
 import { planSoak } from './soak/plan.ts'
 import { brokenBounds, type Findings, reportOf } from './soak/report.ts'
-import { type Sample, sampleAll } from './soak/samples.ts'
+import { SAMPLES_FILE, type Sample, sampleAll } from './soak/samples.ts'
 import { settle } from './soak/settle.ts'
 import type { SoakNode } from './soak/soak-node.ts'
-import { useOf } from './soak/verdict.ts'
 import { pollAll, watchReleases } from './soak/watch.ts'
 
 const SAMPLE_MS = 30_000
@@ -39,12 +41,18 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     out: { type: 'string' },
     'log-level': { type: 'string', default: 'info' },
+    judge: { type: 'string' },
     'node-flag': { type: 'string', multiple: true, default: [] },
   },
 })
 const durationMs = Number(values.minutes) * 60_000
 const seed = Number(values.seed)
 if (!(durationMs > 0) || !Number.isInteger(seed)) throw new Error('--minutes and --seed are numbers')
+if (values.judge !== undefined) {
+  const { text, isPass } = judge(resolve(values.judge), durationMs)
+  process.stdout.write(text)
+  process.exit(isPass ? 0 : 1)
+}
 const folder =
   values.out === undefined ? await mkdtemp(join(tmpdir(), 'megatorrent-soak-')) : resolve(values.out)
 await mkdir(folder, { recursive: true })
@@ -54,6 +62,8 @@ process.on('SIGINT', () => {
   if (ended.signal.aborted) void disposeAll().finally(() => process.exit(130))
   ended.abort()
 })
+// The nodes are not of our process group, so nobody else would end them.
+process.on('SIGTERM', () => void disposeAll().finally(() => process.exit(143)))
 
 say(`soak of ${values.minutes} minutes, seed ${seed}; logs and samples in ${folder}`)
 try {
@@ -78,7 +88,7 @@ async function soak(): Promise<Findings> {
   const samples: Sample[] = []
   const looks = [
     every(SAMPLE_MS, done.signal, async () => {
-      const file = join(folder, 'samples.jsonl')
+      const file = join(folder, SAMPLES_FILE)
       samples.push(...(await sampleAll(nodes, performance.now() - startMs, file)))
       await pollAll(nodes)
       for (const node of nodes) await node.revive()
@@ -98,16 +108,7 @@ async function soak(): Promise<Findings> {
   // Ordinary nodes first: they say goodbye to a DHT that is still there.
   for (const node of nodes.toSorted((a, b) => Number(a.role === 'dht') - Number(b.role === 'dht')))
     await node.end()
-  const uses = nodes
-    .filter(({ isSteady }) => isSteady)
-    .flatMap(
-      ({ name }) =>
-        useOf(
-          name,
-          samples.filter((sample) => sample.name === name && sample.atMs <= tookMs),
-          tookMs,
-        ) ?? [],
-    )
+  const uses = usesOf(samples, tookMs)
   const { channels } = cast
   return { durationMs: tookMs, nodes, channels, uses, outcomes, problems, logs: await countLogs(folder) }
 }
@@ -141,7 +142,7 @@ async function every(periodMs: number, signal: AbortSignal, work: () => Promise<
 }
 
 async function disposeAll(): Promise<void> {
-  await Promise.all(nodes.map(({ node }) => node.dispose()))
+  await Promise.all(nodes.map((node) => node.dispose()))
 }
 
 function note(text: string): void {

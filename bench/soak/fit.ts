@@ -33,9 +33,10 @@ export function fitSlope(points: readonly Point[], blocks: number): Fit | null {
   return { slope, margin: studentQuantile(freedom) * Math.sqrt(left / freedom / spread) }
 }
 
-export function median(values: readonly number[]): number {
+/** The value that this part of all is not above. */
+export function quantile(values: readonly number[], part: number): number {
   const sorted = [...values].sort((a, b) => a - b)
-  return sorted[sorted.length >> 1] ?? Number.NaN
+  return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? Number.NaN
 }
 
 function blockMeans(points: readonly Point[], blocks: number): readonly Point[] {

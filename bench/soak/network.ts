@@ -29,6 +29,12 @@ const PLACES: readonly Place[] = [
   { name: 'host-1', role: 'host', isSteady: false },
 ]
 
+/** Names of those that run through. */
+export function steadyNames(): readonly string[] {
+  const dht = Array.from({ length: DHT_NODES }, (_, i) => `dht-${i}`)
+  return [...dht, ...PLACES.filter(({ isSteady }) => isSteady).map(({ name }) => name)]
+}
+
 /** What all processes have in common. */
 export type Common = Pick<SoakNodeInit, 'args' | 'nodeFlags' | 'logFolder'>
 

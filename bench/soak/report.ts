@@ -4,7 +4,7 @@
  */
 import type { SoakChannel } from './channel.ts'
 import type { Outcomes } from './churn.ts'
-import { type Fit, median } from './fit.ts'
+import { type Fit, quantile } from './fit.ts'
 import type { LogCounts } from './logs.ts'
 import type { SoakNode } from './soak-node.ts'
 import type { Use } from './verdict.ts'
@@ -59,7 +59,7 @@ const COLUMNS = [
   ...['handles first', 'last', 'most', 'more', 'threads', 'CPU s'],
 ]
 
-function useTable(uses: readonly Use[]): readonly string[] {
+export function useTable(uses: readonly Use[]): readonly string[] {
   const rows = uses.map((use) => [
     ...[use.name, shownFit(use.rss), shownFit(use.rssLow)],
     ...[use.rssFirstMiB, use.rssLastMiB, use.rssMostMiB].map((value) => value.toFixed(1)),
@@ -81,7 +81,7 @@ function channelLine({ name, publisher, releases, failures }: SoakChannel): stri
   const times =
     tookMs.length === 0
       ? ''
-      : `, after ${seconds(median(tookMs))} (median), ${seconds(Math.max(...tookMs))} at most`
+      : `, after ${seconds(quantile(tookMs, 0.5))} (median), ${seconds(Math.max(...tookMs))} at most`
   const failed = failures.length === 0 ? '' : `; without an answer: ${countsOf(failures)}`
   return `${name} of ${publisher.name}: ${releases.length} releases, ${tookMs.length} came to all${times}${failed}`
 }

@@ -2,7 +2,7 @@
  * What the processes of a soak use, looked at every half minute: /proc tells it,
  * so it costs them nothing.
  */
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, readFileSync } from 'node:fs'
 import {
   anonymousBytes,
   cpuSeconds,
@@ -12,6 +12,9 @@ import {
 } from '../../test/swarm/harness/memory.ts'
 import { MIB } from '../figure.ts'
 import type { SoakNode } from './soak-node.ts'
+
+/** In the folder of a run. */
+export const SAMPLES_FILE = 'samples.jsonl'
 
 export interface Sample {
   readonly name: string
@@ -52,4 +55,10 @@ export async function sampleAll(
   }
   appendFileSync(file, samples.map((sample) => `${JSON.stringify(sample)}\n`).join(''))
   return samples
+}
+
+/** What `sampleAll` has appended to a file. */
+export function readSamples(file: string): readonly Sample[] {
+  const lines = readFileSync(file, 'utf8').trimEnd().split('\n')
+  return lines.map((line) => JSON.parse(line) as Sample)
 }

@@ -31,6 +31,8 @@ export class SoakNode {
   /** Ends and starts that did not go as they must. */
   readonly faults: string[] = []
   #isDown = false
+  /** Never started again, whoever has begun to. */
+  #isOver = false
 
   private constructor(init: SoakNodeInit, node: TestNode) {
     this.name = init.name
@@ -85,6 +87,12 @@ export class SoakNode {
     if (await this.node.isUp()) await this.#stop()
   }
 
+  /** End whatever is left and remove the folder. */
+  async dispose(): Promise<void> {
+    this.#isOver = true
+    await this.node.dispose()
+  }
+
   async #stop(): Promise<void> {
     try {
       await this.node.stop()
@@ -95,6 +103,7 @@ export class SoakNode {
   }
 
   async #begin(): Promise<void> {
+    if (this.#isOver) return
     try {
       await this.node.begin()
     } catch (error) {

@@ -1,7 +1,7 @@
 /**
  * What the samples of one process come to, and which bounds they break.
  */
-import { type Fit, fitSlope, median } from './fit.ts'
+import { type Fit, fitSlope, quantile } from './fit.ts'
 import type { Sample } from './samples.ts'
 
 const HOUR_MS = 3_600_000
@@ -12,14 +12,18 @@ const BLOCK_MS = 5 * MINUTE_MS
 /** A line through less says nothing about an hour. */
 const MIN_JUDGED_MS = 30 * MINUTE_MS
 const MAX_SLOPE_MIB_PER_HOUR = 1
-/** Peers come and go, so the medians of two thirds of a run differ by some. A leak with each restart would be dozens. */
-const MAX_MORE_HANDLES = 6
+/**
+ * Worker threads end when nothing is to be done, and with them nine files and some 15 MiB: what is judged is what
+ * is left then, by a low quantile. Peers come and go besides. A leak with each restart would be dozens.
+ */
+const LOW = 0.1
+const MAX_MORE_HANDLES = 4
 
 export interface Use {
   readonly name: string
   /** Null: too few samples. */
   readonly rss: Fit | null
-  /** Of the lowest sample of each five minutes: without what waits to be collected. */
+  /** Of the lowest sample of each five minutes: without workers, and without what waits to be collected. */
   readonly rssLow: Fit | null
   readonly rssFirstMiB: number
   readonly rssLastMiB: number
@@ -28,7 +32,7 @@ export interface Use {
   readonly handlesFirst: number
   readonly handlesLast: number
   readonly handlesMost: number
-  /** Median of the last third after the warm-up less that of the first. */
+  /** What is open at the least, mostly: in the last third after the warm-up, less that in the first. */
   readonly handlesMore: number
   readonly threads: number
   readonly cpuSeconds: number
@@ -47,15 +51,13 @@ export function useOf(name: string, samples: readonly Sample[], durationMs: numb
   const rss = fitSlope(points, blocks)
   const handles = warm.map(({ files, sockets }) => files + sockets)
   const third = Math.ceil(warm.length / 3)
-  const handlesMore = median(handles.slice(-third)) - median(handles.slice(0, third))
+  const handlesMore = quantile(handles.slice(-third), LOW) - quantile(handles.slice(0, third), LOW)
+  const rssLow = fitSlope(lows(points, blocks), blocks)
   const broken: string[] = []
-  if (judgedMs >= MIN_JUDGED_MS && rss !== null && rss.slope >= MAX_SLOPE_MIB_PER_HOUR) {
-    const sure = rss.slope - rss.margin >= MAX_SLOPE_MIB_PER_HOUR ? '' : ', which may be chance'
-    broken.push(`${name}: memory grows by ${rss.slope.toFixed(2)} MiB/h${sure}`)
-  }
+  if (judgedMs >= MIN_JUDGED_MS) broken.push(...growth(name, rss, rssLow))
   if (handlesMore > MAX_MORE_HANDLES) broken.push(`${name}: ${handlesMore} more files and sockets open`)
   return {
-    ...{ name, rss, rssLow: fitSlope(lows(points, blocks), blocks), handlesMore, broken },
+    ...{ name, rss, rssLow, handlesMore, broken },
     ...{ rssFirstMiB: first.rssMiB, rssLastMiB: last.rssMiB },
     rssMostMiB: Math.max(...samples.map(({ rssMiB }) => rssMiB)),
     handlesFirst: handles[0] ?? 0,
@@ -63,6 +65,16 @@ export function useOf(name: string, samples: readonly Sample[], durationMs: numb
     handlesMost: Math.max(...handles),
     ...{ threads: last.threads, cpuSeconds: last.cpuSeconds },
   }
+}
+
+/** All samples are noisy, since workers come and go: they count when there is no doubt, the lows in any case. */
+function growth(name: string, rss: Fit | null, rssLow: Fit | null): readonly string[] {
+  const isSure = (fit: Fit): boolean => fit.slope - fit.margin >= MAX_SLOPE_MIB_PER_HOUR
+  if (rssLow !== null && rssLow.slope >= MAX_SLOPE_MIB_PER_HOUR) {
+    const chance = isSure(rssLow) ? '' : ', which may be chance'
+    return [`${name}: memory grows by ${rssLow.slope.toFixed(2)} MiB/h at its lows${chance}`]
+  }
+  return rss !== null && isSure(rss) ? [`${name}: memory grows by ${rss.slope.toFixed(2)} MiB/h`] : []
 }
 
 type Points = Parameters<typeof fitSlope>[0]
