@@ -21,6 +21,7 @@ import { parseArgs } from 'node:util'
 import { errorMessage } from '../src/base/errors.ts'
 import { SoakChannel } from './soak/channel.ts'
 import { type Cast, carryOut } from './soak/churn.ts'
+import { PROBE_FLAGS } from './soak/collected.ts'
 import { Follower } from './soak/follower.ts'
 import { judge, usesOf } from './soak/judge.ts'
 import { countLogs } from './soak/logs.ts'
@@ -33,6 +34,8 @@ import type { SoakNode } from './soak/soak-node.ts'
 import { pollAll, watchReleases } from './soak/watch.ts'
 
 const SAMPLE_MS = 30_000
+/** Before so many samples garbage is collected once: often enough for a line, seldom enough to change little. */
+const SAMPLES_PER_COLLECTION = 10
 const WATCH_MS = 5_000
 
 const { values } = parseArgs({
@@ -78,7 +81,11 @@ try {
 
 async function soak(): Promise<Findings> {
   await startNetwork(
-    { args: ['--log-level', values['log-level']], nodeFlags: values['node-flag'], logFolder: folder },
+    {
+      args: ['--log-level', values['log-level']],
+      nodeFlags: [...PROBE_FLAGS, ...values['node-flag']],
+      logFolder: folder,
+    },
     nodes,
   )
   const { cast, followers } = await castOf()
@@ -86,10 +93,18 @@ async function soak(): Promise<Findings> {
   const startMs = performance.now()
   const done = new AbortController()
   const samples: Sample[] = []
+  let round = 0
   const looks = [
     every(SAMPLE_MS, done.signal, async () => {
       const file = join(folder, SAMPLES_FILE)
-      samples.push(...(await sampleAll(nodes, performance.now() - startMs, file)))
+      samples.push(
+        ...(await sampleAll(
+          nodes,
+          performance.now() - startMs,
+          file,
+          round++ % SAMPLES_PER_COLLECTION === 0,
+        )),
+      )
       await pollAll(nodes)
       for (const node of nodes) await node.revive()
     }),

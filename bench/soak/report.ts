@@ -55,13 +55,19 @@ export function reportOf(findings: Findings): string {
 }
 
 const COLUMNS = [
-  ...['process', 'RSS MiB/h', 'of the lows', 'RSS first', 'last', 'most'],
+  ...['process', 'alive MiB/h', 'alive', 'RSS MiB/h', 'of the lows', 'RSS first', 'last', 'most'],
   ...['handles first', 'last', 'most', 'more', 'threads', 'CPU s'],
 ]
 
 export function useTable(uses: readonly Use[]): readonly string[] {
   const rows = uses.map((use) => [
-    ...[use.name, shownFit(use.rss), shownFit(use.rssLow)],
+    ...[
+      use.name,
+      shownFit(use.live),
+      use.liveLastMiB?.toFixed(1) ?? '',
+      shownFit(use.rss),
+      shownFit(use.rssLow),
+    ],
     ...[use.rssFirstMiB, use.rssLastMiB, use.rssMostMiB].map((value) => value.toFixed(1)),
     ...[use.handlesFirst, use.handlesLast, use.handlesMost, use.handlesMore, use.threads].map(String),
     use.cpuSeconds.toFixed(0),

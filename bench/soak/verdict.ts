@@ -21,7 +21,9 @@ const MAX_MORE_HANDLES = 4
 
 export interface Use {
   readonly name: string
-  /** Null: too few samples. */
+  /** Of what was alive after collections; null with too few samples, as below. */
+  readonly live: Fit | null
+  readonly liveLastMiB: number | null
   readonly rss: Fit | null
   /** Of the lowest sample of each five minutes: without workers, and without what waits to be collected. */
   readonly rssLow: Fit | null
@@ -53,11 +55,15 @@ export function useOf(name: string, samples: readonly Sample[], durationMs: numb
   const third = Math.ceil(warm.length / 3)
   const handlesMore = quantile(handles.slice(-third), LOW) - quantile(handles.slice(0, third), LOW)
   const rssLow = fitSlope(lows(points, blocks), blocks)
+  const alive = warm.flatMap(({ atMs, liveMiB }) =>
+    liveMiB === null ? [] : { x: atMs / HOUR_MS, y: liveMiB },
+  )
+  const live = fitSlope(alive, blocks)
   const broken: string[] = []
-  if (judgedMs >= MIN_JUDGED_MS) broken.push(...growth(name, rss, rssLow))
+  if (judgedMs >= MIN_JUDGED_MS) broken.push(...growth(name, live, rssLow))
   if (handlesMore > MAX_MORE_HANDLES) broken.push(`${name}: ${handlesMore} more files and sockets open`)
   return {
-    ...{ name, rss, rssLow, handlesMore, broken },
+    ...{ name, live, liveLastMiB: alive.at(-1)?.y ?? null, rss, rssLow, handlesMore, broken },
     ...{ rssFirstMiB: first.rssMiB, rssLastMiB: last.rssMiB },
     rssMostMiB: Math.max(...samples.map(({ rssMiB }) => rssMiB)),
     handlesFirst: handles[0] ?? 0,
@@ -67,14 +73,16 @@ export function useOf(name: string, samples: readonly Sample[], durationMs: numb
   }
 }
 
-/** All samples are noisy, since workers come and go: they count when there is no doubt, the lows in any case. */
-function growth(name: string, rss: Fit | null, rssLow: Fit | null): readonly string[] {
-  const isSure = (fit: Fit): boolean => fit.slope - fit.margin >= MAX_SLOPE_MIB_PER_HOUR
-  if (rssLow !== null && rssLow.slope >= MAX_SLOPE_MIB_PER_HOUR) {
-    const chance = isSure(rssLow) ? '' : ', which may be chance'
-    return [`${name}: memory grows by ${rssLow.slope.toFixed(2)} MiB/h at its lows${chance}`]
+/**
+ * What is alive is exact enough to judge as it is. Resident memory goes up and down with workers and
+ * collections by more than the bound, so it counts where there is no doubt.
+ */
+function growth(name: string, live: Fit | null, rssLow: Fit | null): readonly string[] {
+  if (live !== null && live.slope >= MAX_SLOPE_MIB_PER_HOUR) {
+    return [`${name}: what is alive grows by ${live.slope.toFixed(2)} MiB/h`]
   }
-  return rss !== null && isSure(rss) ? [`${name}: memory grows by ${rss.slope.toFixed(2)} MiB/h`] : []
+  if (rssLow === null || rssLow.slope - rssLow.margin < MAX_SLOPE_MIB_PER_HOUR) return []
+  return [`${name}: resident memory grows by ${rssLow.slope.toFixed(2)} MiB/h`]
 }
 
 type Points = Parameters<typeof fitSlope>[0]
