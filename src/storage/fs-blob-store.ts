@@ -382,11 +382,7 @@ export class FsBlobStore implements BlobStore {
     })
   }
 
-  /**
-   * A row had no file: whoever removed it, the blob is not held, and can be fetched again.
-   *
-   * @returns false where there was no row any more either, or the file came back: nothing was lost.
-   */
+  /** A row had no file: the blob is not held, and can be fetched again. @returns false where nothing was lost. */
   #lost(id: Uint8Array): boolean {
     // It may have come back since the worker looked.
     if (existsSync(blobPath(this.#root, id))) return false
