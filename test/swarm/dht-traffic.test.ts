@@ -35,6 +35,7 @@ afterAll(() => net.dispose())
 
 interface Cost {
   readonly queries: number
+  readonly answers: number
   readonly bytesOut: number
   readonly bytesIn: number
 }
@@ -46,13 +47,24 @@ async function costOf(work: () => Promise<unknown>): Promise<Cost> {
   const after = node.counters
   const [out, answers] = [after.datagramsOut - before.datagramsOut, after.datagramsIn - before.datagramsIn]
   return {
-    queries: out,
+    ...{ queries: out, answers },
     bytesOut: after.bytesOut - before.bytesOut + out * HEADERS,
     bytesIn: after.bytesIn - before.bytesIn + answers * HEADERS,
   }
 }
 
+/** On a busy machine an answer may come too late, and what is asked for it again is not the protocol's. */
+const TRIES = 20
+
 async function measure(): Promise<{ sizes: MessageSizes; knownQueries: number }> {
+  for (let attempt = 1; attempt <= TRIES; attempt++) {
+    const { costs, ...measured } = await measureOnce()
+    if (costs.every(({ queries, answers }) => queries === answers)) return measured
+  }
+  throw new Error(`answers were late in each of ${TRIES} tries`)
+}
+
+async function measureOnce(): Promise<{ sizes: MessageSizes; knownQueries: number; costs: readonly Cost[] }> {
   // A slot's item: its seq has 13 digits or more.
   const item = signItem(new SigningKey(randomBytes(32)), 2 ** 43, randomBytes(SLOT_VALUE_BYTES))
   const infohash = randomBytes(20)
@@ -65,6 +77,7 @@ async function measure(): Promise<{ sizes: MessageSizes; knownQueries: number }>
   const writes = put.queries - get.queries
   const announcements = announce.queries - again.queries
   return {
+    costs: [get, put, lookup, again, announce],
     knownQueries: Math.max(get.queries, again.queries),
     sizes: {
       walkQuery: Math.max(get.bytesOut / get.queries, lookup.bytesOut / lookup.queries),

@@ -104,22 +104,20 @@ export class DhtNet {
    * other, and a put and a get may differ in who is nearest.
    */
   async isConnected(): Promise<void> {
-    const strangersOf = (node: MainlineDht): number[] => {
+    const wanted = Math.min(this.servers.length - 1, BUCKET_NODES)
+    const introduce = (node: MainlineDht): Promise<boolean>[] => {
       const known = new Set(node.nodes().map(({ port }) => port))
-      return this.servers.filter((other) => other !== node && !known.has(other.port)).map(({ port }) => port)
+      const strangers = this.servers.filter((other) => other !== node && !known.has(other.port))
+      return strangers.map(({ port }) => node.addNode(LOOPBACK, port))
     }
     await waitUntil(
       async () => {
-        const asked = this.servers.flatMap((node) =>
-          strangersOf(node).map((port) => node.addNode(LOOPBACK, port)),
-        )
-        await Promise.all(asked)
-        const wanted = Math.min(this.servers.length - 1, BUCKET_NODES)
-        return this.servers.every((node) => node.nodeCount >= wanted)
+        const lonely = this.servers.filter((node) => node.nodeCount < wanted)
+        await Promise.all(lonely.flatMap(introduce))
+        return lonely.length === 0
       },
-      10_000,
-      () =>
-        `servers know each other; strangers to them: ${this.servers.map((node) => strangersOf(node).length)}`,
+      30_000,
+      () => `servers know ${wanted} others; they know ${this.servers.map((node) => node.nodeCount)}`,
     )
   }
 
