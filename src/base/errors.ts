@@ -60,6 +60,7 @@ const CODES = {
   ERR_PASSPHRASE_FILE: 'config',
   ERR_RELEASE_NOT_FOUND: 'not-found',
   ERR_UNFINISHED: 'unfinished',
+  ERR_UNREPAIRED: 'integrity',
   ERR_SUBSCRIPTION_DIR: 'usage',
   ERR_SUBSCRIPTION_KEY: 'usage',
   ERR_SUBSCRIPTION_ONLY: 'usage',

@@ -69,8 +69,8 @@ interface Outcome {
   exitCode: number
 }
 
-/** What a command does; a number it resolves with is the exit code. */
-type Run<A extends readonly unknown[]> = (context: CommandContext, ...args: A) => Promise<unknown>
+/** What a command does. */
+type Run<A extends readonly unknown[]> = (context: CommandContext, ...args: A) => Promise<void>
 
 function createProgram(io: CliIo, outcome: Outcome): Command {
   const program = new Command('megatorrent')
@@ -99,8 +99,7 @@ function createProgram(io: CliIo, outcome: Outcome): Command {
       const options = self.optsWithGlobals<SharedOptions>()
       const context = createContext(io, options)
       try {
-        const ended = await run(context, ...([...passed, options] as unknown as A))
-        if (typeof ended === 'number') outcome.exitCode = ended
+        await run(context, ...([...passed, options] as unknown as A))
       } finally {
         context.progress.end()
       }

@@ -5,7 +5,7 @@
  * @module rpc/methods
  */
 import { MegatorrentError } from '../base/errors.ts'
-import type { CallOptions, NodeApi, PublishResult } from '../node/api.ts'
+import type { CallOptions, NodeApi, PublishResult, VerifyResult } from '../node/api.ts'
 import { PartialResultError } from './errors.ts'
 import type { JobInfo, Jobs } from './jobs.ts'
 import type { MethodName, MethodParams, MethodResult } from './schema/methods.ts'
@@ -133,7 +133,8 @@ export function createHandlers({ api, jobs, onShutdown }: MethodsInit): Handlers
       jobs: jobId === undefined ? jobs.list().map(copyJob) : [copyJob(foundJob(jobs.get(jobId)))],
     }),
     cancelJob: async ({ jobId }) => copyJob(foundJob(await jobs.cancel(jobId))),
-    verify: ({ wait }, call) => runLong('verify', wait, call, (options) => api.verify(options)),
+    verify: ({ wait }, call) =>
+      runLong('verify', wait, call, async (options) => repaired(await api.verify(options))),
     gc: ({ wait }, call) => runLong('gc', wait, call, (options) => api.gc(options)),
     shutdown: async () => {
       onShutdown()
@@ -146,6 +147,14 @@ export function createHandlers({ api, jobs, onShutdown }: MethodsInit): Handlers
 function confirmed<T extends Pick<PublishResult, 'pending'>>({ pending, ...result }: T): Omit<T, 'pending'> {
   if (pending === null) return result
   throw new PartialResultError(pending.code, pending.message, result)
+}
+
+/** What stays damaged is an error that carries the numbers. */
+function repaired(result: VerifyResult): VerifyResult {
+  const left = result.bad - result.repaired
+  if (left === 0) return result
+  const message = `${left} of ${result.checked} blobs stay damaged and were removed: no connected peer has them, so verify again when there are others`
+  throw new PartialResultError('ERR_UNREPAIRED', message, { ...result })
 }
 
 function foundJob(job: JobInfo | null): JobInfo {

@@ -78,7 +78,9 @@ describe('exit codes', () => {
     const own = await startDaemon({ verify: async () => ({ checked: 9, bad: 2, repaired: 1 }) })
     const result = await own.run(['verify', '--json'])
     expect(result.exitCode).toBe(5)
-    expect(result.json()).toEqual({ checked: 9, bad: 2, repaired: 1 })
+    const error = { code: 'ERR_UNREPAIRED', kind: 'integrity' }
+    expect(result.json()).toMatchObject({ checked: 9, bad: 2, repaired: 1, error })
+    expect(result.stderr).toMatch(/^megatorrent: 1 of 9 blobs stay damaged.*\n$/)
     await own.close()
   })
 
