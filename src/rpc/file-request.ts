@@ -69,8 +69,8 @@ export interface ByteRange {
   readonly end: number
 }
 
-/** A position that a number can hold: longer ones lie behind every file. */
-const RANGE = /^bytes[ \t]*=[ \t]*(\d{0,15})[ \t]*-[ \t]*(\d{0,15})[ \t]*$/i
+/** Players ask up to the largest number of their language: what a number here rounds lies behind every file. */
+const RANGE = /^bytes[ \t]*=[ \t]*(\d{0,30})[ \t]*-[ \t]*(\d{0,30})[ \t]*$/i
 
 /**
  * What a Range header asks of a file of `size` bytes.
