@@ -24,7 +24,10 @@ export function checkCombinations(config: Config, origins: Origins): CheckedConf
   if (!isLoopback(config.rpc.host) && !config.rpcAllowRemote) {
     refuse('rpc', 'would be reachable from other machines: use a loopback address, or add --rpc-allow-remote')
   }
-  if (collides(config.listen, config.rpc)) refuse('rpc', 'uses the port of --listen: choose another')
+  if (collides(config.listen, config.rpc)) {
+    if (isSet('rpc')) refuse('rpc', 'uses the port of --listen: choose another')
+    else refuse('listen', 'uses the port of --rpc: choose another')
+  }
 
   const isIsolated = config.bootstrap.length === 0
   if (config.noDht) {

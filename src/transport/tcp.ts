@@ -214,7 +214,9 @@ export class TcpTransport implements Transport {
       const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true })
       server.on('connection', (socket) => onStream(new TcpStream(socket)))
       server.once('error', (error) => {
-        const text = `cannot listen on ${endpoint.host}:${endpoint.port}: ${errorMessage(error)}`
+        const isTaken = (error as { readonly code?: unknown }).code === 'EADDRINUSE'
+        const why = isTaken ? 'another program has that port' : errorMessage(error)
+        const text = `cannot listen on ${endpoint.host}:${endpoint.port}: ${why}; choose another --listen`
         reject(new MegatorrentError('ERR_LISTEN_FAILED', text, { cause: error }))
       })
       server.listen({ host: endpoint.host, port: endpoint.port, backlog: MAX_PENDING_ACCEPTS }, () => {

@@ -295,7 +295,10 @@ describe('combinations', () => {
   })
 
   it('one port cannot serve peers and RPC', () => {
-    expect(problemsOf(flagsOf('rpc=127.0.0.1:7117'))).toHaveLength(1)
+    expect(problemsOf(flagsOf('rpc=127.0.0.1:7117'))).toEqual([expect.stringMatching(/^rpc .*\(--rpc\)$/)])
+    expect(problemsOf(flagsOf('listen=127.0.0.1:7118'))).toEqual([
+      expect.stringMatching(/^listen .*\(--listen\)$/),
+    ])
     expect(problemsOf(flagsOf('rpc=127.0.0.1:0', 'listen=127.0.0.1:0'))).toEqual([])
     expect(problemsOf(flagsOf('rpc=127.0.0.1:5', 'listen=127.0.0.2:5'))).toEqual([])
   })
