@@ -10,6 +10,7 @@
 import { readFile } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import { join } from 'node:path'
+import type { z } from 'zod'
 import type { Clock } from '../base/clock.ts'
 import { sleep } from '../base/clock.ts'
 import { isErrorKind, kindOfRpcCode } from '../rpc/schema/kinds.ts'
@@ -65,7 +66,7 @@ export class RpcClient {
     signal: AbortSignal = this.#signal,
   ): Promise<MethodResult<M>> {
     const checked = METHODS[method].params.safeParse(params)
-    if (!checked.success) throw usageError(checked.error.issues[0]?.message ?? 'wrong parameters')
+    if (!checked.success) throw usageError(describeFault(checked.error.issues[0]))
     const { url, token } = await this.#find()
     const id = this.#nextId++
     const body = JSON.stringify({ jsonrpc: '2.0', id, method, params })
@@ -170,6 +171,12 @@ export class RpcClient {
     const message = 'the daemon closed the connection: it may have stopped'
     return new CliError({ code: 'ERR_RPC_ANSWER', kind: 'network', message }, { cause: error })
   }
+}
+
+/** `nodeKey: expected 64 hex digits` */
+function describeFault(issue: z.core.$ZodIssue | undefined): string {
+  if (issue === undefined) return 'wrong parameters'
+  return [...issue.path.slice(0, 1).map(String), issue.message].join(': ')
 }
 
 function interrupted(): CliError {

@@ -43,12 +43,13 @@ export const LATER_COMMANDS = [
  */
 export async function runCli(args: readonly string[], io: CliIo): Promise<number> {
   const outcome = { exitCode: 0 }
+  const program = createProgram(io, outcome)
   try {
-    await createProgram(io, outcome).parseAsync(args, { from: 'user' })
+    await program.parseAsync(args, { from: 'user' })
     return outcome.exitCode
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0 // help or version was printed
-    const failure = error instanceof CommanderError ? fromCommander(error, args) : error
+    const failure = error instanceof CommanderError ? fromCommander(error, program, args) : error
     const details = detailsOf(failure)
     if (args.includes('--json')) io.stdout.write(`${printableJson(errorDocument(details))}\n`)
     io.stderr.write(errorLine(details))
@@ -57,9 +58,17 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<number
 }
 
 /** Commander's own messages, as one line that says what to do. */
-function fromCommander(error: CommanderError, args: readonly string[]): CliError {
-  const command = args.find((arg) => !arg.startsWith('-'))
-  const help = command === undefined ? 'megatorrent --help' : `megatorrent ${command} --help`
+function fromCommander(error: CommanderError, program: Command, args: readonly string[]): CliError {
+  // As far as there are commands of that name: values of options stand between them.
+  const names = [program.name()]
+  let command = program
+  for (const arg of args) {
+    const named = command.commands.find((candidate) => candidate.name() === arg)
+    if (named === undefined) continue
+    names.push(arg)
+    command = named
+  }
+  const help = `${names.join(' ')} --help`
   const text = error.message.replace(/^error: /, '').trim()
   const message = text === '' || text === '(outputHelp)' ? 'no command given' : text
   return usageError(`${message}; see "${help}"`)

@@ -48,9 +48,9 @@ const title = z
   .refine((text) => !/\p{Surrogate}/u.test(text), 'expected well-formed Unicode')
 
 /** A link, or a public key where that is enough: what it means is for the node to decode. */
-const uri = z.string().min(1).max(MAX_URI_CHARACTERS)
-const address = z.string().min(1).max(512)
-const globs = z.array(z.string().min(1).max(MAX_PATH_CHARACTERS)).max(MAX_GLOBS)
+const uri = z.string().min(1, 'expected a link').max(MAX_URI_CHARACTERS)
+const address = z.string().min(1, 'expected an address').max(512)
+const globs = z.array(z.string().min(1, 'expected a glob').max(MAX_PATH_CHARACTERS)).max(MAX_GLOBS)
 /** Seconds, decimals allowed. */
 const timeout = z.number().positive().max(MAX_TIMEOUT)
 /** To know an access key by. */
@@ -59,7 +59,7 @@ const keyId = z.string().regex(/^[0-9a-f]{16}$/, 'expected 16 hex digits')
 /** Bytes a second; 0 is unlimited. */
 const rate = z.int().nonnegative()
 const MAX_MAX_PEERS = 10_000
-const jobId = z.string().min(1).max(64)
+const jobId = z.string().min(1, 'expected the id of a job').max(64)
 
 interface MethodRow {
   readonly doc: string

@@ -185,6 +185,27 @@ describe('a version and help', () => {
     }
   })
 
+  it.each([
+    [['frob'], 'megatorrent --help'],
+    [['--data-dir', 'status-of-x', 'status', '--frob'], 'megatorrent status --help'],
+    [['--data-dir', 'x', 'channel', 'create'], 'megatorrent channel create --help'],
+    [['publish', 'x', '--bundle', 'y'], 'megatorrent publish --help'],
+  ])('a wrong command line %j leads to help that there is', async (args, help) => {
+    const { exitCode, stderr } = await run(args)
+    expect(exitCode).toBe(64)
+    expect(stderr).toContain(`see "${help}"`)
+    expect((await run(help.split(' ').slice(1))).exitCode).toBe(0)
+  })
+
+  it.each([
+    [['peers', 'ban', 'x'], 'nodeKey: expected 64 hex digits'],
+    [['publish', './x', '--title', 'a'.repeat(1025)], 'title: expected at most 1024 bytes'],
+    [['subscribe', ''], 'uri: expected a link'],
+    [['get', URI, '--only', ''], 'only: expected a glob'],
+  ])('a wrong value in %j is named', async (args, message) => {
+    expect(await daemon.run(args)).toMatchObject({ exitCode: 64, stderr: `megatorrent: ${message}\n` })
+  })
+
   it('the version is that of package.json', () => {
     expect(VERSION).toBe((JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version)
   })
