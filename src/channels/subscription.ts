@@ -131,6 +131,24 @@ export class Subscription {
     this.#wake()
   }
 
+  /**
+   * Fetch nothing until `resume`, over restarts too; durable when it returns. News of releases is still heard,
+   * and what is held is given to others.
+   */
+  pause(): void {
+    this.#update({ paused: true })
+    this.#task.abort()
+    this.#notify()
+    this.#wake()
+  }
+
+  resume(): void {
+    this.#update({ paused: false })
+    this.#lastBlobMs = this.#deps.clock.monotonicMs()
+    this.#notify()
+    this.#wake()
+  }
+
   /** There may be place again: if that is what was missing, do not wait any longer. */
   spaceFreed(): void {
     const code = this.#error?.code
@@ -166,6 +184,10 @@ export class Subscription {
   async #run(): Promise<void> {
     let lookDelayMs = LOOK_FIRST_MS
     while (!this.#stopping.signal.aborted) {
+      if (this.#row.paused) {
+        await this.#rest(LOOK_MAX_MS * 10)
+        continue
+      }
       const head = this.session.newest
       if (head === null) {
         this.#show('resolving', null)
@@ -343,6 +365,7 @@ export class Subscription {
   }
 
   #shownPhase(): SubscriptionPhase {
+    if (this.#row.paused) return 'paused'
     const isQuiet = this.#deps.clock.monotonicMs() - this.#lastBlobMs > STALLED_MS
     return this.#phase === 'fetching' && isQuiet ? 'stalled' : this.#phase
   }

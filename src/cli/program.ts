@@ -23,8 +23,6 @@ import type { CliIo } from './io.ts'
 
 /** Commands of the contract that are not in this version: refused, so that no script believes they worked. */
 export const LATER_COMMANDS = [
-  'pause',
-  'resume',
   'token',
   'unlock',
   'doctor',
@@ -159,6 +157,17 @@ function createProgram(io: CliIo, outcome: Outcome): Command {
       .argument('<uri-or-key>')
       .option('--delete-files', 'delete the files that were fetched and not changed since, and the blobs'),
     subscriptions.unsubscribe,
+  )
+  client(
+    program
+      .command('pause')
+      .description('fetch nothing of it any more, until resume; what is here is still given to others')
+      .argument('<uri-or-key>'),
+    subscriptions.pause,
+  )
+  client(
+    program.command('resume').description('go on with what was paused').argument('<uri-or-key>'),
+    subscriptions.resume,
   )
   const listed = program.command('subscriptions').description('what is followed, and how far it is')
   client(listed, subscriptions.listSubscriptions)

@@ -107,6 +107,9 @@ export interface NodeApi {
   host(params: HostParams, options: CallOptions): Promise<HostResult>
   /** `subscription`: a link or a public key. Kind not-found when there is none. */
   removeSubscription(params: RemoveSubscriptionParams): Promise<RemoveSubscriptionResult>
+  /** Fetch nothing of it until it is resumed, over restarts too. `subscription` and kinds as above; twice is fine. */
+  pauseSubscription(params: { readonly subscription: string }): Promise<SubscriptionInfo>
+  resumeSubscription(params: { readonly subscription: string }): Promise<SubscriptionInfo>
   getSubscriptions(): Promise<readonly SubscriptionInfo[]>
   /**
    * Files of the newest release of a link, or of a channel that is held or

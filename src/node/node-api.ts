@@ -107,6 +107,8 @@ export function createNodeApi(parts: NodeParts): NodeApi {
       closeFiles(removed.publicKey)
       return removed
     },
+    pauseSubscription: async ({ subscription }) => subscriptions.pause(subscription),
+    resumeSubscription: async ({ subscription }) => subscriptions.resume(subscription),
     getSubscriptions: async () => subscriptions.list(),
     listFiles: (params, options) => subscriptions.listFiles(params, options),
     openFile: ({ publicKey, path }) => files.open(publicKey, path),

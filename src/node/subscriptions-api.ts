@@ -133,6 +133,18 @@ export class SubscriptionsApi {
     return { publicKey: toHex(publicKey), directory: isRead ? directory : null, deletedFiles }
   }
 
+  pause(text: string): SubscriptionInfo {
+    const subscription = this.#find(text)
+    subscription.pause()
+    return this.#info(subscription)
+  }
+
+  resume(text: string): SubscriptionInfo {
+    const subscription = this.#find(text)
+    subscription.resume()
+    return this.#info(subscription)
+  }
+
   /** Blobs were removed: whatever waits for their place goes on. */
   spaceFreed(): void {
     for (const subscription of this.#running.values()) subscription.spaceFreed()

@@ -99,6 +99,10 @@ export function createHandlers({ api, jobs, onShutdown }: MethodsInit): Handlers
     },
     removeSubscription: ({ uri, publicKey, deleteFiles }) =>
       api.removeSubscription({ subscription: publicKey ?? uri ?? '', deleteFiles }),
+    pauseSubscription: ({ uri, publicKey }) =>
+      api.pauseSubscription({ subscription: publicKey ?? uri ?? '' }),
+    resumeSubscription: ({ uri, publicKey }) =>
+      api.resumeSubscription({ subscription: publicKey ?? uri ?? '' }),
     getSubscriptions: async ({ publicKey }) => {
       const all = await api.getSubscriptions()
       if (publicKey === undefined) return { subscriptions: [...all] }

@@ -5,7 +5,7 @@
  */
 import { sleep } from '../../base/clock.ts'
 import { printable, printableJson } from '../../base/printable.ts'
-import { METHODS, type MethodResult } from '../../rpc/schema/methods.ts'
+import type { MethodResult } from '../../rpc/schema/methods.ts'
 import { type CommandContext, widthOf } from '../context.ts'
 import { CliError, usageError } from '../errors.ts'
 import {
@@ -124,14 +124,28 @@ async function watchProgress(
   }
 }
 
+export async function pause(context: CommandContext, target: string): Promise<void> {
+  const paused = await context.client.call('pauseSubscription', refOf(target))
+  context.print(paused, () => 'paused: nothing is fetched until "megatorrent resume"\n')
+}
+
+export async function resume(context: CommandContext, target: string): Promise<void> {
+  const resumed = await context.client.call('resumeSubscription', refOf(target))
+  context.print(resumed, () => describeSubscription(resumed))
+}
+
+/** A public key, or what is taken for a link. */
+function refOf(target: string): { readonly publicKey: string } | { readonly uri: string } {
+  return /^[0-9A-Fa-f]{64}$/.test(target) ? { publicKey: target } : { uri: target }
+}
+
 export async function unsubscribe(
   context: CommandContext,
   target: string,
   options: { readonly deleteFiles?: boolean },
 ): Promise<void> {
-  const isKey = METHODS.removeSubscription.params.safeParse({ publicKey: target }).success
   const result = await context.client.call('removeSubscription', {
-    ...(isKey ? { publicKey: target } : { uri: target }),
+    ...refOf(target),
     deleteFiles: options.deleteFiles === true,
   })
   context.print(result, () => {

@@ -69,6 +69,14 @@ interface MethodRow {
 
 const nothing = z.strictObject({})
 
+/** A subscription by its link or by the key of its channel. */
+const subscriptionRef = z
+  .strictObject({ uri: uri.optional(), publicKey: publicKey.optional() })
+  .refine(
+    (params) => (params.uri === undefined) !== (params.publicKey === undefined),
+    'expected either uri or publicKey',
+  )
+
 export const METHODS = {
   getStatus: { doc: 'What this node is and does.', params: nothing, result: results.statusResult },
 
@@ -185,6 +193,16 @@ export const METHODS = {
         'expected either uri or publicKey',
       ),
     result: results.removeSubscriptionResult,
+  },
+  pauseSubscription: {
+    doc: 'Fetch nothing of it until it is resumed; what is held is still given to others.',
+    params: subscriptionRef,
+    result: results.subscriptionResult,
+  },
+  resumeSubscription: {
+    doc: 'Go on with what was paused.',
+    params: subscriptionRef,
+    result: results.subscriptionResult,
   },
   getSubscriptions: {
     doc: 'All subscriptions, or the one of that channel.',

@@ -318,6 +318,35 @@ describe('a subscription', () => {
     await net.until(() => subscription.isComplete)
   })
 
+  it('that is paused fetches nothing, over a restart too, hears of news, and goes on when it is resumed', async () => {
+    await publish()
+    const paused = follow()
+    await net.until(() => paused.status.phase === 'fetching')
+    paused.pause()
+    expect(paused.status.phase).toBe('paused')
+    await net.clock.advance(5_000) // what was on its way has come
+    const count = reader.store.count
+    await paused.stop()
+    reader.sessions.release(paused.session)
+    const subscription = follow()
+    writeFileSync(join(source, 'more'), Buffer.alloc(MIB, 'more'))
+    await publish()
+    await net.until(() => subscription.status.sequence === 2)
+    await net.clock.advance(60_000)
+    expect([subscription.status.phase, subscription.isComplete, reader.store.count]).toEqual([
+      'paused',
+      false,
+      count,
+    ])
+    subscription.resume()
+    await net.until(() => subscription.status.phase === 'complete')
+    expect(isEqual()).toBe(true)
+    subscription.pause()
+    expect(subscription.status.phase).toBe('paused')
+    subscription.resume()
+    expect(subscription.status.phase).toBe('complete')
+  })
+
   it('is stalled while nobody gives anything, and says so', async () => {
     await publish()
     const subscription = follow()

@@ -53,6 +53,8 @@ describe('results with --json', () => {
       { state: 'complete', sequence: 3, files: 4, bytes: 5_000_000 },
     ],
     ['unsubscribe', ['unsubscribe', URI], { publicKey: KEY }],
+    ['pause', ['pause', URI], { publicKey: KEY, state: 'paused' }],
+    ['resume', ['resume', KEY.toUpperCase()], SUBSCRIPTION],
     ['subscriptions', ['subscriptions'], [SUBSCRIPTION]],
     ['subscriptions show', ['subscriptions', 'show', KEY], SUBSCRIPTION],
     ['get', ['get', URI], { publicKey: KEY, state: 'complete', sequence: 3, files: 4, bytes: 5_000_000 }],

@@ -112,7 +112,6 @@ describe('methods', () => {
     'hasOwnProperty',
     'rpc.discover',
     'rpc.x',
-    'pauseSubscription',
     'publishManifest',
     'createToken',
   ])('%j is not found', async (method) => {

@@ -156,6 +156,8 @@ export function fakeNode(changes: Partial<NodeApi> = {}): FakeNode {
       bytes: wait ? 5_000_000 : 0,
     }),
     removeSubscription: async () => ({ publicKey: KEY, directory: SUBSCRIPTION.directory, deletedFiles: 0 }),
+    pauseSubscription: async () => ({ ...SUBSCRIPTION, state: 'paused' }),
+    resumeSubscription: async () => SUBSCRIPTION,
     getSubscriptions: async () => [SUBSCRIPTION],
     listFiles: async () => ({
       publicKey: KEY,
