@@ -9,7 +9,6 @@
  * @module channels/subscription
  */
 import { setMaxListeners } from 'node:events'
-import { equalBytes } from '../base/bytes.ts'
 import { type Clock, sleep } from '../base/clock.ts'
 import { errorMessage, isMegatorrentError } from '../base/errors.ts'
 import {
@@ -25,11 +24,12 @@ import type { BlobStore } from '../storage/blob-store.ts'
 import type { State } from '../storage/state.ts'
 import type { SubscriptionRow } from '../storage/tables/subscriptions-table.ts'
 import { referenceId } from '../wire/blob.ts'
-import type { Head } from '../wire/head.ts'
+import { type Head, isSameRelease } from '../wire/head.ts'
 import type { Manifest } from '../wire/manifest.ts'
 import { blobFault } from './blob-fault.ts'
 import type { ReleaseTarget } from './holding.ts'
 import { loadManifest } from './manifest-loader.ts'
+import { Rest, untilOver } from './rest.ts'
 import type { ChannelSession } from './session.ts'
 import type { SubscriptionPhase, SubscriptionStatus } from './subscription-status.ts'
 import { LOOKUPS_A_TURN, nextTurn, Pacer } from './turns.ts'
@@ -61,7 +61,7 @@ export class Subscription {
   readonly #stopping = new AbortController()
   /** Called off when a newer release is known, or all stops. */
   #task = new AbortController()
-  #wake: () => void = () => {}
+  readonly #rest: Rest
   /** The look that every start begins with, while it lasts. */
   #firstLook: Promise<void> | null = null
   #running: Promise<void> = Promise.resolve()
@@ -74,6 +74,7 @@ export class Subscription {
     this.#deps = deps
     this.#completeSequence = row.completeSequence
     this.#lastBlobMs = deps.clock.monotonicMs()
+    this.#rest = new Rest(deps.clock, this.#stopping.signal)
     this.#stopHearing = session.onNews((head) => this.#onNews(head))
   }
 
@@ -128,7 +129,7 @@ export class Subscription {
     this.#selected = null
     this.#task.abort()
     this.#notify()
-    this.#wake()
+    this.#rest.wake()
   }
 
   /**
@@ -139,20 +140,20 @@ export class Subscription {
     this.#update({ paused: true })
     this.#task.abort()
     this.#notify()
-    this.#wake()
+    this.#rest.wake()
   }
 
   resume(): void {
     this.#update({ paused: false })
     this.#lastBlobMs = this.#deps.clock.monotonicMs()
     this.#notify()
-    this.#wake()
+    this.#rest.wake()
   }
 
   /** There may be place again: if that is what was missing, do not wait any longer. */
   spaceFreed(): void {
     const code = this.#error?.code
-    if (code === 'ERR_STORE_FULL' || code === 'ERR_DISK_FULL') this.#wake()
+    if (code === 'ERR_STORE_FULL' || code === 'ERR_DISK_FULL') this.#rest.wake()
   }
 
   start(): void {
@@ -175,7 +176,7 @@ export class Subscription {
     this.#stopHearing()
     this.#stopping.abort()
     this.#task.abort()
-    this.#wake()
+    this.#rest.wake()
     this.#notify()
     await this.#running
   }
@@ -185,7 +186,7 @@ export class Subscription {
     let lookDelayMs = LOOK_FIRST_MS
     while (!this.#stopping.signal.aborted) {
       if (this.#row.paused) {
-        await this.#rest(LOOK_MAX_MS * 10)
+        await this.#rest.wait(LOOK_MAX_MS * 10)
         continue
       }
       const head = this.session.newest
@@ -193,14 +194,14 @@ export class Subscription {
         this.#show('resolving', null)
         await this.#look(this.#stopping.signal)
         if (this.session.newest === null) {
-          await this.#rest(lookDelayMs)
+          await this.#rest.wait(lookDelayMs)
           lookDelayMs = Math.min(lookDelayMs * 2, LOOK_MAX_MS)
         }
         continue
       }
       lookDelayMs = LOOK_FIRST_MS
       if (head.isUnpublished) await this.#unpublished(head)
-      else if (this.isComplete && isSameRelease(this.#target, head)) await this.#rest(LOOK_MAX_MS * 10)
+      else if (this.isComplete && isSameRelease(this.#target, head)) await this.#rest.wait(LOOK_MAX_MS * 10)
       else await this.#follow(head)
     }
   }
@@ -213,7 +214,7 @@ export class Subscription {
     const { code, message } = unpublished()
     this.#note({ state: 'error', errorCode: code, errorMessage: message })
     this.#show('error', { code, message })
-    await this.#rest(LOOK_MAX_MS * 10)
+    await this.#rest.wait(LOOK_MAX_MS * 10)
   }
 
   /** Bring the folder to this release. Never rejects: what goes wrong is shown and tried again. */
@@ -333,7 +334,7 @@ export class Subscription {
     })
     this.#note({ state: 'error', errorCode: code, errorMessage: message })
     this.#show('error', { code, message })
-    await this.#rest(FAILED_RETRY_MS)
+    await this.#rest.wait(FAILED_RETRY_MS)
   }
 
   /** While nobody gives what is missing, peers are looked for again and again, more and more seldom. */
@@ -355,7 +356,7 @@ export class Subscription {
     // A refresh names other addresses for the same content: nothing to fetch.
     if (this.#target === null || head.releaseNumber > this.#target.releaseNumber) this.#task.abort()
     this.#notify()
-    this.#wake()
+    this.#rest.wake()
   }
 
   #onBlob(): void {
@@ -394,30 +395,4 @@ export class Subscription {
     this.#deps.state.subscriptions.update(this.#row.publicKey, change)
     this.#row = { ...this.#row, ...change }
   }
-
-  /** Wait, or until there is news. */
-  async #rest(delayMs: number): Promise<void> {
-    if (this.#stopping.signal.aborted) return
-    await new Promise<void>((resolve) => {
-      const timer = this.#deps.clock.setTimer(resolve, delayMs)
-      this.#wake = () => {
-        timer.cancel()
-        resolve()
-      }
-    })
-    this.#wake = () => {}
-  }
-}
-
-/** Wait for what never rejects, or until waiting is called off. */
-function untilOver(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true })
-    void work.then(() => resolve())
-  })
-}
-
-/** The same content, whatever addresses its heads name. */
-function isSameRelease(a: Head | null, b: Head): boolean {
-  return a !== null && a.releaseNumber === b.releaseNumber && equalBytes(a.root, b.root)
 }

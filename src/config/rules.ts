@@ -47,7 +47,7 @@ export function checkCombinations(config: Config, origins: Origins): CheckedConf
   if (config.peer.some(isOnionAddress)) {
     refuse('peer', 'is an onion, which can only be reached through a proxy: this version has none yet')
   }
-  const own = ownFolder(config)
+  const own = ownFolder(config.dataDir, config.downloadDir)
   if (own !== null) refuse('downloadDir', `is where the daemon keeps its own ${own}: choose another folder`)
 
   if (!isIsolated || config.noDht || config.dhtServer) return { config, origins, problems }
@@ -61,11 +61,20 @@ function collides(a: HostPort, b: HostPort): boolean {
   return a.host === b.host || isWildcard(a.host) || isWildcard(b.host)
 }
 
-/** Files of others must never land among our own: what of ours lies where downloads would, or null. */
-function ownFolder({ dataDir, downloadDir }: Config): string | null {
-  if (downloadDir === dataDir) return 'files'
+/**
+ * Files of others must never land among our own: what of ours lies where they would, or null.
+ *
+ * @param folder - absolute, as `dataDir`.
+ */
+export function ownFolder(dataDir: string, folder: string): string | null {
+  if (folder === dataDir) return 'files'
   for (const name of ['keys', 'blobs']) {
-    if (!relative(join(dataDir, name), downloadDir).startsWith('..')) return name
+    if (isWithin(join(dataDir, name), folder)) return name
   }
   return null
+}
+
+/** Is it that folder, or does it lie in it? Both absolute. */
+export function isWithin(outer: string, inner: string): boolean {
+  return !/^\.\.(?:[\\/]|$)/.test(relative(outer, inner))
 }

@@ -74,3 +74,8 @@ function timedOut(subscription: Subscription): MegatorrentError {
   }
   return new MegatorrentError('ERR_TIMEOUT', 'no peer gave anything of the release in time')
 }
+
+/** null: no limit. */
+export function withTimeout(signal: AbortSignal, timeoutMs: number | null): AbortSignal {
+  return timeoutMs === null ? signal : AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
+}

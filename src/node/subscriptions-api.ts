@@ -46,7 +46,8 @@ import type {
   SubscriptionInfo,
 } from './api.ts'
 import { pageOf } from './file-page.ts'
-import { waitUntilComplete } from './subscription-wait.ts'
+import { assertNotOurs, isSameSelection } from './subscription-rules.ts'
+import { waitUntilComplete, withTimeout } from './subscription-wait.ts'
 
 export interface SubscriptionsApiDeps {
   readonly config: Config
@@ -97,6 +98,7 @@ export class SubscriptionsApi {
     compileGlobs(params.only ?? []) // a pattern that cannot be used is the caller's mistake, now and not later
     const known = this.#running.get(toHex(link.publicKey))
     if (known !== undefined) this.#meet(known, link, params)
+    if (params.dir !== null) assertNotOurs(this.#deps.config.dataDir, params.dir)
     const kind = params.once ? 'once' : 'follow'
     const row = this.#rowOf(link, { ...params, only: params.only ?? [] }, kind)
     const subscription = await this.#begin(link, known ?? null, row)
@@ -219,7 +221,10 @@ export class SubscriptionsApi {
     const { directory, readKey, kind } = known.row
     if (kind === 'host' && params.once) throw new MegatorrentError('ERR_SUBSCRIPTION_DIR', HOSTED)
     if (kind !== 'host' && params.dir !== null && params.dir !== directory) {
-      throw new MegatorrentError('ERR_SUBSCRIPTION_DIR', `this channel is followed into ${directory} already`)
+      throw new MegatorrentError(
+        'ERR_SUBSCRIPTION_DIR',
+        `this channel is followed into ${directory} already: leave out --dir, or unsubscribe first`,
+      )
     }
     if (toHex(readKey) !== toHex(link.readKey ?? PUBLIC_READ_KEY)) {
       throw new MegatorrentError(
@@ -379,15 +384,6 @@ export class SubscriptionsApi {
       error: status.error,
     }
   }
-}
-
-/** In whatever order they were given. */
-function isSameSelection(a: readonly string[], b: readonly string[]): boolean {
-  return JSON.stringify([...new Set(a)].sort()) === JSON.stringify([...new Set(b)].sort())
-}
-
-function withTimeout(signal: AbortSignal, timeoutMs: number | null): AbortSignal {
-  return timeoutMs === null ? signal : AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
 }
 
 function resultOf(subscription: Subscription): AddSubscriptionResult {

@@ -251,3 +251,8 @@ function isWithin(value: number, min: number, max: number): boolean {
 function bad(field: string): MegatorrentError {
   return new MegatorrentError('ERR_HEAD_FIELD', `head: ${field} is out of range`)
 }
+
+/** The same content, whatever addresses its heads name. */
+export function isSameRelease(a: Head | null, b: Head): boolean {
+  return a !== null && a.releaseNumber === b.releaseNumber && equalBytes(a.root, b.root)
+}

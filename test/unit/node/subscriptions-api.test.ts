@@ -80,7 +80,11 @@ describe('subscriptions of a node', () => {
     const { state, store, sessions, heads, clock } = reader
     reader.onUnpublished = (publicKey) => void collectorOf(reader).collectChannel(publicKey)
     return new SubscriptionsApi({
-      config: { downloadDir: join(reader.folder, 'downloads'), minFree: 0 } as Config,
+      config: {
+        dataDir: join(reader.folder, 'data'),
+        downloadDir: join(reader.folder, 'downloads'),
+        minFree: 0,
+      } as Config,
       state,
       store,
       sessions,
@@ -149,6 +153,18 @@ describe('subscriptions of a node', () => {
     await net.until(() => elsewhere.code !== null && secret.code !== null)
     expect([elsewhere.code, secret.code]).toEqual(['ERR_SUBSCRIPTION_DIR', 'ERR_SUBSCRIPTION_KEY'])
   })
+
+  it.each(['data', 'data/keys', 'data/blobs/deep', '.'])(
+    'never land among our own files: %s',
+    async (name) => {
+      const own = add({ dir: join(reader.folder, name), wait: false })
+      await net.until(() => own.code !== null)
+      expect(own.code).toBe('ERR_SUBSCRIPTION_DIR')
+      expect(api.list()).toEqual([])
+      const beside = add({ dir: join(reader.folder, 'data/keyring'), wait: false })
+      await net.until(() => beside.result !== null)
+    },
+  )
 
   it('for once leave files and nothing else', async () => {
     await publish()

@@ -1,0 +1,44 @@
+/**
+ * Waiting that something else can end.
+ *
+ * @module channels/rest
+ */
+import type { Clock } from '../base/clock.ts'
+
+/** The pause of one loop: over when its time is, or when there is news. */
+export class Rest {
+  readonly #clock: Clock
+  readonly #stopping: AbortSignal
+  #wake: () => void = () => {}
+
+  /** @param stopping - from then on there is no rest; who aborts it wakes the one under way. */
+  constructor(clock: Clock, stopping: AbortSignal) {
+    this.#clock = clock
+    this.#stopping = stopping
+  }
+
+  /** End the wait under way, if there is one. */
+  wake(): void {
+    this.#wake()
+  }
+
+  async wait(delayMs: number): Promise<void> {
+    if (this.#stopping.aborted) return
+    await new Promise<void>((resolve) => {
+      const timer = this.#clock.setTimer(resolve, delayMs)
+      this.#wake = () => {
+        timer.cancel()
+        resolve()
+      }
+    })
+    this.#wake = () => {}
+  }
+}
+
+/** Wait for what never rejects, or until waiting is called off. */
+export function untilOver(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true })
+    void work.then(() => resolve())
+  })
+}
