@@ -2,9 +2,9 @@
  * Types of bittorrent-dht 11.0.12, k-rpc 5.1.0 and k-bucket 5.1.0, as far as
  * mainline.ts uses them. Read off their sources: they ship none.
  *
- * `_rpc` and `_peers` are private by name. The first is used because `get` hides which node
- * gave which value, and `put` writes to every node it has met; the second because answers
- * have no bound. The exact version is pinned, and the tests of mainline.ts fail when it changes.
+ * `_rpc`, `_values` and `_peers` are private by name. The first is used because `get` hides which
+ * node gave which value, and `put` writes to every node it has met; the others because our own
+ * walks look there too, and because answers have no bound. The exact version is pinned, and the tests of mainline.ts fail when it changes.
  */
 declare module 'bittorrent-dht' {
   import type { Buffer } from 'node:buffer'
@@ -95,6 +95,8 @@ declare module 'bittorrent-dht' {
     readonly nodeId: Buffer
     readonly nodes: KBucket
     readonly _rpc: Rpc
+    /** Values stored for others, by target. */
+    readonly _values: { get(target: string): Omit<RpcReply, 'id'> | null | undefined }
     /** Peers stored for others. `get` gives `count` of them at random, all when it is left out. */
     readonly _peers: { get(infohash: string, count?: number): Buffer[] }
     destroy(callback: () => void): void

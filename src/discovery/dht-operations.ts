@@ -165,7 +165,7 @@ async function walkPeers(
 ): Promise<{ readonly result: WalkResult; readonly peers: number }> {
   assertBytes(infohash, TOPIC_BYTES, 'infohash')
   const seen = new Set<string>()
-  const take = ({ reply }: WalkAnswer): void => {
+  const take = ({ reply }: Pick<WalkAnswer, 'reply'>): void => {
     for (const compact of reply.peers) {
       const peer = peerOf(compact)
       const key = `${peer.host}:${peer.port}`
@@ -174,7 +174,10 @@ async function walkPeers(
       onPeer(peer)
     }
   }
-  const result = await walker.walk(infohash, { method: 'get_peers', infohash }, take, signal, deadlineMs)
+  const query = { method: 'get_peers', infohash } as const
+  const own = walker.ownReply(query)
+  if (own !== null) take({ reply: own })
+  const result = await walker.walk(infohash, query, take, signal, deadlineMs)
   return { result, peers: seen.size }
 }
 
@@ -201,13 +204,11 @@ async function readItem(
     verdicts.set(key, verdict)
     return verdict
   }
-  const walk = await walker.walk(
-    target,
-    { method: 'get', target },
-    ({ reply }) => judge(reply),
-    signal,
-    deadlineMs,
-  )
+  const query = { method: 'get', target } as const
+  const walk = await walker.walk(target, query, ({ reply }) => judge(reply), signal, deadlineMs)
+  // A candidate without a holder that others could ask, unless one has it too.
+  const own = walker.ownReply(query)
+  if (own !== null) judge(own)
   const held = walk.nearest.map(({ reply }) => judge(reply))
   const candidates: DhtCandidate[] = []
   let refused = 0

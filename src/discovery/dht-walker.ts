@@ -42,6 +42,8 @@ export interface DhtNetwork {
   readonly ownId: Uint8Array
   /** Ask one node. Never rejects; settles in bounded time, with `silence` after `close`. */
   ask(node: DhtAddress, query: KrpcArguments): Promise<DhtAnswer>
+  /** What our own node holds for others; null when it serves nobody, or has nothing. */
+  ownReply(query: KrpcArguments): DhtReply | null
   /** Nodes of the table, nearest to the target first. */
   tableNodes(target: Uint8Array, count: number): readonly WalkNode[]
   /** May a node that others name be asked at this address? */
@@ -76,6 +78,11 @@ export class DhtWalker {
   constructor(network: DhtNetwork, clock: Clock) {
     this.#network = network
     this.#clock = clock
+  }
+
+  /** Our own node is one that a walk does not come by. */
+  ownReply(query: KrpcArguments): DhtReply | null {
+    return this.#network.ownReply(query)
   }
 
   /** Ends all operations under way with ERR_DHT_CLOSED. */

@@ -17,6 +17,7 @@
  * @module discovery/mainline
  */
 import type { Client } from 'bittorrent-dht'
+import { toHex } from '../base/bytes.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import { errorMessage } from '../base/errors.ts'
 import {
@@ -34,7 +35,7 @@ import { parseIpv4 } from '../wire/ip.ts'
 import type { MutableItem } from '../wire/mutable-item.ts'
 import type { Dht, DhtAddress, DhtGetResult, DhtOptions, DhtPutResult, DhtUpdateResult } from './dht.ts'
 import { announce, getMutable, lookup, putMutable, updateMutable } from './dht-operations.ts'
-import { type DhtAnswer, type DhtNetwork, DhtWalker } from './dht-walker.ts'
+import { type DhtAnswer, type DhtNetwork, type DhtReply, DhtWalker } from './dht-walker.ts'
 import type { KrpcArguments } from './krpc.ts'
 import { type KrpcCounters, KrpcGuard } from './krpc-guard.ts'
 import { type ClientTuning, createClient } from './mainline-client.ts'
@@ -318,11 +319,20 @@ export class MainlineDht implements Dht {
     return {
       ownId: this.#client.nodeId,
       ask: (node, query) => this.#ask(node, query),
+      ownReply: (query) => this.#ownReply(query),
       tableNodes: (target, count) => this.#tableNodes(target, count),
       isAcceptable: (host) => this.#isAcceptable(host),
       wasSilent: (node) => this.#silent.has(node, this.#options.clock.monotonicMs()),
       sharesHost: (host) => addressClass({ kind: 'ipv4', host }) !== 'public',
     }
+  }
+
+  #ownReply(query: KrpcArguments): DhtReply | null {
+    if (!this.isServer) return null
+    const { nodeId: id, _values: values, _peers: peers } = this.#client
+    if (query.method === 'get_peers') return replyOf({ id, values: peers.get(toHex(query.infohash)) })
+    const value = query.method === 'get' ? values.get(toHex(query.target)) : null
+    return value === null || value === undefined ? null : replyOf({ ...value, id })
   }
 
   #tableNodes(target: Uint8Array, count: number): readonly WalkNode[] {

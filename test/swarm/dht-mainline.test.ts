@@ -154,6 +154,30 @@ describe('peers', () => {
   })
 })
 
+describe('a first node that others bootstrap from', () => {
+  it('finds what it alone holds for them', async () => {
+    const options = {
+      host: '127.0.0.1',
+      port: 0,
+      resolve: async () => [],
+      clock: systemClock,
+      random: systemRandom,
+      log: silentLog,
+    }
+    const first = await openMainline({ ...options, isServer: true, bootstrap: [] })
+    const bootstrap = [{ host: '127.0.0.1', port: first.port }]
+    const other = await openMainline({ ...options, isServer: false, bootstrap })
+    const [item, topic] = [newItem(), Uint8Array.from(randomBytes(20))]
+    expect(await other.putMutable(item)).toMatchObject({ storedBy: 1 })
+    expect(await other.announce(topic, 4321)).toEqual({ storedBy: 1 })
+    expect((await first.getMutable(item.publicKey)).candidates).toEqual([{ item, holders: 0 }])
+    const peers: DhtAddress[] = []
+    await first.lookup(topic, (peer) => peers.push(peer))
+    expect(peers).toEqual([{ host: '127.0.0.1', port: 4321 }])
+    await Promise.all([first.close(), other.close()])
+  })
+})
+
 describe('the table', () => {
   it('of serving nodes holds no read-only node', () => {
     expect(net.servers.some((node) => node.nodes().some(({ port }) => port === reader.port))).toBe(false)

@@ -54,6 +54,8 @@ class FakeNetwork implements DhtNetwork {
     }
   }
 
+  ownReply = (): null => null
+
   async ask(node: { host: string; port: number }, query: KrpcArguments): Promise<DhtAnswer> {
     this.asked.push({ host: node.host, query })
     return (await this.nodes.find(({ host }) => host === node.host)?.behave(query)) ?? SILENCE

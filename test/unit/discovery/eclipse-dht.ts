@@ -139,6 +139,7 @@ class EclipseNetwork {
     return {
       ownId,
       ask: async (address, query) => this.#ask(address, query),
+      ownReply: () => null,
       tableNodes: (target, count) => nearest(known, target, count),
       isAcceptable: () => true,
       wasSilent: () => false,
