@@ -145,7 +145,8 @@ export class Subscription {
 
   resume(): void {
     this.#update({ paused: false })
-    this.#lastBlobMs = this.#deps.clock.monotonicMs()
+    // What came to be known meanwhile is not in place.
+    if (!this.isComplete) this.#show(this.session.newest === null ? 'resolving' : 'fetching', null)
     this.#notify()
     this.#rest.wake()
   }

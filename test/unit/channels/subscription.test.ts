@@ -339,6 +339,7 @@ describe('a subscription', () => {
       count,
     ])
     subscription.resume()
+    expect(subscription.status.phase).toBe('fetching')
     await net.until(() => subscription.status.phase === 'complete')
     expect(isEqual()).toBe(true)
     subscription.pause()
