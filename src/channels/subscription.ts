@@ -278,17 +278,18 @@ export class Subscription {
     assembly: ReleaseTarget,
     signal: AbortSignal,
   ): Promise<void> {
-    const { store } = this.#deps
     const missing: number[] = []
     const held: number[] = []
     const pacer = new Pacer(LOOKUPS_A_TURN)
     for (const index of assembly.neededBlobs()) {
-      if (store.has(manifest.blobId(index))) held.push(index)
+      if (this.#deps.store.has(manifest.blobId(index))) held.push(index)
       else missing.push(index)
       if (pacer.due()) await nextTurn()
     }
-    this.#blobsTotal = manifest.manifestBlobCount + held.length + missing.length
-    this.#blobsDone = manifest.manifestBlobCount + held.length
+    // Of a part, what is in place already is not counted.
+    const ofPart = manifest.manifestBlobCount + held.length + missing.length
+    this.#blobsTotal = this.#row.onlyGlobs.length > 0 ? ofPart : manifest.blobCount
+    this.#blobsDone = this.#blobsTotal - missing.length
     this.#notify()
     const wants = { indexes: missing, idOf: (index: number) => manifest.blobId(index) }
     const fetching = this.session.fetch(head, wants, {

@@ -183,7 +183,7 @@ export async function showSubscription(context: CommandContext, key: string): Pr
 }
 
 export async function listReleases(context: CommandContext, target: string): Promise<void> {
-  const publicKey = /[0-9a-f]{64}/i.exec(target)?.[0]
+  const publicKey = /^\s*(?:megatorrent:\/\/)?([0-9a-f]{64})(?=$|[\s:/?#])/i.exec(target)?.[1]
   if (publicKey === undefined) throw usageError('expected a public key of 64 hex digits, or a link')
   const { releases } = await context.client.call('getReleases', { publicKey })
   context.print(releases, () => {

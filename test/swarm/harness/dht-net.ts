@@ -30,6 +30,8 @@ export interface DhtNodeOptions {
 const LOOPBACK = '127.0.0.1'
 /** Nodes in one bucket of the library's table. */
 const BUCKET_NODES = 20
+/** Whom a node in a larger net knows at least. */
+const ENOUGH_NODES = 12
 
 export class DhtNet {
   /** Serving nodes that run. */
@@ -99,12 +101,13 @@ export class DhtNet {
   }
 
   /**
-   * Introduce all servers to each other, and wait until each knows all (of a larger net, a full bucket): then
-   * what one stores on the nearest, others find on the same. By themselves they know four fifths of each
-   * other, and a put and a get may differ in who is nearest.
+   * Introduce all servers to each other, and wait until each knows all: then what one stores on the nearest,
+   * others find on the same. By themselves they know four fifths of each other, and a put and a get may
+   * differ in who is nearest. Of a net larger than a bucket nobody can know all.
    */
   async isConnected(): Promise<void> {
-    const wanted = Math.min(this.servers.length - 1, BUCKET_NODES)
+    const others = this.servers.length - 1
+    const wanted = others <= BUCKET_NODES ? others : ENOUGH_NODES
     const introduce = (node: MainlineDht): Promise<boolean>[] => {
       const known = new Set(node.nodes().map(({ port }) => port))
       const strangers = this.servers.filter((other) => other !== node && !known.has(other.port))
@@ -113,7 +116,8 @@ export class DhtNet {
     await waitUntil(
       async () => {
         const lonely = this.servers.filter((node) => node.nodeCount < wanted)
-        await Promise.all(lonely.flatMap(introduce))
+        // One after the other: all share this thread, and none may be answered too late.
+        for (const node of lonely) await Promise.all(introduce(node))
         return lonely.length === 0
       },
       30_000,

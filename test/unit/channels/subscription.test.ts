@@ -200,6 +200,19 @@ describe('a subscription', () => {
     )
   })
 
+  it('tells the same numbers of what is complete after a restart', async () => {
+    await publish()
+    const first = follow()
+    await net.until(() => first.isComplete)
+    const { blobsDone, blobsTotal } = first.status
+    expect(blobsTotal).toBeGreaterThan(2)
+    await first.stop()
+    reader.sessions.closeAll()
+    const again = follow()
+    await net.until(() => again.status.phase === 'complete')
+    expect(again.status).toMatchObject({ blobsDone, blobsTotal })
+  })
+
   it('waits for a release when there is none, and for peers when there are none', async () => {
     const subscription = follow(false)
     await net.until(() => reader.discovery.last.looks > 2)
