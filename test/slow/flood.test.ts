@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest'
 import {
+  FLOOD_NARROW_NEIGHBOURS,
   FLOOD_PEER_BURST,
   FLOOD_PEER_STATEMENTS_PER_SECOND,
   FLOOD_WIDE_STATEMENTS,
@@ -22,7 +23,7 @@ const say = (text: string): void => void process.stdout.write(`${text}\n`)
 describe('one announcement', () => {
   it.each([
     [50, 100],
-    [200, 30],
+    [200, 100],
   ])(
     'in random 8-regular graphs of %i nodes reaches all in each of %i runs, at most twice an edge, and stops',
     async (nodes, runs) => {
@@ -42,7 +43,7 @@ describe('one announcement', () => {
     },
   )
 
-  it('in a narrow flood reaches most nodes, and one of three that are near the topic for nearly every asker', async () => {
+  it('in a narrow flood costs a node three messages at most, and stops; how far it comes is told', async () => {
     const nodes = 200
     const net = new FloodNet({ nodes, degree: 10, seed: 3 })
     // Enough statements that every node floods narrowly: given to each, so that it is not the flood that brings them.
@@ -54,31 +55,34 @@ describe('one announcement', () => {
       }
       if (i % 200 === 199) await net.clock.advance(1_000_000)
     }
+    expect(Math.min(...net.floods.map(({ size }) => size))).toBeGreaterThan(FLOOD_WIDE_STATEMENTS)
     let reached = 0
     let found = 0
     const runs = 20
     for (let run = 0; run < runs; run++) {
       const bytes = madeUpStatement(net.random, net.clock.now())
       const { topic } = readStatement(bytes)
+      const sentBefore = net.sent - net.stemSent
       net.announce(net.anyNode(), bytes)
-      await net.run()
-      reached += net.reached(topic)
+      expect(await net.run(), `run ${run}`).toBe(true)
+      const here = net.reached(topic)
+      expect(net.sent - net.stemSent - sentBefore, `run ${run}`).toBeLessThanOrEqual(
+        FLOOD_NARROW_NEIGHBOURS * here,
+      )
+      reached += here
       for (const neighbours of net.edges) {
-        const near = net.nearestOf(neighbours, topic, 3)
+        const near = net.nearestOf(neighbours, topic, FLOOD_NARROW_NEIGHBOURS)
         if (near.some((node) => (net.floods[node]?.find(topic).length ?? 0) > 0)) found++
       }
     }
-    const share = (count: number): number => count / (runs * nodes)
-    say(
-      `narrow flood: ${(100 * share(reached)).toFixed(0)} % of nodes reached, ${(100 * share(found)).toFixed(1)} % of askers find it`,
-    )
-    expect(share(reached)).toBeGreaterThan(0.5)
-    expect(share(found)).toBeGreaterThan(0.95)
+    // No requirement says how many: docs/TRAFFIC.md has the figures, and what they mean.
+    const share = (count: number): string => ((100 * count) / (runs * nodes)).toFixed(1)
+    say(`narrow flood: ${share(reached)} % of nodes reached, ${share(found)} % of askers find it`)
   })
 })
 
 describe('100,000 announcements from one peer', () => {
-  it('cost the memory of those that its bucket lets in', async () => {
+  it('are forwarded as far as its bucket lets them in, and cost no more memory', async () => {
     const clock = new SimClock()
     const flood = new Flood({
       clock,
@@ -91,15 +95,25 @@ describe('100,000 announcements from one peer', () => {
     globalThis.gc?.()
     const before = process.memoryUsage().rss
     let taken = 0
+    const forwarded = new Map<string, number>()
     for (let i = 0; i < 100_000; i++) {
       if (flood.receive('n0', { hops: 1, statement: madeUpStatement(random, clock.now()) }) === 'taken')
         taken++
       if (i % 100 === 99) await clock.advance(1_000)
-      if (i % 1_000 === 999) flood.take()
+      if (i % 1_000 !== 999) continue
+      for (const { neighbour, statements } of flood.take()) {
+        forwarded.set(neighbour, (forwarded.get(neighbour) ?? 0) + statements.length)
+      }
     }
     const grownMiB = (process.memoryUsage().rss - before) / 2 ** 20
-    say(`100,000 announcements: ${taken} forwarded, RSS grew by ${grownMiB.toFixed(1)} MiB`)
-    expect(taken).toBeLessThanOrEqual(FLOOD_PEER_BURST + 1_000 * FLOOD_PEER_STATEMENTS_PER_SECOND + 1)
+    const most = Math.max(...forwarded.values())
+    say(
+      `100,000 announcements: ${taken} taken, ${most} forwarded to a neighbour, RSS grew by ${grownMiB.toFixed(1)} MiB`,
+    )
+    const bucket = FLOOD_PEER_BURST + 1_000 * FLOOD_PEER_STATEMENTS_PER_SECOND + 1
+    expect(taken).toBeLessThanOrEqual(bucket)
+    expect(most).toBeLessThanOrEqual(bucket)
+    expect(flood.size).toBe(taken)
     expect(grownMiB).toBeLessThan(64)
   })
 })
