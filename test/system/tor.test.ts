@@ -129,8 +129,11 @@ describe.skipIf(!HAS_TOR)('real Tor (needs tor)', () => {
     await echoes(stream)
     stream.destroy()
     await services.remove(host)
-    const refused = dialer().dial({ host, port: 7117 }, { timeoutMs: 60_000, circuit: circuit('b') })
-    await expect(refused).rejects.toMatchObject({ code: 'ERR_DIAL_FAILED' })
+    // Tor knows at once, or looks for another descriptor for longer than we wait.
+    const refused = dialer().dial({ host, port: 7117 }, { timeoutMs: 20_000, circuit: circuit('b') })
+    await expect(refused).rejects.toMatchObject({
+      code: expect.stringMatching(/^ERR_(?:DIAL_FAILED|TIMEOUT)$/),
+    })
     services.close()
   })
 
