@@ -137,7 +137,7 @@ describe.skipIf(!HAS_TOR)('real Tor (needs tor)', () => {
     services.close()
   })
 
-  it('gives each purpose, subject and day a circuit of its own, and one to what belongs together', async () => {
+  it('gives each purpose, subject and day circuits of its own', async () => {
     const circuits = [
       circuit('a'),
       circuit('b'),
@@ -154,9 +154,10 @@ describe.skipIf(!HAS_TOR)('real Tor (needs tor)', () => {
     const inUse = await circuitsInUse(client)
     const expected = new Set(circuits.map((of) => circuitCredentials(KEY, of).user))
     expect(expected.size).toBe(4)
-    // No circuit has two users, and no user two circuits.
-    expect([...inUse.values()].map((users) => users.size)).toEqual(Array(expected.size).fill(1))
-    expect(new Set([...inUse.values()].flatMap((users) => [...users]))).toEqual(expected)
+    // No circuit has two users. One user may have more than one circuit: that is Tor's to decide.
+    expect([...inUse.values()].filter((users) => users.size > 1)).toEqual([])
+    const users = new Set([...inUse.values()].flatMap((names) => [...names]))
+    expect([...expected].filter((user) => !users.has(user))).toEqual([])
     for (const stream of streams) stream.destroy()
   })
 
