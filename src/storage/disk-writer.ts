@@ -34,31 +34,33 @@ declare const WebAssembly: {
 
 export class DiskWriter {
   readonly #fs: TaskFs
-  /** Begins at a block; null where there is no such memory. */
-  readonly #aligned: ArrayBuffer | null
+  /** Begins at a block where anything can be written directly. */
+  readonly #memory: ArrayBuffer
   readonly #idle: Uint8Array[] = []
-  #isDirect: boolean
+  /** Blobs and files may lie on different file systems. */
+  readonly #canDirectly: { blobs: boolean; files: boolean }
 
   constructor(fs: TaskFs) {
+    const bytes = TASKS_PER_WORKER * SLOT_BYTES
+    const aligned = DIRECT_FLAG === 0 ? null : alignedMemory(bytes)
     this.#fs = fs
-    this.#aligned = DIRECT_FLAG === 0 ? null : alignedMemory(TASKS_PER_WORKER * SLOT_BYTES)
-    this.#isDirect = this.#aligned !== null
-    if (this.#aligned === null) return
+    this.#memory = aligned ?? new ArrayBuffer(bytes)
+    this.#canDirectly = { blobs: aligned !== null, files: aligned !== null }
     for (let slot = 0; slot < TASKS_PER_WORKER; slot++) {
-      this.#idle.push(new Uint8Array(this.#aligned, slot * SLOT_BYTES, BLOB_BYTES))
+      this.#idle.push(new Uint8Array(this.#memory, slot * SLOT_BYTES, BLOB_BYTES))
     }
   }
 
   /**
    * BLOB_BYTES of memory, the caller's until it gives them back. Never to be handed to another thread. There is
-   * always one; those beyond the tasks of a worker are written through the page cache.
+   * always one; those beyond the tasks of a worker are fresh, and written through the page cache.
    */
   takeSlot(): Uint8Array {
     return this.#idle.pop() ?? new Uint8Array(BLOB_BYTES)
   }
 
   giveSlot(slot: Uint8Array): void {
-    if (this.#idle.length < TASKS_PER_WORKER) this.#idle.push(slot)
+    if (slot.buffer === this.#memory) this.#idle.push(slot)
   }
 
   /**
@@ -69,7 +71,7 @@ export class DiskWriter {
   async writeBlob(temp: string, path: string, slot: Uint8Array): Promise<void> {
     const fs = this.#fs
     try {
-      const done = await this.#directly(slot, () => this.#writeBlocks(temp, slot))
+      const done = await this.#directly('blobs', slot, () => this.#writeBlocks(temp, slot))
       // Without blocks there is no file, or what is left of one.
       if (done === null) removeQuietly(fs, temp)
       const flags = done === null ? NEW_FILE_FLAGS : constants.O_WRONLY
@@ -97,21 +99,21 @@ export class DiskWriter {
     const [piece] = pieces
     if (pieces.length === 1 && piece !== undefined && isWholeBlocks(piece)) {
       const write = (): Promise<void> => writePieceLater(this.#fs, piece, slot, DIRECT_FLAG)
-      if ((await this.#directly(slot, write)) !== null) return
+      if ((await this.#directly('files', slot, write)) !== null) return
     }
     writePieces(this.#fs, pieces, slot)
   }
 
-  /** @returns what `write` gives; null if nothing can be written directly, here or from this slot. */
-  async #directly<T>(slot: Uint8Array, write: () => Promise<T>): Promise<T | null> {
-    if (!this.#isDirect || slot.buffer !== this.#aligned) return null
+  /** @returns what `write` gives; null if nothing can be written directly, there or from this slot. */
+  async #directly<T>(where: 'blobs' | 'files', slot: Uint8Array, write: () => Promise<T>): Promise<T | null> {
+    if (!this.#canDirectly[where] || slot.buffer !== this.#memory) return null
     try {
       return await write()
     } catch (error) {
       // A file system that cannot, or one that ends between two blocks: the usual way shows which.
       const cause = isMegatorrentError(error) ? error.cause : error
       if (errnoOf(cause) !== 'EINVAL') throw error
-      this.#isDirect = false
+      this.#canDirectly[where] = false
       return null
     }
   }
