@@ -5,8 +5,8 @@
  * for, and shows the proxy credentials that no other purpose shares; a proxy that does not ask for them
  * would put all on one circuit, so it is not used. There is no other way out: what fails here has failed.
  *
- * The library offers "no authentication" beside the user name and cannot be told not to. So the method that was
- * chosen is looked at in each connection, before anything of ours goes over it.
+ * The library offers "no authentication" beside the user name and cannot be told not to. So we read the answer of
+ * the proxy before it does, and end the connection there if the proxy took that: it never hears where to.
  *
  * @module transport/socks5
  */
@@ -19,8 +19,10 @@ import type { ByteStream, Dialer, DialOptions, Endpoint } from './transport.ts'
 
 type Socket = Awaited<ReturnType<typeof connectSocket>>
 
-/** RFC 1929. */
-const METHOD_USER_PASSWORD = 2
+/** RFC 1928, section 3: of the answer to the greeting, the version and the method that the proxy chose. */
+const VERSION = 5
+const NO_AUTHENTICATION = 0
+const CHOICE_BYTES = 2
 /** The library's own deadline, ms after ours: ours follows the clock that was passed in. */
 const SLACK_MS = 1_000
 
@@ -101,15 +103,22 @@ export class Socks5Dialer implements Dialer {
 function negotiate(socket: Socket, client: SocksClient): Promise<void> {
   return new Promise((resolve, reject) => {
     socket.on('error', () => {}) // the library stops listening before we begin
+    const choice: number[] = []
+    // Before the library hears the same bytes: what it writes to a socket that is destroyed goes nowhere.
+    const look = (bytes: Buffer): void => {
+      choice.push(...bytes.subarray(0, CHOICE_BYTES - choice.length))
+      if (choice.length < CHOICE_BYTES) return
+      socket.removeListener('data', look)
+      if (choice[0] !== VERSION || choice[1] !== NO_AUTHENTICATION) return
+      socket.destroy()
+      reject(refused('asks for no user name'))
+    }
+    socket.on('data', look)
     // The socket may be half open, which the library does not know.
     const onEnd = (): void => void socket.destroy()
     socket.once('end', onEnd)
-    client.once('error', (error: Error) => reject(failureOf(client, error)))
+    client.once('error', (error: Error) => reject(failureOf(error, choice[0] === VERSION)))
     client.once('established', () => {
-      if (chosenMethod(client) !== METHOD_USER_PASSWORD) {
-        reject(refused('asks for no user name'))
-        return
-      }
       const early: Buffer[] = []
       const keep = (bytes: Buffer): void => void early.push(bytes)
       socket.on('data', keep)
@@ -127,13 +136,8 @@ function negotiate(socket: Socket, client: SocksClient): Promise<void> {
   })
 }
 
-/** The library keeps it to itself. */
-function chosenMethod(client: SocksClient): unknown {
-  return Reflect.get(client, 'socks5ChosenAuthType')
-}
-
 /** In our words. The library's error holds the credentials, so it is not passed on. */
-function failureOf(client: SocksClient, error: Error): MegatorrentError {
+function failureOf(error: Error, speaksSocks: boolean): MegatorrentError {
   const rejected = /rejected connection - (\w+)/.exec(error.message)?.[1]
   if (rejected !== undefined) {
     return new MegatorrentError('ERR_DIAL_FAILED', `connecting failed: the proxy says ${rejected}`)
@@ -141,7 +145,7 @@ function failureOf(client: SocksClient, error: Error): MegatorrentError {
   if (/authentication/i.test(error.message)) {
     return refused('does not take user names of ours')
   }
-  return down(chosenMethod(client) === undefined ? 'does not speak SOCKS5' : 'ended the connection')
+  return down(speaksSocks ? 'ended the connection' : 'does not speak SOCKS5')
 }
 
 function down(how: string): MegatorrentError {

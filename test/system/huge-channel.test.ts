@@ -164,16 +164,21 @@ describe('a node that hosts a channel of 1 TiB', () => {
   })
 })
 
+/** A node on the memory transport that peers can be played to, and a channel. */
+async function aloneInMemory() {
+  const clock = new SimClock()
+  const network = new MemoryNetwork(clock, seededRandom(1), { latencyMs: 5 })
+  const sim = new SimNode({ clock, network, host: '10.0.1.1', seed: 1 })
+  await sim.listen()
+  return { clock, sim, channel: new SimChannel(5) }
+}
+
 describe('a set of blobs of a channel of 1 TiB that is full of holes', () => {
   const release = new HugeRelease(FILES)
   const releaseId = { number: 1, rootId: release.id(0) }
 
   it('takes 4.4 MB to tell when every second one is missing, spread over seconds, and no set takes more', async () => {
-    const clock = new SimClock()
-    const network = new MemoryNetwork(clock, seededRandom(1), { latencyMs: 5 })
-    const sim = new SimNode({ clock, network, host: '10.0.1.1', seed: 1 })
-    await sim.listen()
-    const channel = new SimChannel(5)
+    const { clock, sim, channel } = await aloneInMemory()
     const following = sim.follow(channel)
     const head = channel.head(release, 1)
     const held = function* (): Generator<number> {
@@ -220,11 +225,7 @@ describe('peers that say that they have all of 1 TiB', () => {
 
   it('cost one set each while it is fetched, however many releases they tell of', async () => {
     const release = new HugeRelease(FILES)
-    const clock = new SimClock()
-    const network = new MemoryNetwork(clock, seededRandom(1), { latencyMs: 5 })
-    const sim = new SimNode({ clock, network, host: '10.0.1.1', seed: 1 })
-    await sim.listen()
-    const channel = new SimChannel(5)
+    const { clock, sim, channel } = await aloneInMemory()
     const following = sim.follow(channel)
     const releaseId = { number: 1, rootId: release.id(0) }
     sim.swarm.setInventory(following.channel, releaseId, [])

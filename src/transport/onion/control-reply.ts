@@ -32,10 +32,12 @@ export class ControlReader {
    * @throws MegatorrentError ERR_TOR_CONTROL for what is no reply, or one over MAX_CONTROL_REPLY_BYTES.
    */
   push(bytes: Uint8Array): ControlReply[] {
+    // An end of a line may lie across two pieces.
+    const from = Math.max(0, this.#held.length - 1)
     this.#held += Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
     const replies: ControlReply[] = []
     let start = 0
-    for (let end = this.#held.indexOf(LINE_END); end >= 0; end = this.#held.indexOf(LINE_END, start)) {
+    for (let end = this.#held.indexOf(LINE_END, from); end >= 0; end = this.#held.indexOf(LINE_END, start)) {
       const reply = this.#line(this.#held.slice(start, end))
       if (reply !== null) replies.push(reply)
       start = end + LINE_END.length

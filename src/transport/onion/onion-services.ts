@@ -45,7 +45,7 @@ export class OnionServices {
     this.#options = options
   }
 
-  /** Why there is no Tor; null while there is one, or none was needed yet. */
+  /** Why the last thing that was tried failed; null when it did not, or nothing was yet. */
   get lastError(): Error | null {
     return this.#lastError
   }
@@ -137,7 +137,6 @@ export class OnionServices {
     const { clock } = this.#options
     this.#retry ??= clock.setTimer(() => {
       this.#retry = null
-      this.#isConnecting = false
       if (this.#wanted.size > 0) this.#connect()
     }, this.#retryMs)
     this.#retryMs = Math.min(CONTROL_RETRY_MAX_MS, this.#retryMs * 2)
@@ -152,6 +151,7 @@ export class OnionServices {
       if (wanted === undefined || this.#control !== control || signal.aborted) return
       try {
         await control.addOnion(wanted.service)
+        this.#lastError = null
         if (this.#wanted.get(host) === wanted) this.#advance(host, 'made')
         else await control.removeOnion(host)
         return

@@ -18,8 +18,9 @@ import { type AuthMeans, authenticate, parseProtocolInfo } from './control-auth.
 import { ControlReader, type ControlReply, isEvent } from './control-reply.ts'
 
 const OK = 250
-/** RFC-like code of Tor for an onion that somebody has already: us, before a connection broke. */
+/** Of Tor, for an onion that somebody has already: us, before a connection broke. */
 const COLLISION = 'Onion address collision'
+const HAS_IT = 'has that onion already'
 
 export interface TorControlOptions extends Pick<AuthMeans, 'password' | 'readCookie' | 'nonce'> {
   readonly dialer: Dialer
@@ -143,9 +144,10 @@ export class TorControl {
       this.#waiting.push({
         resolve: (reply) => {
           timer.cancel()
-          // The text is Tor's; that of the command may be secret.
           if (reply.code === OK) resolve(reply)
-          else reject(failed(`refused a command: ${reply.code} ${reply.lines.at(-1) ?? ''}`))
+          // Not in its words: they may repeat the command, which may be secret.
+          else if (reply.lines.includes(COLLISION)) reject(failed(HAS_IT))
+          else reject(failed(`refused a command (${reply.code})`))
         },
         reject: (error) => {
           timer.cancel()
@@ -183,7 +185,7 @@ export class TorControl {
 
 /** Does Tor still hold the service of a connection that has just ended? It lets go of it soon. */
 export function isCollision(error: unknown): boolean {
-  return isMegatorrentError(error, 'ERR_TOR_CONTROL') && error.message.includes(COLLISION)
+  return isMegatorrentError(error, 'ERR_TOR_CONTROL') && error.message.endsWith(HAS_IT)
 }
 
 async function connect({ dialer, endpoint, signal }: TorControlOptions): Promise<ByteStream> {

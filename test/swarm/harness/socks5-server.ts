@@ -5,6 +5,7 @@
  */
 import { once } from 'node:events'
 import net from 'node:net'
+import { LoopbackServer } from './loopback-server.ts'
 
 export interface SocksRequest {
   /** Null when the client was not asked. */
@@ -18,6 +19,8 @@ export interface SocksRequest {
 export interface Socks5Behaviour {
   /** Method chosen of those offered; 0xff refuses. Default: user name and password. */
   readonly method?: number
+  /** Packets that the answer to the greeting comes in: 1 or 2. */
+  readonly greetingParts?: number
   /** Are these credentials good? Default: all are. */
   readonly accepts?: (user: string, password: string) => boolean
   /** Reply code instead of a connection. */
@@ -42,13 +45,7 @@ export class Socks5Server {
   /** Methods offered, of each connection. */
   readonly offered: number[][] = []
   behaviour: Socks5Behaviour = {}
-  readonly #server = net.createServer({ allowHalfOpen: true }, (socket) => {
-    this.#open.add(socket)
-    socket.on('close', () => this.#open.delete(socket))
-    socket.on('error', () => {})
-    this.#serve(socket).catch(() => socket.destroy())
-  })
-  readonly #open = new Set<net.Socket>()
+  #server!: LoopbackServer
   readonly #route: Route
 
   private constructor(route: Route) {
@@ -56,26 +53,24 @@ export class Socks5Server {
   }
 
   static async start(route: Route = () => null): Promise<Socks5Server> {
-    const server = new Socks5Server(route)
-    server.#server.listen(0, '127.0.0.1')
-    await once(server.#server, 'listening')
-    return server
+    const proxy = new Socks5Server(route)
+    proxy.#server = await LoopbackServer.listen((socket) => {
+      proxy.#serve(socket).catch(() => socket.destroy())
+    })
+    return proxy
   }
 
-  get endpoint(): { readonly host: string; readonly port: number } {
-    return { host: '127.0.0.1', port: (this.#server.address() as net.AddressInfo).port }
+  get endpoint(): LoopbackServer['endpoint'] {
+    return this.#server.endpoint
   }
 
-  /** Connections to it that are open. */
+  /** Connections to it and from it that are open. */
   get connections(): number {
-    return this.#open.size
+    return this.#server.sockets.size
   }
 
-  /** As if it had been killed. */
-  async close(): Promise<void> {
-    this.#server.close()
-    for (const socket of this.#open) socket.destroy()
-    if (this.#server.listening) await once(this.#server, 'close')
+  close(): Promise<void> {
+    return this.#server.close()
   }
 
   async #serve(socket: net.Socket): Promise<void> {
@@ -88,7 +83,7 @@ export class Socks5Server {
     this.offered.push([...(await read(count))])
     if (junk !== undefined) socket.write(junk)
     if (await this.#stops(socket, 'greeting')) return
-    if (junk === undefined) socket.write(Uint8Array.of(5, method))
+    if (junk === undefined) await answerGreeting(socket, method, this.behaviour.greetingParts ?? 1)
     let credentials: { user: string; password: string } | null = null
     if (method === USER_PASSWORD) {
       const [, length] = (await read(2)) as unknown as [number, number]
@@ -105,13 +100,11 @@ export class Socks5Server {
     if (await this.#stops(socket, 'request')) return
     if (replies !== undefined) return void socket.end(Uint8Array.of(5, replies, 0, 1, 0, 0, 0, 0, 0, 0))
     const target = net.connect({ ...(this.#route(request) ?? request), allowHalfOpen: true })
-    this.#open.add(target)
-    target.on('close', () => this.#open.delete(target))
+    this.#server.track(target)
     const failed = new Promise<true>((resolve) => target.once('error', () => resolve(true)))
     if ((await Promise.race([once(target, 'connect'), failed])) === true) {
       return void socket.end(Uint8Array.of(5, 5, 0, 1, 0, 0, 0, 0, 0, 0))
     }
-    target.on('error', () => {})
     const answer = Buffer.from([5, 0, 0, 1, 127, 0, 0, 1, 0, 9])
     socket.write(early === undefined ? answer : Buffer.concat([answer, early]))
     socket.removeListener('end', onEnd)
@@ -127,6 +120,14 @@ export class Socks5Server {
     if (this.behaviour.closesAfter === at) socket.destroy()
     return this.behaviour.closesAfter === at || this.behaviour.silentAfter === at
   }
+}
+
+async function answerGreeting(socket: net.Socket, method: number, parts: number): Promise<void> {
+  socket.setNoDelay(true)
+  if (parts === 1) return void socket.write(Uint8Array.of(5, method))
+  socket.write(Uint8Array.of(5))
+  await new Promise((resolve) => setTimeout(resolve, 20)) // so that they are two packets
+  socket.write(Uint8Array.of(method))
 }
 
 interface Reader {

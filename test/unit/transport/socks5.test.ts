@@ -154,6 +154,17 @@ describe('a dial through SOCKS5', () => {
     await until(() => proxy.connections === 0)
   })
 
+  it.each([1, 2])(
+    'tells a proxy that would not keep circuits apart nothing (its answer in %i parts)',
+    async (parts) => {
+      proxy.behaviour = { method: 0, greetingParts: parts }
+      expect(await codeOf(dial(ONION))).toBe('ERR_PROXY_REFUSED')
+      await until(() => proxy.connections === 0)
+      expect(proxy.offered).toHaveLength(1)
+      expect(proxy.requests).toEqual([])
+    },
+  )
+
   it('says that there is no proxy, and tries nothing else', async () => {
     const { endpoint } = proxy
     await proxy.close()

@@ -3,16 +3,18 @@
  * see test/system/tor.test.ts.
  */
 import { createHmac, randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import net from 'node:net'
+import type net from 'node:net'
 import { ed25519 } from '@noble/curves/ed25519.js'
 import { onionName } from '../../../../src/wire/onion.ts'
+import { LoopbackServer } from '../../../swarm/harness/loopback-server.ts'
 
 export interface ControlPortBehaviour {
   readonly methods?: string
   readonly cookieFile?: string
   readonly cookie?: Uint8Array
   readonly password?: string
+  /** Refuses services, with the command in its words. */
+  readonly echoes?: boolean
   /** Answer to a command that begins so, instead of the usual one; null is no answer. */
   readonly instead?: Readonly<Record<string, string | null>>
 }
@@ -23,8 +25,7 @@ export class ControlPort {
   /** Services by host, with the target of each. */
   readonly onions = new Map<string, string>()
   behaviour: ControlPortBehaviour
-  readonly #server = net.createServer((socket) => this.#serve(socket))
-  readonly #open = new Set<net.Socket>()
+  #server!: LoopbackServer
   #challenge: { readonly proof: string } | null = null
 
   private constructor(behaviour: ControlPortBehaviour) {
@@ -33,37 +34,30 @@ export class ControlPort {
 
   static async start(behaviour: ControlPortBehaviour, port = 0): Promise<ControlPort> {
     const control = new ControlPort(behaviour)
-    control.#server.listen(port, '127.0.0.1')
-    await once(control.#server, 'listening')
+    control.#server = await LoopbackServer.listen((socket) => control.#serve(socket), port)
     return control
   }
 
-  get endpoint(): { readonly host: string; readonly port: number } {
-    return { host: '127.0.0.1', port: (this.#server.address() as net.AddressInfo).port }
+  get endpoint(): LoopbackServer['endpoint'] {
+    return this.#server.endpoint
   }
 
   get connections(): number {
-    return this.#open.size
+    return this.#server.sockets.size
   }
 
   send(text: string): void {
-    for (const socket of this.#open) socket.write(text)
+    for (const socket of this.#server.sockets) socket.write(text)
   }
 
   /** As when Tor ends. */
-  async close(): Promise<void> {
-    this.#server.close()
-    for (const socket of this.#open) socket.destroy()
-    if (this.#server.listening) await once(this.#server, 'close')
+  close(): Promise<void> {
+    return this.#server.close()
   }
 
   #serve(socket: net.Socket): void {
-    this.#open.add(socket)
-    socket.on('error', () => {})
-    socket.on('close', () => {
-      this.#open.delete(socket)
-      this.onions.clear()
-    })
+    socket.on('end', () => socket.end())
+    socket.on('close', () => this.onions.clear())
     let held = ''
     socket.setEncoding('latin1')
     socket.on('data', (text: string) => {
@@ -110,6 +104,7 @@ export class ControlPort {
         return good.includes(given) ? '250 OK' : '515 Authentication failed: something'
       }
       case 'ADD_ONION': {
+        if (this.behaviour.echoes === true) return `512 Bad arguments to ${line}`
         const [, key = ''] = /^ED25519-V3:(\S+)$/.exec(rest[0] ?? '') ?? []
         const bytes = Buffer.from(key, 'base64')
         const target = /Port=\d+,(\S+)/.exec(line)?.[1] ?? ''
