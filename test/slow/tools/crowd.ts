@@ -13,7 +13,8 @@ export interface CrowdTask {
   /**
    * idle: connections that share the channel and say nothing. unread: they ask for blobs and read none.
    * stalled: they say to hold what is asked of them, and stop in the middle of the blob. unasked: they send the
-   * beginning of a blob that nobody asked for. half-open: connections without a byte. flood: first messages.
+   * beginning of a blob that nobody asked for. half-open: connections without a byte. flood: first messages;
+   * it reports when they are made, and again when all are sent.
    */
   readonly kind: 'idle' | 'unread' | 'stalled' | 'unasked' | 'half-open' | 'flood'
   readonly port: number
@@ -36,6 +37,8 @@ export interface CrowdReport {
   /** flood: what was sent, and what was answered. */
   readonly sent: number
   readonly answered: number
+  /** Until all had come, or it was over. */
+  readonly tookMs: number
 }
 
 const HOST = '127.0.0.1'
@@ -126,30 +129,45 @@ function open(first: Buffer | null): Promise<void> {
   })
 }
 
-/** First messages at a steady rate; half of them right under the key that everybody knows. */
-async function flood(): Promise<void> {
+/** First messages, half of them right under the key that everybody knows. To make one takes a ms. */
+function floodMessages(): Buffer[] {
+  const psk = networkHandshakeKey()
+  return Array.from({ length: task.count }, (_, n) =>
+    n % 2 === 0 ? firstMessage({ psk }) : randomBytes(112),
+  )
+}
+
+/** Send them at a steady rate. */
+async function flood(messages: readonly Buffer[]): Promise<void> {
   const perTick = Math.max(1, Math.round((task.perSecond ?? 1000) / 100))
-  let left = task.count
   let dueMs = performance.now()
-  while (left > 0) {
-    for (let i = 0; i < perTick && left > 0; i++) {
-      const isRight = left-- % 2 === 0
-      void open(isRight ? firstMessage({ psk: networkHandshakeKey() }) : randomBytes(112))
-    }
+  for (let at = 0; at < messages.length; at += perTick) {
+    for (const message of messages.slice(at, at + perTick)) void open(message)
     dueMs += 10
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, dueMs - performance.now())))
   }
 }
 
-if (task.kind === 'half-open') await many(() => open(null))
-else if (task.kind === 'flood') await flood()
-else await many(member)
+let startMs = performance.now()
+let tookMs = 0
 
 const report = (): void => {
   const ended = connections.filter((connection) => connection.ended).length
-  const now: CrowdReport = { connected: connections.length, closed: closed + ended, asked, sent, answered }
+  const now: CrowdReport = {
+    ...{ connected: connections.length, closed: closed + ended },
+    ...{ asked, sent, answered, tookMs },
+  }
   process.stdout.write(`${JSON.stringify(now)}\n`)
 }
+
+if (task.kind === 'half-open') await many(() => open(null))
+else if (task.kind === 'flood') {
+  const messages = floodMessages()
+  report()
+  startMs = performance.now()
+  await flood(messages)
+} else await many(member)
+tookMs = performance.now() - startMs
 report()
 // Each line on stdin asks for a report; its end ends us.
 process.stdin.on('data', report)

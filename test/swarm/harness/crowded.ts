@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import type { CrowdReport, CrowdTask } from '../../slow/tools/crowd.ts'
 import { type BareConnection, TYPES } from './bare-connection.ts'
 import { BareChannel } from './bare-crypto.ts'
@@ -19,6 +20,8 @@ const TOOL = join(PROJECT_ROOT, 'dist', 'test', 'slow', 'tools', 'crowd.js')
 const MIB = 1_048_576
 /** For a whole crowd to come: it is a bound for the broken case. */
 const CROWD_MS = 300_000
+/** Between two requests that are timed: they are not to be the load. */
+const REQUEST_PAUSE_MS = 20
 
 /** ms for each step of an honest peer. */
 export interface Served {
@@ -26,6 +29,18 @@ export interface Served {
   readonly headMs: number
   readonly blobMs: number
   readonly totalMs: number
+}
+
+export interface Latency {
+  readonly p50: number
+  readonly p99: number
+}
+
+export interface ServedMeanwhile extends Latency {
+  readonly reports: readonly CrowdReport[]
+  /** Newcomers that were served. */
+  readonly peers: number
+  readonly slowestMs: number
 }
 
 type Attack = Omit<CrowdTask, 'port' | 'link'>
@@ -136,9 +151,9 @@ export class Crowded {
   }
 
   /** A newcomer that knows the channel: handshake, head, one blob. */
-  async honest(): Promise<Served> {
+  async honest(node = this.node): Promise<Served> {
     const startMs = performance.now()
-    const connection = await this.#dial()
+    const connection = await this.#dial(node)
     try {
       const handshakeMs = performance.now() - startMs
       await connection.receiveUntil(({ type }) => type === TYPES.HELLO, 'HELLO', 30_000)
@@ -154,18 +169,49 @@ export class Crowded {
     }
   }
 
+  /**
+   * One newcomer after the other, and one request after the other of a peer that is connected, until the crowds
+   * have come: what the slowest newcomer had to wait, and how long the requests took.
+   */
+  async serveWhile(crowds: readonly Crowd[], node = this.node): Promise<ServedMeanwhile> {
+    let isComing = true
+    const reports = Promise.all(crowds.map((crowd) => crowd.report())).finally(() => {
+      isComing = false
+    })
+    const newcomers = async (): Promise<number[]> => {
+      const totals: number[] = []
+      while (isComing) totals.push((await this.honest(node)).totalMs)
+      return totals
+    }
+    const link = await this.#dial(node)
+    try {
+      const [all, totals, times] = await Promise.all([
+        reports,
+        newcomers(),
+        this.#requests(link, () => isComing, REQUEST_PAUSE_MS),
+      ])
+      return { reports: all, peers: totals.length, slowestMs: Math.max(...totals), ...percentiles(times) }
+    } finally {
+      link.destroy()
+    }
+  }
+
   /** Time for so many requests of one connected peer, one after the other; ms. */
-  async latency(count: number): Promise<{ readonly p50: number; readonly p99: number }> {
+  async latency(count: number): Promise<Latency> {
     this.#link ??= await this.#dial()
+    let left = count
+    return percentiles(await this.#requests(this.#link, () => left-- > 0))
+  }
+
+  async #requests(link: BareConnection, goesOn: () => boolean, pauseMs = 0): Promise<number[]> {
     const times: number[] = []
-    for (let i = 0; i < count; i++) {
+    while (goesOn()) {
+      if (pauseMs > 0) await setTimeout(pauseMs)
       const startMs = performance.now()
-      await this.#link.answerTo(this.#link.requestHead(this.channel), 30_000)
+      await link.answerTo(link.requestHead(this.channel), 30_000)
       times.push(performance.now() - startMs)
     }
-    times.sort((a, b) => a - b)
-    const at = (share: number): number => times[Math.min(count - 1, Math.floor(count * share))] as number
-    return { p50: at(0.5), p99: at(0.99) }
+    return times
   }
 
   /** A second node that is in the middle of fetching, slowly, from the first. */
@@ -194,8 +240,8 @@ export class Crowded {
     await Promise.all(this.#nodes.map((node) => node.dispose()))
   }
 
-  async #dial(): Promise<BareConnection> {
-    const { host, port } = this.node.endpoint
+  async #dial(node = this.node): Promise<BareConnection> {
+    const { host, port } = node.endpoint
     const psk = this.channel.handshakeKey()
     const dialled = ipv4Address(host, port)
     const connection = await dialBare(host, port, { psk, dialled, timeoutMs: 30_000 })
@@ -211,4 +257,10 @@ export class Crowded {
       connection.close()
     }
   }
+}
+
+function percentiles(times: readonly number[]): Latency {
+  const sorted = [...times].sort((a, b) => a - b)
+  const at = (share: number): number => sorted[Math.floor((sorted.length - 1) * share)] ?? Number.NaN
+  return { p50: at(0.5), p99: at(0.99) }
 }
