@@ -46,10 +46,21 @@ describe('the disk that the power is cut from', () => {
     '1 <... fdatasync resumed>) = 0',
   ]
 
+  /** The second thread has the number of a file that the first is about to be told that it closed. */
+  const REUSED = [
+    String.raw`1 openat(AT_FDCWD, "\x2f\x64\x2f\x62", O_WRONLY|O_CREAT, 0600) = 7`,
+    '1 close(7 <unfinished ...>',
+    String.raw`2 openat(AT_FDCWD, "\x2f\x64\x2f\x61", O_WRONLY|O_CREAT|O_DIRECT, 0600) = 7`,
+    '1 <... close resumed>) = 0',
+    String.raw`2 pwrite64(7, "\x41", 1, 0) = 1`,
+    '2 fdatasync(7) = 0',
+  ]
+
   it.each([
     ['may lose what was written directly and not synced', DIRECT, ''],
     ['keeps what was synced by any descriptor of the file', [...DIRECT, ...SYNC], 'ABC'],
     ['may lose what had not ended when the sync began', EARLY_SYNC, ''],
+    ['keeps what was synced by a number that another thread has just closed', REUSED, 'A'],
   ])('%s', (_, lines, durable) => {
     const model = new DiskModel('/d')
     for (const call of parseTrace(Buffer.from(`${lines.join('\n')}\n`))) model.apply(call)

@@ -17,6 +17,8 @@ export interface Call {
   readonly end: number
 }
 
+const UNFINISHED = ' <unfinished ...>'
+
 /** Every call that succeeded, and the end of each process as a call `exit`. @throws Error when a string was cut, which would be a recording of half the truth. */
 export function parseTrace(text: Buffer): Call[] {
   const calls: Call[] = []
@@ -33,8 +35,12 @@ export function parseTrace(text: Buffer): Call[] {
       calls.push({ name: 'exit', args: [], result: 0, start: place, end: place })
       main = null
     }
-    if (body.endsWith(' <unfinished ...>')) {
-      open.set(thread, { text: body.slice(0, -' <unfinished ...>'.length), start: place })
+    if (body.endsWith(UNFINISHED)) {
+      const begun = body.slice(0, -UNFINISHED.length)
+      // Its number may be another file's before its end is written down; while it lasts nobody uses it.
+      const closed = begun.startsWith('close(') ? parseCall(`${begun}) = 0`, place, place) : null
+      if (closed === null) open.set(thread, { text: begun, start: place })
+      else calls.push(closed)
       continue
     }
     let whole = body
