@@ -26,7 +26,15 @@ export async function handshakes(bench: Bench): Promise<void> {
   const tcp = new TcpTransport()
   const listener = await tcp.listen({ host: '127.0.0.1', port: 0 }, (stream) => {
     const candidates = (nowMs: number) => keyring.candidates(nowMs)
-    const rest = { clock, random: systemRandom, nodeKey, gate, ephemerals, isOwnAddress: () => true }
+    const rest = {
+      clock,
+      random: systemRandom,
+      nodeKey,
+      gate,
+      ephemerals,
+      group: '',
+      isOwnAddress: () => true,
+    }
     respondHandshake(stream, { candidates, ...rest }).then(
       (secured) => secured?.channel.destroy(),
       () => {}, // the side that dials fails too, and that is what ends the bench

@@ -7,6 +7,8 @@
  * @module base/clock
  */
 
+const MS_PER_HOUR = 3_600_000
+
 export interface Timer {
   /** Idempotent; after it the callback does not run. */
   cancel(): void
@@ -29,6 +31,11 @@ export const systemClock: Clock = {
     handle.unref()
     return { cancel: () => clearTimeout(handle) }
   },
+}
+
+/** Wall time to the hour: it does not tell how well the clock of this machine goes. */
+export function hourClock({ now }: Clock): Pick<Clock, 'now'> {
+  return { now: () => Math.floor(now() / MS_PER_HOUR) * MS_PER_HOUR }
 }
 
 /** Resolves after `delayMs`, or rejects with the signal's reason. */

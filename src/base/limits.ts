@@ -33,11 +33,19 @@ export const CONTROL_COMMAND_TIMEOUT_MS = 10_000
 export const CONTROL_RETRY_MIN_MS = 1_000
 /** ms, and no more: Tor takes some seconds to start. */
 export const CONTROL_RETRY_MAX_MS = 30_000
+/** ms until a proxy that is away is tried again; twice as long each time. */
+export const PROXY_RETRY_MIN_MS = 500
+/** ms, and no more: everything waits for it. */
+export const PROXY_RETRY_MAX_MS = 15_000
+/** Connections that are being made through the proxy at a time: each is a circuit that Tor builds. */
+export const MAX_PROXY_DIALS = 32
+/** ms for a connection through the proxy: to an onion, Tor builds two circuits and may try again. */
+export const PROXY_DIAL_TIMEOUT_MS = 60_000
 /** ms from acceptance to the end of the handshake; all junk is closed exactly then. Slow lines need some seconds. */
 export const HANDSHAKE_DEADLINE_MS = 10_000
 /** Accepted connections that are still in the handshake; the oldest goes when one more comes. 9 KiB each. */
 export const MAX_HALF_OPEN = 1_024
-/** Of these, from one host (IPv4, or the /64 of IPv6): its oldest makes room for its next. Not of loopback, behind which are many. */
+/** Of these, from one host (IPv4, or the /64 of IPv6) or by one onion: its oldest makes room for its next. Not of loopback, behind which are many. */
 export const MAX_HALF_OPEN_PER_HOST = 256
 /** Trials of a first message against handshake keys, per second: some 20 us each, so a quarter of one core. */
 export const HANDSHAKE_TRIALS_PER_SECOND = 12_000
@@ -578,4 +586,4 @@ export const ROOM_SHARE = 0.05
 /** ms in which no more room is looked for after none was found: a full store would do nothing else. */
 export const COLLECT_RETRY_MS = 10_000
 /** Bytes of a passphrase file: a line that people type. */
-export const MAX_PASSPHRASE_FILE_BYTES = 4_096
+export const MAX_SECRET_FILE_BYTES = 4_096

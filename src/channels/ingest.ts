@@ -51,6 +51,8 @@ export interface IngestDeps {
   readonly store: BlobStore
   readonly state: Pick<State, 'ingests' | 'pieces' | 'sourceMemory'>
   readonly clock: Clock
+  /** What a manifest says the time is; where absent, `clock`. */
+  readonly statedClock?: Pick<Clock, 'now'>
   readonly random: Random
   readonly log: Log
 }
@@ -138,7 +140,7 @@ class IngestRun {
   }
 
   async attempt(): Promise<IngestRecord> {
-    const { clock, store, state } = this.#deps
+    const { clock, statedClock = clock, store, state } = this.#deps
     const { source, signal, privateFolders = [], convergenceSecret, title, publicKey } = this.#request
     const tree = await settleTree(await walkSource(source, { privateFolders, signal }), clock, signal)
     const settledAt = clock.now()
@@ -154,7 +156,7 @@ class IngestRun {
     const manifest = await writeManifest({
       store,
       convergenceSecret,
-      summary: { title, time: clock.now(), files: tree.files, bytes: tree.bytes },
+      summary: { title, time: statedClock.now(), files: tree.files, bytes: tree.bytes },
       entries: this.#entries(tree, pieces, used),
       blobs: this.#blobs,
       previousBoundaries: this.#boundaries,

@@ -14,7 +14,7 @@ import { errorMessage, isMegatorrentError, MegatorrentError } from '../base/erro
 import { PUT_RETRY_MS } from '../base/limits.ts'
 import { type Log, short } from '../base/log.ts'
 import { Semaphore } from '../base/queue.ts'
-import type { PublisherKeys } from '../crypto/key-schedule.ts'
+import type { ChannelKeys, PublisherKeys } from '../crypto/key-schedule.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
 import type { State } from '../storage/state.ts'
 import type { Address } from '../wire/address.ts'
@@ -34,8 +34,10 @@ export interface PublisherDeps {
   readonly discovery: ChannelDiscovery
   readonly clock: Clock
   readonly log: Log
-  /** Addresses that a head may name. */
-  readonly addresses: () => readonly Address[]
+  /** What a head says the time is; where absent, `clock`. */
+  readonly statedClock?: Pick<Clock, 'now'>
+  /** Addresses that a head of that channel may name. */
+  readonly addressesOf: (keys: ChannelKeys) => readonly Address[]
 }
 
 export interface PublishRequest {
@@ -86,11 +88,11 @@ export class Publisher {
         {
           releaseNumber: (newest?.releaseNumber ?? 0) + 1,
           revision: 0,
-          signedAt: this.#deps.clock.now(),
+          signedAt: this.#statedMs(),
           root,
           previousHash: newest === null ? null : headHash(newest.bytes),
           successorKey: null,
-          addresses: this.#deps.addresses(),
+          addresses: this.#deps.addressesOf(keys),
         },
         keys.signingKey,
       )
@@ -121,7 +123,7 @@ export class Publisher {
         {
           releaseNumber: newest.releaseNumber + 1,
           revision: 0,
-          signedAt: this.#deps.clock.now(),
+          signedAt: this.#statedMs(),
           root: new Uint8Array(BLOB_REF_BYTES),
           previousHash: headHash(newest.bytes),
           isUnpublished: true,
@@ -164,6 +166,11 @@ export class Publisher {
       await sleep(clock, PUT_RETRY_MS, signal).catch(() => {}) // called off: the loop ends
     }
     return 0
+  }
+
+  #statedMs(): number {
+    const { clock, statedClock = clock } = this.#deps
+    return statedClock.now()
   }
 
   /** One after the other, and while it lasts no held blob is taken for garbage. */

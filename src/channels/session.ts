@@ -13,8 +13,8 @@ import type { ChannelKeys } from '../crypto/key-schedule.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
 import type { SwarmChannel } from '../swarm/channel.ts'
 import type { FetchOptions, Wants } from '../swarm/fetch.ts'
+import type { Joined, JoinSwarm } from '../swarm/joined.ts'
 import type { Swarm } from '../swarm/swarm.ts'
-import type { HandshakeKeyring } from '../transport/handshake-keys.ts'
 import type { PeerAddress } from '../wire/address.ts'
 import { BLOB_ID_BYTES } from '../wire/constants.ts'
 import { type Head, slotVersion } from '../wire/head.ts'
@@ -24,8 +24,7 @@ import type { HeadCarrier, HeadLog, HeadOutcome } from './head-log.ts'
 import { LOOKUPS_A_TURN, nextTurn, Pacer } from './turns.ts'
 
 export interface SessionDeps {
-  readonly swarm: Swarm
-  readonly keyring: HandshakeKeyring
+  readonly joinSwarm: JoinSwarm
   readonly heads: HeadLog
   readonly store: BlobStore
   readonly discovery: ChannelDiscovery
@@ -37,7 +36,7 @@ export interface SessionDeps {
 export class ChannelSession {
   readonly keys: ChannelKeys
   readonly #deps: SessionDeps
-  readonly #swarmChannel: SwarmChannel
+  readonly #joined: Joined
   #followed: Followed
   readonly #listeners = new Set<(head: Head) => void>()
   #newest: Head | null
@@ -49,8 +48,7 @@ export class ChannelSession {
     this.keys = keys
     this.#deps = deps
     this.#newest = deps.heads.newest(keys.publicKey)
-    deps.keyring.addChannel(keys)
-    this.#swarmChannel = deps.swarm.join(keys, { onHead: (head) => void this.accept(head, 'peer') })
+    this.#joined = deps.joinSwarm(keys, { onHead: (head) => void this.accept(head, 'peer') })
     this.#followed = this.#follow(open)
     if (this.#newest !== null) this.#show(this.#newest)
   }
@@ -79,7 +77,12 @@ export class ChannelSession {
 
   /** Connected peers that share the channel. */
   get peers(): number {
-    return this.#deps.swarm.peersOf(this.#swarmChannel)
+    return this.#swarm.peersOf(this.#swarmChannel)
+  }
+
+  /** Of this channel on this node, or null. */
+  get onionAddress(): string | null {
+    return this.#joined.onionAddress
   }
 
   get downloadRate(): number {
@@ -116,7 +119,7 @@ export class ChannelSession {
   }
 
   addPeers(addresses: readonly PeerAddress[], source: 'link' | 'user'): void {
-    this.#deps.swarm.addAddresses(this.#swarmChannel, addresses, source)
+    this.#swarm.addAddresses(this.#swarmChannel, addresses, source)
   }
 
   /** One round of looking for heads and peers. */
@@ -138,7 +141,7 @@ export class ChannelSession {
   /** Tell peers which blobs of a release we hold, from now on the one that is served. */
   serve(head: Head, manifest: Manifest, held: readonly number[]): void {
     this.#served = { head, manifest }
-    this.#deps.swarm.setInventory(this.#swarmChannel, releaseOf(head), held)
+    this.#swarm.setInventory(this.#swarmChannel, releaseOf(head), held)
   }
 
   /**
@@ -155,7 +158,7 @@ export class ChannelSession {
     for (let index = 0; index < manifest.blobCount; index++) {
       if (!ids.has(toHex(manifest.blobId(index)))) continue
       missing.add(index)
-      this.#deps.swarm.removeHeld(this.#swarmChannel, releaseOf(head), index)
+      this.#swarm.removeHeld(this.#swarmChannel, releaseOf(head), index)
     }
     if (missing.size === 0) return
     const wants = { indexes: [...missing], idOf: (index: number) => manifest.blobId(index) }
@@ -176,7 +179,7 @@ export class ChannelSession {
     clock: Clock,
     over: AbortController,
   ): Promise<void> {
-    const { swarm } = this.#deps
+    const swarm = this.#swarm
     let offeredMs = clock.monotonicMs()
     while (clock.monotonicMs() - offeredMs < VERIFY_UNOFFERED_MS) {
       await sleep(clock, VERIFY_LOOK_MS, over.signal).catch(() => {}) // it is over: seen below
@@ -189,16 +192,12 @@ export class ChannelSession {
   /** Begin with a release of which nothing but its head is known. */
   begin(head: Head): void {
     const rootId = head.root.subarray(0, BLOB_ID_BYTES)
-    this.#deps.swarm.setInventory(
-      this.#swarmChannel,
-      releaseOf(head),
-      this.#deps.store.has(rootId) ? [0] : [],
-    )
+    this.#swarm.setInventory(this.#swarmChannel, releaseOf(head), this.#deps.store.has(rootId) ? [0] : [])
   }
 
   /** Fetch blobs of a release. Errors as `Downloads.fetch`. */
   fetch(head: Head, wants: Wants, options: FetchOptions): Promise<void> {
-    return this.#deps.swarm.fetch(this.#swarmChannel, releaseOf(head), wants, options)
+    return this.#swarm.fetch(this.#swarmChannel, releaseOf(head), wants, options)
   }
 
   close(): void {
@@ -206,13 +205,20 @@ export class ChannelSession {
     this.#closed = true
     this.#followed.stop()
     this.#listeners.clear()
-    this.#deps.swarm.leave(this.#swarmChannel)
-    this.#deps.keyring.removeChannel(this.keys)
+    this.#joined.leave()
+  }
+
+  get #swarm(): Swarm {
+    return this.#joined.swarm
+  }
+
+  get #swarmChannel(): SwarmChannel {
+    return this.#joined.channel
   }
 
   #follow(open: boolean): Followed {
-    const { discovery, swarm } = this.#deps
-    return discovery.follow(this.keys, open, {
+    const swarm = this.#swarm
+    return this.#deps.discovery.follow(this.keys, open, {
       newest: () => this.#newest,
       onHead: (head) => this.#acceptFound(head),
       onPeers: (addresses) => void swarm.addAddresses(this.#swarmChannel, addresses, 'topic'),
@@ -234,14 +240,14 @@ export class ChannelSession {
   }
 
   #show(head: Head): void {
-    this.#deps.swarm.setHead(this.#swarmChannel, head.bytes, slotVersion(head))
+    this.#swarm.setHead(this.#swarmChannel, head.bytes, slotVersion(head))
     if (head.isUnpublished) {
       this.#served = null
-      this.#deps.swarm.setInventory(this.#swarmChannel, null, [])
+      this.#swarm.setInventory(this.#swarmChannel, null, [])
       this.#deps.onUnpublished?.(this.keys.publicKey)
     }
     const addresses = head.addresses.map((address) => ({ ...address, nodeKey: null }))
-    this.#deps.swarm.addAddresses(this.#swarmChannel, addresses, 'head')
+    this.#swarm.addAddresses(this.#swarmChannel, addresses, 'head')
   }
 }
 

@@ -22,10 +22,9 @@ import {
   type Origins,
   SETTING_STEMS,
   SETTINGS,
-  type Setting,
-  type SettingContext,
   variableOf,
 } from './schema.ts'
+import type { Setting, SettingContext } from './setting.ts'
 import { parsePath } from './values.ts'
 
 /** By name without dashes in front (`max-peers`): the texts given, or true for a bare boolean flag. */

@@ -5,8 +5,9 @@
  * @module config/rules
  */
 import { join, relative } from 'node:path'
+import { checkSafeMode, type IsSet, impliedBySafeMode, type Refuse } from './safe-rules.ts'
 import { type Config, type ConfigProblem, keyOf, type Origin, type Origins, SETTINGS } from './schema.ts'
-import { type HostPort, isLoopback, isOnionAddress, isWildcard } from './values.ts'
+import { type HostPort, isLoopback, isWildcard } from './values.ts'
 
 export interface CheckedConfig {
   readonly config: Config
@@ -17,9 +18,14 @@ export interface CheckedConfig {
 /** Every rule is looked at, so that all contradictions are told at once. */
 export function checkCombinations(config: Config, origins: Origins): CheckedConfig {
   const problems: ConfigProblem[] = []
-  const refuse = (stem: keyof Config, message: string): void =>
+  const refuse: Refuse = (stem, message) =>
     void problems.push({ key: keyOf(SETTINGS[stem].name), place: origins[stem].place, message })
-  const isSet = (stem: keyof Config): boolean => origins[stem].source !== 'default'
+  const isSet: IsSet = (stem) => origins[stem].source !== 'default'
+
+  const own = ownFolder(config.dataDir, config.downloadDir)
+  if (own !== null) refuse('downloadDir', `is where the daemon keeps its own ${own}: choose another folder`)
+  checkSafeMode(config, isSet, refuse)
+  if (config.proxy !== null) return { ...impliedBySafeMode(config, origins), problems }
 
   if (!isLoopback(config.rpc.host) && !config.rpcAllowRemote) {
     refuse('rpc', 'would be reachable from other machines: use a loopback address, or add --rpc-allow-remote')
@@ -28,8 +34,13 @@ export function checkCombinations(config: Config, origins: Origins): CheckedConf
     if (isSet('rpc')) refuse('rpc', 'uses the port of --listen: choose another')
     else refuse('listen', 'uses the port of --rpc: choose another')
   }
+  checkDht(config, isSet, refuse)
+  if (config.bootstrap.length > 0 || config.noDht || config.dhtServer) return { config, origins, problems }
+  const implied: Origin = { source: 'implied', place: `${SETTINGS.bootstrap.name} none` }
+  return { config: { ...config, dhtServer: true }, origins: { ...origins, dhtServer: implied }, problems }
+}
 
-  const isIsolated = config.bootstrap.length === 0
+function checkDht(config: Config, isSet: IsSet, refuse: Refuse): void {
   if (config.noDht) {
     for (const stem of ['dhtPort', 'bootstrap'] as const) {
       if (isSet(stem))
@@ -37,22 +48,14 @@ export function checkCombinations(config: Config, origins: Origins): CheckedConf
     }
     if (config.dhtServer)
       refuse('dhtServer', 'needs the DHT, which --no-dht switches off: remove one of them')
-  } else if (config.listen.host.includes(':')) {
+    return
+  }
+  if (config.listen.host.includes(':')) {
     refuse('listen', 'is IPv6, which the DHT does not speak: use an IPv4 address, or add --no-dht')
   }
-  if (!config.noDht && isIsolated && isSet('dhtServer') && !config.dhtServer) {
+  if (config.bootstrap.length === 0 && isSet('dhtServer') && !config.dhtServer) {
     refuse('dhtServer', 'is false, but --bootstrap none makes a first node, which must answer others')
   }
-
-  if (config.peer.some(isOnionAddress)) {
-    refuse('peer', 'is an onion, which can only be reached through a proxy: this version has none yet')
-  }
-  const own = ownFolder(config.dataDir, config.downloadDir)
-  if (own !== null) refuse('downloadDir', `is where the daemon keeps its own ${own}: choose another folder`)
-
-  if (!isIsolated || config.noDht || config.dhtServer) return { config, origins, problems }
-  const implied: Origin = { source: 'implied', place: `${SETTINGS.bootstrap.name} none` }
-  return { config: { ...config, dhtServer: true }, origins: { ...origins, dhtServer: implied }, problems }
 }
 
 /** Would both fail to bind? Port 0 never collides. */

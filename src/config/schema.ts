@@ -13,6 +13,7 @@
  * @module config/schema
  */
 import { join } from 'node:path'
+import { each, fileRow, identity, limitRow, one, ROW, type Setting, type SettingRow } from './setting.ts'
 import {
   choice,
   formatHostPort,
@@ -27,7 +28,7 @@ import {
   parseOrigin,
   parsePath,
   parsePeerAddress,
-  parseRate,
+  parseProxy,
   parseSize,
 } from './values.ts'
 
@@ -65,6 +66,14 @@ export interface Config {
   readonly uploadLimit: number
   /** Bytes a second; 0 is unlimited. */
   readonly downloadLimit: number
+  /** Null: direct mode. */
+  readonly proxy: HostPort | null
+  /** Absolute. */
+  readonly proxyAuthFile: string | null
+  readonly proxyNoIsolation: boolean
+  readonly torControl: HostPort | null
+  /** Absolute. */
+  readonly torControlPasswordFile: string | null
   /** Absolute. */
   readonly passphraseFile: string | null
   readonly logLevel: LogLevel
@@ -88,64 +97,6 @@ export interface ConfigProblem {
 
 export type Origins = Readonly<Record<keyof Config, Origin>>
 
-/** What a parser or a default may depend on. */
-export interface SettingContext {
-  /** Absolute folder from which relative paths are taken. */
-  readonly callerFolder: string
-  /** Absolute data folder. */
-  readonly dataDir: string
-}
-
-/** What every row has, landed or not. */
-export interface SettingRow {
-  /** `max-peers`: the one name from which all others are derived. */
-  readonly name: string
-  /** Placeholder in `--help`; null for a boolean flag. */
-  readonly argument: string | null
-  /** May be given several times. */
-  readonly isList: boolean
-  readonly doc: string
-}
-
-export interface Setting<T> extends SettingRow {
-  /** What TOML type stands in config.toml; a size may be a string or an integer. */
-  readonly fileType: 'string' | 'integer' | 'boolean' | 'size'
-  /** False for what cannot stand in a file that lies in the data folder. */
-  readonly isInFile: boolean
-  /** The default as users write it, for documents. */
-  readonly defaultText: string
-  readonly fallback: (context: SettingContext) => T
-  /** `texts` has one element unless the setting is a list. Throws ERR_CONFIG_VALUE. */
-  readonly parse: (texts: readonly string[], context: SettingContext) => T
-  /** How the value is shown: as users would write it, or a list of that. */
-  readonly show: (value: T) => ShownValue
-}
-
-export type ShownValue = string | number | boolean | null | readonly string[]
-
-/** Fields that most rows share. */
-const ROW = { isList: false, isInFile: true, fileType: 'string' } as const
-
-function one<T>(parse: (text: string, context: SettingContext) => T): Setting<T>['parse'] {
-  return (texts, context) => parse(texts[0] ?? '', context)
-}
-
-function each<T>(parse: (text: string, context: SettingContext) => T): Setting<readonly T[]>['parse'] {
-  return (texts, context) => texts.map((text) => parse(text, context))
-}
-
-const identity = <T extends ShownValue>(value: T): T => value
-const limitRow = (name: string, doc: string): Setting<number> => ({
-  ...ROW,
-  name,
-  argument: 'RATE',
-  fileType: 'size',
-  doc,
-  defaultText: '0',
-  fallback: () => 0,
-  parse: one(parseRate),
-  show: identity,
-})
 const GIB = 1_073_741_824
 const PUBLIC_ROUTERS: readonly HostPort[] = [
   { host: 'router.bittorrent.com', port: 6881 },
@@ -328,16 +279,46 @@ export const SETTINGS: { readonly [K in keyof Config]: Setting<Config[K]> } = {
   },
   uploadLimit: limitRow('upload-limit', 'most bytes a second to send to peers; 0 is unlimited'),
   downloadLimit: limitRow('download-limit', 'most bytes a second to receive from peers; 0 is unlimited'),
-  passphraseFile: {
+  proxy: {
     ...ROW,
-    name: 'passphrase-file',
-    argument: 'FILE',
-    doc: 'file with the passphrase that unlocks encrypted keys',
+    name: 'proxy',
+    argument: 'socks5://HOST:PORT',
+    doc: 'safe mode: everything through this SOCKS5 proxy, or not at all',
     defaultText: 'none',
     fallback: () => null,
-    parse: one((text, { callerFolder }) => parsePath(text, callerFolder)),
+    parse: one(parseProxy),
+    show: (value) => (value === null ? null : `socks5://${formatHostPort(value)}`),
+  },
+  proxyAuthFile: fileRow(
+    'proxy-auth-file',
+    'file with USER:PASSWORD for the proxy; needs --proxy-no-isolation',
+  ),
+  proxyNoIsolation: {
+    ...ROW,
+    name: 'proxy-no-isolation',
+    argument: null,
+    fileType: 'boolean',
+    doc: 'accept a proxy that cannot keep connections for different purposes apart',
+    defaultText: 'false',
+    fallback: () => false,
+    parse: one(parseBoolean),
     show: identity,
   },
+  torControl: {
+    ...ROW,
+    name: 'tor-control',
+    argument: 'HOST:PORT',
+    doc: "Tor's control port, to make an onion service for each channel",
+    defaultText: 'none',
+    fallback: () => null,
+    parse: one(parseListenAddress),
+    show: (value) => (value === null ? null : formatHostPort(value)),
+  },
+  torControlPasswordFile: fileRow(
+    'tor-control-password-file',
+    'file with the password of the control port, where it has no cookie',
+  ),
+  passphraseFile: fileRow('passphrase-file', 'file with the passphrase that unlocks encrypted keys'),
   logLevel: {
     ...ROW,
     name: 'log-level',
@@ -372,11 +353,6 @@ const later = (name: string, argument: string | null, doc: string, isList = fals
 
 /** Part of the contract, not of this version: refused wherever they are set. */
 export const LATER_SETTINGS: readonly SettingRow[] = [
-  later('proxy', 'URL', 'safe mode: everything through this SOCKS5 proxy'),
-  later('proxy-auth-file', 'FILE', 'user and password for the proxy'),
-  later('proxy-no-isolation', null, 'give up separate circuits'),
-  later('tor-control', 'HOST:PORT', 'make onion services'),
-  later('tor-control-password-file', 'FILE', 'password of the control port'),
   later('gateway', null, 'serve as a gateway'),
   later('use-gateway', 'ADDRESS', 'publish and look up through this gateway', true),
   later('bind-interface', 'NAME', 'send only through this interface'),

@@ -11,10 +11,9 @@ import {
   type Origins,
   SETTING_STEMS,
   SETTINGS,
-  type Setting,
-  type ShownValue,
   variableOf,
 } from './schema.ts'
+import type { Setting, ShownValue } from './setting.ts'
 
 export interface ShownSetting {
   readonly key: string

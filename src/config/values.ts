@@ -118,6 +118,18 @@ export function parseListenAddress(text: string): HostPort {
   return { host: parts.host, port: parts.port }
 }
 
+/**
+ * A SOCKS5 proxy: `socks5://HOST:PORT`, an IP literal or `localhost`. A name would have to be resolved before
+ * there is anything to resolve it through, and a password does not belong on a command line.
+ */
+export function parseProxy(text: string): HostPort {
+  const match = /^socks5:\/\/([^/@]+)\/?$/i.exec(text)
+  if (match === null) refuse('socks5://HOST:PORT, without a user or a path; names always go to the proxy')
+  const parts = parseListenAddress(match[1] ?? '')
+  if (parts.port === 0 || isWildcard(parts.host)) refuse('the address and port of a proxy')
+  return parts
+}
+
 /** Another machine: an IP literal or a name, and a port from 1. */
 export function parseRemoteAddress(text: string): HostPort {
   const parts = splitHostPort(text, 1)
@@ -160,6 +172,10 @@ export function parsePeerAddress(text: string): string {
 
 export function isOnionAddress(text: string): boolean {
   return /\.onion:[0-9]+$/i.test(text)
+}
+
+export function isPinnedAddress(text: string): boolean {
+  return text.includes('@')
 }
 
 export function isWildcard(host: string): boolean {

@@ -57,7 +57,7 @@ export function label(domain: Domain): Uint8Array {
   return utf8Bytes(DOMAINS[domain])
 }
 
-/** Labels of what never leaves this machine: the files of the keystore. Not part of the protocol. */
+/** Labels of what never leaves this machine. Not part of the protocol. */
 export const LOCAL_DOMAINS = {
   /** HKDF: master key -> key of the database. */
   databaseKey: 'megatorrent-keystore/1 database key',
@@ -65,4 +65,6 @@ export const LOCAL_DOMAINS = {
   keyFileKey: 'megatorrent-keystore/1 key file key',
   /** HKDF: master key and public key -> name of a sealed key file. */
   keyFileName: 'megatorrent-keystore/1 key file name',
+  /** HKDF: seed of the node key and channel secret -> seed of the channel's onion. */
+  onionSeed: 'megatorrent-node/1 onion seed',
 } as const

@@ -6,9 +6,22 @@
  *
  * @module crypto/onion-key
  */
-import { assertBytes } from '../base/bytes.ts'
+import { assertBytes, concatBytes, utf8Bytes } from '../base/bytes.ts'
+import { LOCAL_DOMAINS } from './domains.ts'
 import { SEED_BYTES } from './ed25519.ts'
-import { sha512 } from './hash.ts'
+import { hkdfSha256, sha512 } from './hash.ts'
+
+/**
+ * The onion of a channel on this node: always the same one, and tied to no other but by who has the node's seed.
+ *
+ * @param nodeSeed - of the node key, 32 bytes.
+ * @param channelSecret - 32 bytes.
+ * @returns 32 fresh bytes.
+ */
+export function onionSeed(nodeSeed: Uint8Array, channelSecret: Uint8Array): Uint8Array {
+  assertBytes(nodeSeed, SEED_BYTES, 'nodeSeed')
+  return hkdfSha256(nodeSeed, concatBytes(utf8Bytes(LOCAL_DOMAINS.onionSeed), channelSecret), SEED_BYTES)
+}
 
 /**
  * RFC 8032, section 5.1.5: the clamped scalar, not reduced, and the prefix.

@@ -30,8 +30,10 @@ import type {
   VerifyResult,
 } from './api-holding.ts'
 import type { BanInfo, Limits, Unbanned } from './limit-types.ts'
+import type { NodeInfo, NodeStatus } from './status-types.ts'
 
 export type * from './api-holding.ts'
+export type * from './status-types.ts'
 
 /** How far long work has come. `total` is null while it is not known. */
 export interface Progress {
@@ -153,28 +155,6 @@ export interface NodeApi {
   gc(options: CallOptions): Promise<GcResult>
 }
 
-export interface NodeStatus {
-  readonly version: string
-  readonly protocolVersion: number
-  /** Null in safe mode. */
-  readonly nodeKey: string | null
-  readonly mode: NodeMode
-  /** `NODEKEY@HOST:PORT`. */
-  readonly peerAddress: string | null
-  readonly onionAddress: string | null
-  readonly peers: number
-  readonly heldBlobs: number
-  readonly storedBytes: number
-  readonly dht: { readonly enabled: boolean; readonly nodes: number; readonly server: boolean }
-  readonly gateways: number
-  readonly uploadRate: number
-  readonly downloadRate: number
-  /** Seconds. */
-  readonly uptime: number
-}
-
-export type NodeMode = 'direct' | 'safe' | 'gateway'
-
 export interface CreateChannelParams {
   readonly name: string
   readonly private: boolean
@@ -192,6 +172,8 @@ export interface ChannelInfo {
   readonly sequence: number
   /** The newest of it says that there is nothing published any more. */
   readonly unpublished: boolean
+  /** The onion under which this node serves the channel, or null. */
+  readonly onionAddress: string | null
 }
 
 export interface IngestParams {
@@ -268,6 +250,8 @@ export interface SubscriptionInfo {
   readonly downloadRate: number
   readonly uploadRate: number
   readonly peers: number
+  /** The onion under which this node serves the channel, or null. */
+  readonly onionAddress: string | null
   readonly signedAt: number | null
   readonly refreshedAt: number | null
   /** Release numbers under which the publisher has signed more than one release; newest first. */
@@ -364,16 +348,6 @@ export interface PeerInfo {
   readonly bytesIn: number
   readonly bytesOut: number
   readonly state: string
-}
-
-/** What a node knows of itself once it runs: the part of `daemon.json` that is not the RPC server's. */
-export interface NodeInfo {
-  readonly peerAddress: string | null
-  readonly dhtPort: number | null
-  readonly nodeKey: string | null
-  readonly onionAddress: string | null
-  readonly mode: NodeMode
-  readonly version: string
 }
 
 /** What `startNode` resolves with. */

@@ -13,16 +13,14 @@ import type { Random } from '../base/random.ts'
 import { ingest } from '../channels/ingest.ts'
 import { type IngestRecord, loadIngest } from '../channels/ingest-record.ts'
 import { loadManifest } from '../channels/manifest-loader.ts'
-import { ingestGone, type Publisher, type Release } from '../channels/publisher.ts'
+import { ingestGone, type Publisher, type PublisherDeps, type Release } from '../channels/publisher.ts'
 import type { ChannelSession, ChannelSessions } from '../channels/session.ts'
 import { PUBLIC_READ_KEY, type PublisherKeys, publisherKeys } from '../crypto/key-schedule.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
 import type { Keystore } from '../storage/keystore.ts'
 import type { State } from '../storage/state.ts'
 import type { ChannelRow } from '../storage/tables/channels-table.ts'
-import type { PeerAddress } from '../wire/address.ts'
 import type { Head } from '../wire/head.ts'
-import { formatLink } from '../wire/uri.ts'
 import type {
   CallOptions,
   ChannelInfo,
@@ -34,6 +32,7 @@ import type {
   UnpublishParams,
   UnpublishResult,
 } from './api.ts'
+import { linkTo } from './own-addresses.ts'
 
 export interface ChannelsApiDeps {
   readonly state: State
@@ -41,8 +40,10 @@ export interface ChannelsApiDeps {
   readonly keystore: Keystore
   readonly sessions: ChannelSessions
   readonly publisher: Publisher
-  /** Addresses that a link names, so that a reader finds us at once. */
-  readonly linkPeers: () => readonly PeerAddress[]
+  /** Addresses that a link of that channel names, so that a reader finds us at once. */
+  readonly addressesOf: PublisherDeps['addressesOf']
+  /** As `IngestDeps`. */
+  readonly statedClock: Pick<Clock, 'now'>
   /** Absolute. */
   readonly dataDir: string
   /** Is there any way to put a slot? */
@@ -369,11 +370,13 @@ export class ChannelsApi {
 
   #info(row: ChannelRow): ChannelInfo {
     const { name, open, publicKey } = row
-    const newest = this.#own.get(toHex(publicKey))?.session.newest ?? null
+    const session = this.#own.get(toHex(publicKey))?.session
+    const newest = session?.newest ?? null
     return {
       name,
       publicKey: toHex(publicKey),
       uri: this.#link(row),
+      onionAddress: session?.onionAddress ?? null,
       private: row.private,
       open,
       sequence: newest?.releaseNumber ?? row.sequence,
@@ -381,9 +384,9 @@ export class ChannelsApi {
     }
   }
 
-  #link(row: ChannelRow): string {
-    const readKey = row.private ? (this.#deps.keystore.get(row.publicKey)?.readKey ?? null) : null
-    return formatLink({ publicKey: row.publicKey, readKey, peers: this.#deps.linkPeers(), gateways: [] })
+  #link({ publicKey, private: isPrivate }: ChannelRow): string {
+    const readKey = isPrivate ? (this.#deps.keystore.get(publicKey)?.readKey ?? null) : null
+    return linkTo(publicKey, readKey, this.#deps.addressesOf)
   }
 }
 

@@ -11,7 +11,6 @@ import type { Collector } from '../channels/collector.ts'
 import type { HeadLog } from '../channels/head-log.ts'
 import type { ChannelSessions } from '../channels/session.ts'
 import type { Config } from '../config/schema.ts'
-import type { SigningKey } from '../crypto/ed25519.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
 import { type Ban, FOR_GOOD, readSubject } from '../swarm/bans.ts'
 import type { Peer } from '../swarm/peer.ts'
@@ -23,7 +22,7 @@ import type { ChannelsApi } from './channels-api.ts'
 import type { FilesApi } from './files-api.ts'
 import type { BanInfo } from './limit-types.ts'
 import type { Network } from './network.ts'
-import { addressOf, reachableHere } from './own-addresses.ts'
+import { addressOf } from './own-addresses.ts'
 import { listReleases } from './releases.ts'
 import type { SubscriptionsApi } from './subscriptions-api.ts'
 import { verifyStore } from './verify.ts'
@@ -32,7 +31,6 @@ export interface NodeParts {
   readonly config: Config
   readonly network: Network
   readonly store: BlobStore
-  readonly nodeKey: SigningKey
   readonly sessions: ChannelSessions
   readonly channels: ChannelsApi
   readonly subscriptions: SubscriptionsApi
@@ -45,22 +43,13 @@ export interface NodeParts {
   readonly startedAtMs: number
 }
 
-export function nodeInfo({ network, nodeKey }: NodeParts): NodeInfo {
-  const host = reachableHere(network.listen)
-  const key = toHex(nodeKey.publicKey)
-  return {
-    peerAddress: host === null ? null : `${key}@${host}`,
-    dhtPort: network.dhtPort,
-    nodeKey: key,
-    onionAddress: null,
-    mode: 'direct',
-    version: VERSION,
-  }
+export function nodeInfo({ network }: NodeParts): NodeInfo {
+  return { ...network.identity, version: VERSION }
 }
 
 export function createNodeApi(parts: NodeParts): NodeApi {
   const { network, store, sessions, channels, subscriptions, files, accessKeys, clock } = parts
-  const { swarm, dht } = network
+  const { swarms, dht } = network
   const isHere = (publicKey: string): boolean =>
     (channels.sessionOf(publicKey) ?? subscriptions.sessionOf(publicKey)) !== null
   const closeFiles = (publicKey: string): void => {
@@ -68,7 +57,7 @@ export function createNodeApi(parts: NodeParts): NodeApi {
   }
   return {
     async getStatus() {
-      const { peerAddress, nodeKey, mode, onionAddress } = nodeInfo(parts)
+      const { peerAddress, nodeKey, mode, onionAddress } = network.identity
       return {
         version: VERSION,
         protocolVersion: PROTOCOL_VERSION,
@@ -76,13 +65,15 @@ export function createNodeApi(parts: NodeParts): NodeApi {
         mode,
         peerAddress,
         onionAddress,
-        peers: swarm.peers.size,
+        peers: swarms.peerCount,
         heldBlobs: store.count,
         storedBytes: store.bytes,
         dht: { enabled: dht !== null, nodes: dht?.nodeCount ?? 0, server: dht?.isServer ?? false },
         gateways: 0,
-        uploadRate: swarm.upload.rate,
-        downloadRate: swarm.download.rate,
+        proxy: network.proxy(),
+        onions: network.onions(),
+        uploadRate: swarms.uploadRate,
+        downloadRate: swarms.downloadRate,
         uptime: Math.floor((clock.monotonicMs() - parts.startedAtMs) / 1000),
       }
     },
@@ -126,25 +117,26 @@ export function createNodeApi(parts: NodeParts): NodeApi {
       return revoked
     },
     isAccessKey: (publicKey, key) => accessKeys.accepts(publicKey, key),
-    getPeers: async () => [...swarm.peers].map(peerInfo),
-    getBans: async () => swarm.listBans().map(banInfo),
+    getPeers: async () => swarms.peers.map(peerInfo),
+    getBans: async () => swarms.bans.list().map(banInfo),
     async addPeer({ address }) {
-      swarm.addUserAddress(parsePeerAddress(address))
+      network.addUserAddress(parsePeerAddress(address))
       return { address }
     },
     async banPeer({ nodeKey }) {
-      swarm.ban(keyOf(nodeKey))
+      swarms.ban(keyOf(nodeKey))
       return { nodeKey }
     },
     async unbanPeer({ nodeKey, address }) {
-      const wasBanned = nodeKey === null ? swarm.unbanAddress(address ?? '') : swarm.unban(keyOf(nodeKey))
+      const { bans } = swarms
+      const wasBanned = nodeKey === null ? bans.liftAddress(address ?? '') : bans.liftNode(keyOf(nodeKey))
       if (!wasBanned) throw new MegatorrentError('ERR_NOT_FOUND', 'that is not banned')
       return { nodeKey, address }
     },
     getLimits: async () => network.limits.now,
     async setLimits(change) {
       const now = network.limits.set(change)
-      swarm.shed()
+      swarms.shed()
       return now
     },
     verify: (options) => verifyStore({ store, sessions, clock }, options),

@@ -6,10 +6,8 @@
  */
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
-import { utf8Text } from '../base/bytes.ts'
-import type { Clock } from '../base/clock.ts'
+import { type Clock, hourClock } from '../base/clock.ts'
 import { MegatorrentError } from '../base/errors.ts'
-import { MAX_PASSPHRASE_FILE_BYTES } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { Collector } from '../channels/collector.ts'
@@ -18,22 +16,19 @@ import { HeadLog } from '../channels/head-log.ts'
 import { Publisher } from '../channels/publisher.ts'
 import { ChannelSessions } from '../channels/session.ts'
 import type { Config } from '../config/schema.ts'
-import { SigningKey } from '../crypto/ed25519.ts'
-import { readFileIfExists } from '../storage/atomic-file.ts'
 import { lockDataFolder } from '../storage/data-lock.ts'
 import { FsBlobStore } from '../storage/fs-blob-store.ts'
 import { Keystore } from '../storage/keystore.ts'
 import { openState } from '../storage/state.ts'
 import { systemFreeBytes } from '../storage/store-limits.ts'
 import { WorkerPool } from '../storage/worker-pool.ts'
-import { resolveHost } from '../transport/resolver.ts'
 import { AccessKeys } from './access-keys.ts'
 import type { RunningNode } from './api.ts'
 import { ChannelsApi } from './channels-api.ts'
 import { FilesApi } from './files-api.ts'
 import { type NetworkTuning, openNetwork } from './network.ts'
 import { createNodeApi, nodeInfo } from './node-api.ts'
-import { announcedAddresses } from './own-addresses.ts'
+import { readSecretLine } from './secret-line.ts'
 import { SubscriptionsApi } from './subscriptions-api.ts'
 
 export interface NodeDeps {
@@ -83,14 +78,12 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
     closers.push(() => store.close())
     const collector: Collector = new Collector({ state, store, clock, log: log.child('collector') })
     closers.push(() => collector.close())
-    const nodeKey = new SigningKey(keystore.nodeSeed())
     const network = await openNetwork({
       config,
       state,
       store,
-      nodeKey,
+      nodeSeed: keystore.nodeSeed(),
       publisherKeys: (publicKey) => channels.keysOf(publicKey),
-      resolve: resolveHost,
       clock,
       random,
       log,
@@ -98,12 +91,11 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
       givenLimits: deps.givenLimits ?? new Set(),
     })
     closers.push(() => network.close())
-    const addresses = () => announcedAddresses(network.listen, network.external)
     const heads = new HeadLog(state.releases, clock, log.child('heads'))
-    const { discovery, swarm, keyring } = network
+    const { discovery, joinSwarm, addressesOf } = network
+    const statedClock = network.identity.mode === 'safe' ? hourClock(clock) : clock
     const sessions = new ChannelSessions({
-      swarm,
-      keyring,
+      joinSwarm,
       heads,
       store,
       discovery,
@@ -116,8 +108,17 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
       store,
       keystore,
       sessions,
-      publisher: new Publisher({ state, store, discovery, clock, log: log.child('publish'), addresses }),
-      linkPeers: () => addresses().map((address) => ({ ...address, nodeKey: null })),
+      publisher: new Publisher({
+        state,
+        store,
+        discovery,
+        clock,
+        log: log.child('publish'),
+        statedClock,
+        addressesOf,
+      }),
+      statedClock,
+      addressesOf,
       dataDir: config.dataDir,
       canPut: network.dht !== null,
       clock,
@@ -145,7 +146,7 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
       sessionOf: (key) => channels.sessionOf(key) ?? subscriptions.sessionOf(key),
     })
     const accessKeys = new AccessKeys({ table: state.accessKeys, clock, random })
-    const own = { config, store, nodeKey, heads, collector, clock, startedAtMs }
+    const own = { config, store, heads, collector, clock, startedAtMs }
     const parts = { ...own, network, sessions, channels, subscriptions, files, accessKeys }
     return running(parts, close)
   } catch (error) {
@@ -165,7 +166,7 @@ function running(parts: Parameters<typeof createNodeApi>[0], close: () => Promis
     info: nodeInfo(parts),
     reload: (config) => {
       const changed = parts.network.limits.reload(config)
-      parts.network.swarm.shed()
+      parts.network.swarms.shed()
       return changed
     },
     close: () => {
@@ -182,10 +183,9 @@ async function unlock(keystore: Keystore, config: Config): Promise<void> {
     if (!keystore.locked) return
     throw new MegatorrentError('ERR_KEYSTORE_LOCKED', 'the keys are encrypted: give --passphrase-file')
   }
-  const bytes = readFileIfExists(config.passphraseFile, MAX_PASSPHRASE_FILE_BYTES)
-  const text = bytes === null ? null : utf8Text(bytes)
-  if (text === null) {
+  const passphrase = readSecretLine(config.passphraseFile)
+  if (passphrase === null) {
     throw new MegatorrentError('ERR_PASSPHRASE_FILE', 'the passphrase file is missing or is not text')
   }
-  await keystore.unlock(text.replace(/\r?\n$/, ''))
+  await keystore.unlock(passphrase)
 }

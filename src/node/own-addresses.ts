@@ -5,9 +5,12 @@
  * @module node/own-addresses
  */
 import { isMegatorrentError } from '../base/errors.ts'
+import { type ChannelKeys, channelKeys } from '../crypto/key-schedule.ts'
+import type { AddressSource } from '../discovery/peer-book.ts'
 import type { Endpoint } from '../transport/transport.ts'
 import { type Address, decodeAddress, formatAddress, parseAddress } from '../wire/address.ts'
 import { type AddressClass, addressClass } from '../wire/address-class.ts'
+import { formatLink } from '../wire/uri.ts'
 
 /** The address of an endpoint, or null for what is no IP literal. */
 export function addressOf(endpoint: Endpoint): Address | null {
@@ -36,6 +39,15 @@ export function isAcceptableFrom(listenHost: string): (address: Address) => bool
 }
 
 /**
+ * The same in safe mode: onions, and clear addresses that the channel itself names. What peers tell
+ * could lead its exits to whoever wants to see them.
+ */
+export function isAcceptableBehindProxy(address: Address, source: AddressSource): boolean {
+  const is = addressClass(address)
+  return is === 'onion' || (is === 'public' && (source === 'link' || source === 'head'))
+}
+
+/**
  * Was a first message meant for us? The dialled address must be where this stream came in, or
  * one that the user named. Behind NAT, with nothing named, any public one may be ours.
  */
@@ -53,6 +65,17 @@ export function isOwnAddress(dialled: Uint8Array, local: Endpoint, external: Add
   if (here !== null && formatAddress(here) === text) return true
   if (external !== null) return formatAddress(external) === text
   return here !== null && addressClass(here) === 'private' && addressClass(address) === 'public'
+}
+
+/** The link of a channel of ours. @param readKey - null for a public one. */
+export function linkTo(
+  publicKey: Uint8Array,
+  readKey: Uint8Array | null,
+  addressesOf: (keys: ChannelKeys) => readonly Address[],
+): string {
+  const addresses = addressesOf(channelKeys(publicKey, readKey ?? undefined))
+  const peers = addresses.map((address) => ({ ...address, nodeKey: null }))
+  return formatLink({ publicKey, readKey, peers, gateways: [] })
 }
 
 const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::'])

@@ -378,6 +378,7 @@ export class SubscriptionsApi {
       downloadRate: session.downloadRate,
       uploadRate: session.uploadRate,
       peers: session.peers,
+      onionAddress: session.onionAddress,
       signedAt: newest?.signedAt ?? null,
       refreshedAt: newest?.refreshedAt ?? null,
       conflicts: this.#deps.heads.conflicts(row.publicKey),
@@ -388,11 +389,9 @@ export class SubscriptionsApi {
 
 function resultOf(subscription: Subscription): AddSubscriptionResult {
   const { row, status } = subscription
+  const { uri, directory } = row
   return {
-    publicKey: toHex(row.publicKey),
-    uri: row.uri,
-    directory: row.directory,
-    state: status.phase,
+    ...{ publicKey: toHex(row.publicKey), uri, directory, state: status.phase },
     sequence: status.sequence,
     files: status.files,
     bytes: status.bytes,

@@ -32,6 +32,7 @@ import {
   formatPeerAddress,
   type PeerAddress,
   parseAddress,
+  provenKey,
 } from '../wire/address.ts'
 import type { Bans } from './bans.ts'
 import type { SwarmChannel } from './channel.ts'
@@ -54,10 +55,15 @@ export interface DialingDeps {
   readonly random: Random
   readonly log: Log
   readonly dialer: Dialer
-  /** IP literals of a host name; only what users typed and links name is ever a name. */
-  readonly resolve: (host: string) => Promise<readonly string[]>
-  /** May an address from a link, a peer or a slot be dialled? */
-  readonly isAcceptable: (address: Address) => boolean
+  /**
+   * IP literals of a host name; only what users typed and links name is ever a name. Null where
+   * nothing is resolved here: the dialler takes names as they are.
+   */
+  readonly resolve: ((host: string) => Promise<readonly string[]>) | null
+  /** May an address be dialled that a link, a peer or a slot told of? */
+  readonly isAcceptable: (address: Address, source: AddressSource) => boolean
+  /** ms for a connection to come up; where absent, DIAL_TIMEOUT_MS. */
+  readonly dialTimeoutMs?: number
   readonly nodeKey: SigningKey
   readonly bans: Bans
   readonly channels: ReadonlySet<SwarmChannel>
@@ -135,7 +141,7 @@ export class Dialing {
     if (address.kind === 'name') return source === 'link'
     // An anchor was told, and at such a port it is one that a link or the user named.
     if (source !== 'link' && source !== 'anchor' && !isHintedPort(address.port)) return false
-    return this.#deps.isAcceptable(address)
+    return this.#deps.isAcceptable(address, source)
   }
 
   /** Connections that we made, by the channels that they are for; one of the user may be for none. */
@@ -207,17 +213,20 @@ export class Dialing {
   }
 
   async #connect(known: KnownAddress<PeerAddress>, channel: SwarmChannel | null): Promise<Secured> {
-    const { clock, random, dialer, nodeKey } = this.#deps
+    const { clock, random, dialer, nodeKey, resolve, dialTimeoutMs = DIAL_TIMEOUT_MS } = this.#deps
     const { signal } = this.#stopping
     const { address } = known
-    const host = address.kind === 'name' ? await this.#resolve(address, known.source) : address.host
-    const stream = await dialer.dial({ host, port: address.port }, { signal, timeoutMs: DIAL_TIMEOUT_MS })
+    const host =
+      address.kind === 'name' && resolve !== null
+        ? this.#acceptableOf(await resolve(address.host), address, known.source)
+        : address.host
+    const stream = await dialer.dial({ host, port: address.port }, { signal, timeoutMs: dialTimeoutMs })
     const { psk, purpose } = handshakeFor(address, channel, clock.now())
     return initiateHandshake(stream, {
       psk,
       purpose,
       dialled: channel === null || address.kind === 'name' ? null : encodeAddress(address),
-      expectedNodeKey: address.nodeKey,
+      expectedNodeKey: provenKey(address),
       // Shown only where the user pinned the other side (§6.2): a link's pin is the link's, not the user's.
       nodeKey: channel === null ? nodeKey : null,
       clock,
@@ -227,10 +236,10 @@ export class Dialing {
   }
 
   /** A name in a link is its author's, and so is what it resolves to: no way into networks of ours. */
-  async #resolve({ host, port }: PeerAddress, source: AddressSource): Promise<string> {
-    for (const resolved of await this.#deps.resolve(host)) {
-      const address = parseAddress(resolved.includes(':') ? `[${resolved}]:${port}` : `${resolved}:${port}`)
-      if (source === 'user' || this.#deps.isAcceptable(address)) return resolved
+  #acceptableOf(hosts: readonly string[], { port }: PeerAddress, source: AddressSource): string {
+    for (const host of hosts) {
+      const address = parseAddress(host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
+      if (source === 'user' || this.#deps.isAcceptable(address, source)) return host
     }
     throw new MegatorrentError('ERR_NAME_NOT_RESOLVED', 'the name has no address that may be dialled')
   }
@@ -248,7 +257,8 @@ function handshakeFor(
       purpose: { kind: 'channel', channel: channel.keys },
     }
   }
-  if (address.nodeKey !== null) return { psk: nodeHandshakeKey(address.nodeKey), purpose: { kind: 'node' } }
+  const nodeKey = provenKey(address)
+  if (nodeKey !== null) return { psk: nodeHandshakeKey(nodeKey), purpose: { kind: 'node' } }
   return { psk: NETWORK_HANDSHAKE_KEY, purpose: { kind: 'network' } }
 }
 

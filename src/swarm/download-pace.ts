@@ -15,12 +15,13 @@ export interface Pace {
   readonly lateMs: number
 }
 
-const UNLIMITED: Pace = { places: MAX_BLOBS_IN_FLIGHT, lateMs: 0 }
-
-/** @param rate - bytes a second, 0 is unlimited. */
-export function paceOf(rate: number): Pace {
-  if (rate === 0) return UNLIMITED
+/**
+ * @param rate - bytes a second, 0 is unlimited.
+ * @param most - places of this swarm, where a node has several.
+ */
+export function paceOf(rate: number, most = MAX_BLOBS_IN_FLIGHT): Pace {
+  if (rate === 0) return { places: most, lateMs: 0 }
   const ahead = Math.ceil((rate * WINDOW_AHEAD_MS) / 1000 / BLOB_BYTES)
-  const places = Math.min(MAX_BLOBS_IN_FLIGHT, Math.max(1, ahead))
+  const places = Math.min(most, Math.max(1, ahead))
   return { places, lateMs: ((places * BLOB_BYTES * 1000) / rate) * LATE_BLOB_FACTOR }
 }

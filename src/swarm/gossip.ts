@@ -56,6 +56,7 @@ export class Gossip {
   /** We take part in a channel from now on: peers that were there before may know it. */
   joined(channel: SwarmChannel): void {
     for (const peer of this.#deps.peers) {
+      if (peer.connection.closed) continue
       if (peer.init.role === ROLE_INITIATOR) {
         if (!peer.byUser) continue
         peer.expected.add(channel)

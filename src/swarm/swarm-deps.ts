@@ -9,9 +9,9 @@ import type { Random } from '../base/random.ts'
 import type { SigningKey } from '../crypto/ed25519.ts'
 import type { BlobMemory } from '../transport/connection.ts'
 import type { Dialer } from '../transport/transport.ts'
-import type { Address } from '../wire/address.ts'
 import type { AnchorStore } from './anchors.ts'
-import type { BanStore } from './bans.ts'
+import type { Bans } from './bans.ts'
+import type { DialingDeps } from './dialing.ts'
 import type { BlobSink } from './downloads.ts'
 import type { BlobSource } from './uploads.ts'
 
@@ -26,11 +26,12 @@ export interface SwarmDeps {
   readonly random: Random
   readonly log: Log
   readonly dialer: Dialer
-  readonly resolve: (host: string) => Promise<readonly string[]>
-  readonly isAcceptable: (address: Address) => boolean
+  /** As `DialingDeps`. */
+  readonly resolve: DialingDeps['resolve']
+  readonly isAcceptable: DialingDeps['isAcceptable']
   readonly nodeKey: SigningKey
   readonly store: SwarmStore
-  readonly bans: BanStore
+  readonly bans: Bans
   readonly anchors: AnchorStore
   /** As `PeerExchangeDeps`. */
   readonly listenPort: () => number
@@ -39,4 +40,8 @@ export interface SwarmDeps {
   /** Bytes a second that may be received and sent, 0 for unlimited; where absent, unlimited. */
   readonly downloadRate?: () => number
   readonly uploadRate?: () => number
+  /** Blobs that may be on their way to us; where absent, MAX_BLOBS_IN_FLIGHT. */
+  readonly maxInFlight?: () => number
+  /** As `DialingDeps`. */
+  readonly dialTimeoutMs?: number
 }

@@ -19,7 +19,7 @@ import type { PeerAddress } from '../wire/address.ts'
 import { BLOB_BYTES } from '../wire/constants.ts'
 import { admit } from './admission.ts'
 import { Anchors } from './anchors.ts'
-import { type Ban, Bans } from './bans.ts'
+import type { Bans } from './bans.ts'
 import { type ChannelEvents, type ReleaseId, SwarmChannel } from './channel.ts'
 import { Dialing, type Dialled, dialledTwin, idlePeer, isSameNode } from './dialing.ts'
 import { paceOf } from './download-pace.ts'
@@ -63,7 +63,7 @@ export class Swarm {
   constructor(deps: SwarmDeps) {
     this.#deps = deps
     const { clock, random, log } = deps
-    this.#bans = new Bans(clock, deps.bans)
+    this.#bans = deps.bans
     this.#refusals = new Refusals(clock)
     this.download = new RateMeter(clock)
     this.upload = new RateMeter(clock)
@@ -88,7 +88,7 @@ export class Swarm {
       random,
       sink: deps.store,
       peers: this.#peers,
-      pace: () => paceOf(deps.downloadRate?.() ?? 0),
+      pace: () => paceOf(deps.downloadRate?.() ?? 0, deps.maxInFlight?.()),
       onStored: (channel, release, index) => this.#onStored(channel, release, index),
       onFalse: (peer, why) => this.#punish(peer, why),
     })
@@ -104,7 +104,6 @@ export class Swarm {
       get maxPeers() {
         return deps.maxPeers
       },
-      bans: this.#bans,
       channels: this.#channels,
       peers: this.#peers,
       isCovered: (channel, known) => this.#exchange.isCovered(channel, known),
@@ -117,10 +116,15 @@ export class Swarm {
     return this.#peers
   }
 
+  /** Is anything being fetched? */
+  get isFetching(): boolean {
+    return [...this.#channels].some(({ fetches }) => fetches.size > 0)
+  }
+
   /** Peers that share a channel. */
   peersOf(channel: SwarmChannel): number {
     let count = 0
-    for (const peer of this.#peers) if (peer.shared.has(channel)) count++
+    for (const peer of this.#peers) if (peer.shared.has(channel) && !peer.connection.closed) count++
     return count
   }
 
@@ -221,25 +225,11 @@ export class Swarm {
     return this.#downloads.fetch(channel, release, wants, options)
   }
 
-  /** Ban the node of that key, and close its connections. */
-  ban(nodeKey: Uint8Array): void {
-    this.#bans.banNode(nodeKey)
+  /** Close the connections to a node that was banned. */
+  dropNode(nodeKey: Uint8Array): void {
     for (const peer of this.#peers) {
       if (isSameNode(peer.init.remoteNodeKey, nodeKey)) peer.connection.close('banned')
     }
-  }
-
-  /** @returns whether it was banned. */
-  unban(nodeKey: Uint8Array): boolean {
-    return this.#bans.liftNode(nodeKey)
-  }
-
-  unbanAddress(text: string): boolean {
-    return this.#bans.liftAddress(text)
-  }
-
-  listBans(): Ban[] {
-    return this.#bans.list()
   }
 
   /** Close connections that are more than there may be. */

@@ -40,14 +40,13 @@ function handshakeKeyOf(purpose: HandshakePurpose, key: Uint8Array): HandshakeKe
 
 /** All keys under which this node answers; rebuilt when the day or the channels change. */
 export class HandshakeKeyring {
-  readonly #fixed: readonly HandshakeKey[]
+  readonly #fixed: HandshakeKey[]
   readonly #channels = new Map<string, { keys: ChannelKeys; days: Map<number, HandshakeKey> }>()
 
-  constructor(nodeKey: Uint8Array) {
-    this.#fixed = [
-      handshakeKeyOf({ kind: 'node' }, nodeHandshakeKey(nodeKey)),
-      handshakeKeyOf({ kind: 'network' }, NETWORK_HANDSHAKE_KEY),
-    ]
+  /** @param isForAll - the network's key is among them: an onion answers only who knows it or its channel. */
+  constructor(nodeKey: Uint8Array, isForAll = true) {
+    this.#fixed = [handshakeKeyOf({ kind: 'node' }, nodeHandshakeKey(nodeKey))]
+    if (isForAll) this.#fixed.push(handshakeKeyOf({ kind: 'network' }, NETWORK_HANDSHAKE_KEY))
   }
 
   addChannel(keys: ChannelKeys): void {

@@ -36,7 +36,6 @@ import {
   encodeIdentityPayload,
 } from './handshake-payload.ts'
 import { HandshakeReader } from './handshake-reader.ts'
-import { hostGroup } from './host-group.ts'
 import { SecureChannel } from './secure-channel.ts'
 import type { ByteStream } from './transport.ts'
 
@@ -130,7 +129,10 @@ export interface RespondOptions {
   readonly ephemerals: EphemeralMemory
   /** Is this dialled address (ADDRESS_BYTES) one of ours, on this stream? */
   readonly isOwnAddress: (dialled: Uint8Array, stream: ByteStream) => boolean
+  /** The key that we prove. */
   readonly nodeKey: SigningKey
+  /** Whom it takes turns as: streams that may be of one host. */
+  readonly group: string
   /** Bounds the work of all handshakes together. */
   readonly gate: HandshakeGate
   readonly clock: Clock
@@ -166,14 +168,13 @@ async function respond(
   reader: HandshakeReader,
   options: RespondOptions,
 ): Promise<Secured | null> {
-  const { nodeKey, random, gate } = options
+  const { nodeKey, random, gate, group } = options
   const message = await reader.take(HANDSHAKE_MESSAGE_1_BYTES)
   // Nobody who waits for an answer has more to say.
   if (reader.restBytes > 0) return null
   const accepted = await acceptFirst(message, stream, reader, options)
   if (accepted === null) return null
-  const host = hostGroup(stream.remote.host)
-  if (!(await gate.pass(host, HANDSHAKE_ANSWER_UNITS, () => reader.closed, true))) return null
+  if (!(await gate.pass(group, HANDSHAKE_ANSWER_UNITS, () => reader.closed, true))) return null
   const staticKey = X25519KeyPair.generate(random)
   const ephemeralKey = X25519KeyPair.generate(random)
   const state = HandshakeState.respond(accepted.first, { staticKey, ephemeralKey })
@@ -198,11 +199,11 @@ async function acceptFirst(
   reader: HandshakeReader,
   options: RespondOptions,
 ): Promise<Accepted | null> {
-  const host = hostGroup(stream.remote.host)
+  const { gate, group } = options
   const keys = [...options.candidates(options.clock.now())]
   for (let from = 0; from < keys.length; from += HANDSHAKE_TRIALS_PER_SLICE) {
     const slice = keys.slice(from, from + HANDSHAKE_TRIALS_PER_SLICE)
-    if (!(await options.gate.pass(host, slice.length, () => reader.closed, from > 0))) return null
+    if (!(await gate.pass(group, slice.length, () => reader.closed, from > 0))) return null
     for (const key of slice) {
       const first = key.prepared.open(message)
       if (first !== null) return isFresh(key, first, stream, options) ? { key, first } : null

@@ -29,7 +29,8 @@ const SLACK_MS = 1_000
 export interface Socks5Options {
   /** Where the proxy listens: an IP literal. */
   readonly proxy: Endpoint
-  readonly credentials: (circuit: Circuit) => ProxyCredentials
+  /** Null for a proxy that asks for none: all connections then share what circuits it makes. */
+  readonly credentials: (circuit: Circuit) => ProxyCredentials | null
   readonly clock: Clock
 }
 
@@ -52,7 +53,7 @@ export class Socks5Dialer implements Dialer {
     if (circuit === undefined) throw new TypeError('"circuit" expected: what is this connection for?')
     const deadlineMs = clock.monotonicMs() + timeoutMs
     const socket = await this.#reachProxy(options)
-    const { user, password } = credentials(circuit)
+    const shown = credentials(circuit)
     // Our own view of time and of who calls it off; the library sees a socket that closes.
     let early: MegatorrentError | null = null
     const end = (error: MegatorrentError): void => {
@@ -70,11 +71,15 @@ export class Socks5Dialer implements Dialer {
       await negotiate(
         socket,
         new SocksClient({
-          proxy: { host: proxy.host, port: proxy.port, type: 5, userId: user, password },
+          proxy: {
+            ...{ host: proxy.host, port: proxy.port, type: 5 },
+            ...(shown === null ? {} : { userId: shown.user, password: shown.password }),
+          },
           command: 'connect',
           destination: { host: endpoint.host, port: endpoint.port },
           timeout: leftMs + SLACK_MS,
         }),
+        shown !== null,
       )
       if (early !== null) throw early
       return streamOfSocket(socket, endpoint)
@@ -99,8 +104,12 @@ export class Socks5Dialer implements Dialer {
   }
 }
 
-/** Resolves with the socket paused, and nothing lost that came after the proxy's answer. */
-function negotiate(socket: Socket, client: SocksClient): Promise<void> {
+/**
+ * Resolves with the socket paused, and nothing lost that came after the proxy's answer.
+ *
+ * @param isShown - credentials are: a proxy that does without them hears nothing more.
+ */
+function negotiate(socket: Socket, client: SocksClient, isShown: boolean): Promise<void> {
   return new Promise((resolve, reject) => {
     socket.on('error', () => {}) // the library stops listening before we begin
     const choice: number[] = []
@@ -109,7 +118,7 @@ function negotiate(socket: Socket, client: SocksClient): Promise<void> {
       choice.push(...bytes.subarray(0, CHOICE_BYTES - choice.length))
       if (choice.length < CHOICE_BYTES) return
       socket.removeListener('data', look)
-      if (choice[0] !== VERSION || choice[1] !== NO_AUTHENTICATION) return
+      if (choice[0] !== VERSION || choice[1] !== NO_AUTHENTICATION || !isShown) return
       socket.destroy()
       reject(refused('asks for no user name'))
     }

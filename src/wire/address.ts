@@ -9,12 +9,20 @@
  *
  * @module wire/address
  */
-import { assertBytes, ByteReader, ByteWriter, fromHex, isZeroBytes, toHex } from '../base/bytes.ts'
+import {
+  assertBytes,
+  ByteReader,
+  ByteWriter,
+  equalBytes,
+  fromHex,
+  isZeroBytes,
+  toHex,
+} from '../base/bytes.ts'
 import { MegatorrentError } from '../base/errors.ts'
 import { checkPublicKey, PUBLIC_KEY_BYTES } from '../crypto/ed25519.ts'
 import { ADDRESS_BYTES } from './constants.ts'
 import { formatIpv4, formatIpv6, IPV4_BYTES, IPV6_BYTES, isIpv4Mapped, parseIpv4, parseIpv6 } from './ip.ts'
-import { formatOnion, isOnionHost, looksLikeOnion, ONION_HOST_BYTES, parseOnion } from './onion.ts'
+import { formatOnion, isOnionHost, looksLikeOnion, ONION_HOST_BYTES, onionKey, parseOnion } from './onion.ts'
 
 export type AddressKind = 'ipv4' | 'ipv6' | 'onion' | 'name'
 
@@ -160,7 +168,20 @@ export function parsePeerAddress(text: string): PeerAddress {
   const nodeKey = fromHex(text.slice(0, at), PUBLIC_KEY_BYTES)
   if (nodeKey === null) throw unreadable(`the node key before "@" must be ${2 * PUBLIC_KEY_BYTES} hex digits`)
   if (!checkPublicKey(nodeKey)) throw unreadable('the node key before "@" is not a valid Ed25519 key')
-  return { ...parseAddress(text.slice(at + 1)), nodeKey }
+  const address = { ...parseAddress(text.slice(at + 1)), nodeKey }
+  const ownKey = provenKey({ ...address, nodeKey: null })
+  if (ownKey !== null && !equalBytes(ownKey, nodeKey)) {
+    throw unreadable('an onion proves the key of its own name: leave out the node key before "@"')
+  }
+  return address
+}
+
+/** The key that whoever answers there must prove: the one that is named, or that of which an onion is made. */
+export function provenKey({ kind, host, nodeKey }: PeerAddress): Uint8Array | null {
+  if (nodeKey !== null || kind !== 'onion') return nodeKey
+  const bytes = parseOnion(host)
+  if (bytes === null) throw new TypeError('"host" expected an onion')
+  return onionKey(bytes).slice()
 }
 
 /** As `parsePeerAddress`, without a node key. */

@@ -96,7 +96,7 @@ class World {
     this.collector = new Collector({ state, store, clock, log: silentLog })
     this.publisher = new Publisher({
       ...{ state, store, clock, log: silentLog },
-      ...{ discovery: NO_DISCOVERY, addresses: () => [] },
+      ...{ discovery: NO_DISCOVERY, addressesOf: () => [] },
     })
     for (const [n, { publicKey }] of CHANNELS.entries()) {
       const row = state.releases.newest(publicKey)

@@ -65,10 +65,8 @@ export class HugeNode {
       ...{ dht: ownDht, clock, random: seededRandom(3), log: silentLog, port: () => PORT, timing },
       nextBlob: async (after) => state.blobs.page(after, 1)[0] ?? null,
     })
-    const { swarm, keyring } = this.sim
     this.#sessions = new ChannelSessions({
-      swarm,
-      keyring,
+      joinSwarm: this.sim.joinSwarm,
       heads: new HeadLog(state.releases, clock, silentLog),
       store: this.#store,
       discovery: new DhtDiscovery({

@@ -5,6 +5,7 @@
  */
 import { sleep } from '../../base/clock.ts'
 import { printable } from '../../base/printable.ts'
+import type { MethodResult } from '../../rpc/schema/methods.ts'
 import { type CommandContext, type SharedOptions, widthOf } from '../context.ts'
 import { CliError } from '../errors.ts'
 import {
@@ -17,6 +18,8 @@ import {
   plural,
 } from '../format.ts'
 
+type Onions = NonNullable<MethodResult<'getStatus'>['onions']>
+
 export async function status(context: CommandContext): Promise<void> {
   const now = await context.client.call('getStatus', {})
   context.print(now, () => {
@@ -26,6 +29,8 @@ export async function status(context: CommandContext): Promise<void> {
     return formatPairs([
       ['version', `${now.version}, protocol ${now.protocolVersion}`],
       ['mode', now.mode],
+      ...(now.proxy === null ? [] : [['proxy', now.proxy.error ?? 'reachable'] as const]),
+      ...(now.onions === null ? [] : [['onions', onionsText(now.onions)] as const]),
       ['up for', formatDuration(now.uptime)],
       ['peers', String(now.peers)],
       ['DHT', dht],
@@ -34,6 +39,11 @@ export async function status(context: CommandContext): Promise<void> {
       ['address', now.onionAddress ?? now.peerAddress ?? '-'],
     ])
   })
+}
+
+function onionsText({ wanted, published, error }: Onions): string {
+  const text = `${published} of ${wanted} can be found`
+  return error === null ? text : `${text}: ${error}`
 }
 
 export async function listPeers(

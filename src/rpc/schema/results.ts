@@ -26,6 +26,8 @@ export const statusResult = z.object({
   storedBytes: count,
   dht: z.object({ enabled: z.boolean(), nodes: count, server: z.boolean() }),
   gateways: count,
+  proxy: z.object({ reachable: z.boolean(), error: z.string().nullable() }).nullable(),
+  onions: z.object({ wanted: count, published: count, error: z.string().nullable() }).nullable(),
   uploadRate: count,
   downloadRate: count,
   uptime: count,
@@ -39,6 +41,7 @@ export const channelResult = z.object({
   open: z.boolean(),
   sequence: count,
   unpublished: z.boolean(),
+  onionAddress: z.string().nullable(),
 })
 export const channelsResult = z.object({ channels: z.array(channelResult) })
 
@@ -127,6 +130,7 @@ export const subscriptionResult = z.object({
   downloadRate: count,
   uploadRate: count,
   peers: count,
+  onionAddress: z.string().nullable(),
   signedAt: time.nullable(),
   refreshedAt: time.nullable(),
   conflicts: z.array(count).readonly(),

@@ -50,6 +50,12 @@ export class OnionServices {
     return this.#lastError
   }
 
+  /** How many are wanted, and how many of them others can find. */
+  get counts(): { readonly wanted: number; readonly published: number } {
+    const states = [...this.#wanted.values()]
+    return { wanted: states.length, published: states.filter(({ state }) => state === 'published').length }
+  }
+
   /**
    * Have a service from now on.
    *

@@ -110,7 +110,14 @@ const session = {
     session.newest = head
   },
 }
-const publisher = new Publisher({ state, store, discovery: null, clock, log: silentLog, addresses: () => [] })
+const publisher = new Publisher({
+  state,
+  store,
+  discovery: null,
+  clock,
+  log: silentLog,
+  addressesOf: () => [],
+})
 
 for (const [keys, name] of [
   [ours, 'ours'],

@@ -52,11 +52,11 @@ export class Socks5Server {
     this.#route = route
   }
 
-  static async start(route: Route = () => null): Promise<Socks5Server> {
+  static async start(route: Route = () => null, port = 0): Promise<Socks5Server> {
     const proxy = new Socks5Server(route)
     proxy.#server = await LoopbackServer.listen((socket) => {
       proxy.#serve(socket).catch(() => socket.destroy())
-    })
+    }, port)
     return proxy
   }
 

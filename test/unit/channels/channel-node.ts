@@ -90,15 +90,15 @@ export class ChannelNode {
     this.heads = new HeadLog(this.state.releases, clock, log)
     this.sessions = this.newSessions()
     const { state, store, discovery } = this
-    this.publisher = new Publisher({ state, store, discovery, clock, log, addresses: () => [] })
+    this.publisher = new Publisher({ state, store, discovery, clock, log, addressesOf: () => [] })
   }
 
   /** As after a restart: what is in the database is all that is known. */
   newSessions(): ChannelSessions {
     const { store, discovery, heads, log, sim } = this
     const onUnpublished = (publicKey: Uint8Array): void => this.onUnpublished(publicKey)
-    const { swarm, keyring } = sim
-    return new ChannelSessions({ swarm, keyring, heads, store, discovery, log, onUnpublished })
+    const { joinSwarm } = sim
+    return new ChannelSessions({ joinSwarm, heads, store, discovery, log, onUnpublished })
   }
 
   /** Make a channel of our own in the database. */

@@ -285,11 +285,11 @@ describe('config show', () => {
 
   it('exits 78 for wrong settings, each named', async () => {
     const wrong = { ...environment, MEGATORRENT_MAX_PEERS: 'x', MEGATORRENT_FOO: '1' }
-    const { exitCode, stderr } = await run(['config', 'show', '--proxy', 'socks5://127.0.0.1:9050'], {
+    const { exitCode, stderr } = await run(['config', 'show', '--bind-interface', 'tun0'], {
       environment: wrong,
     })
     expect(exitCode).toBe(78)
-    for (const part of ['MEGATORRENT_MAX_PEERS', 'MEGATORRENT_FOO', '--proxy']) expect(stderr).toContain(part)
+    for (const part of ['MEGATORRENT_MAX_PEERS', 'MEGATORRENT_FOO', '--bind-interface']) expect(stderr).toContain(part)
   })
 
   it('reads config.toml of the data folder', async () => {

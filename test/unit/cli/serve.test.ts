@@ -57,7 +57,7 @@ const LOOPBACK = { listen: ['127.0.0.1:0'], rpc: ['127.0.0.1:0'], 'no-dht': true
 
 describe('serve refuses', () => {
   it.each<[string, Record<string, readonly string[] | true>]>([
-    ['a flag that is not in this version', { proxy: ['socks5://127.0.0.1:9050'] }],
+    ['a flag that is not in this version', { 'use-gateway': ['127.0.0.1:7117'] }],
     ['RPC that others could reach', { rpc: ['0.0.0.0:0'] }],
     ['a value that is wrong', { 'max-peers': ['many'] }],
   ])('%s, before it makes anything', async (_name, flags) => {
@@ -68,11 +68,11 @@ describe('serve refuses', () => {
   })
 
   it('with exit code 78 on the command line', async () => {
-    const { exitCode, stderr } = await run(['serve', '--data-dir', data, '--proxy', 'x'], {
+    const { exitCode, stderr } = await run(['serve', '--data-dir', data, '--bind-interface', 'x'], {
       serve: (flags) => start(Object.fromEntries(flags)).ended,
     })
     expect(exitCode).toBe(78)
-    expect(stderr).toContain('--proxy')
+    expect(stderr).toContain('--bind-interface')
   })
 })
 

@@ -43,9 +43,10 @@ describe('channels of a node', () => {
       sessions,
       publisher,
       dataDir: join(node.folder, 'data'),
-      linkPeers: () => [node.sim.address],
+      addressesOf: () => [node.sim.address],
       canPut,
       clock,
+      statedClock: clock,
       random: systemRandom,
       log: silentLog,
     })
@@ -185,9 +186,10 @@ describe('channels of a node', () => {
       sessions,
       publisher,
       dataDir: join(other.folder, 'data'),
-      linkPeers: () => [],
+      addressesOf: () => [],
       canPut: true,
       clock,
+      statedClock: clock,
       random: systemRandom,
       log: silentLog,
     })

@@ -18,6 +18,7 @@ export const CHANNEL: ChannelInfo = {
   open: false,
   sequence: 3,
   unpublished: false,
+  onionAddress: null,
 }
 
 export const SUBSCRIPTION: SubscriptionInfo = {
@@ -35,6 +36,7 @@ export const SUBSCRIPTION: SubscriptionInfo = {
   downloadRate: 100_000,
   uploadRate: 0,
   peers: 2,
+  onionAddress: null,
   signedAt: 1_800_000_000_000,
   refreshedAt: null,
   conflicts: [],
@@ -85,6 +87,8 @@ export function fakeNode(changes: Partial<NodeApi> = {}): FakeNode {
       storedBytes: 10_485_920,
       dht: { enabled: true, nodes: 12, server: false },
       gateways: 0,
+      proxy: null,
+      onions: null,
       uploadRate: 1000,
       downloadRate: 2000,
       uptime: 61,

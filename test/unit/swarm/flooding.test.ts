@@ -7,7 +7,7 @@ import { TokenBucket } from '../../../src/base/token-bucket.ts'
 import { SigningKey } from '../../../src/crypto/ed25519.ts'
 import { dayOf, nodeHandshakeKey } from '../../../src/crypto/key-schedule.ts'
 import { Flooding } from '../../../src/swarm/flooding.ts'
-import { Acceptor } from '../../../src/transport/acceptor.ts'
+import { Acceptor, type Door } from '../../../src/transport/acceptor.ts'
 import { initiateHandshake, type Secured } from '../../../src/transport/handshake.ts'
 import { EphemeralMemory, HandshakeKeyring } from '../../../src/transport/handshake-keys.ts'
 import { MemoryNetwork } from '../../../src/transport/memory.ts'
@@ -46,17 +46,19 @@ class RelayNet {
     })
     const keyring = new HandshakeKeyring(key.publicKey)
     const acceptor = new Acceptor({
-      candidates: (nowMs) => keyring.candidates(nowMs),
       ephemerals: new EphemeralMemory({ load: () => [], add: () => {}, prune: () => {} }),
-      isOwnAddress: () => true,
-      nodeKey: key,
       trials: new TokenBucket(clock, 1e9, 1e9),
       clock,
       random: seededRandom(30_000 + number),
       log: silentLog,
-      onSecured: (secured) => flooding.add(secured),
     })
-    await this.network.transport(host).listen({ host, port: PORT }, (stream) => acceptor.accept(stream))
+    const door: Door = {
+      candidates: (nowMs) => keyring.candidates(nowMs),
+      isOwnAddress: () => true,
+      nodeKey: key,
+      onSecured: (secured) => flooding.add(secured),
+    }
+    await this.network.transport(host).listen({ host, port: PORT }, (stream) => acceptor.accept(stream, door))
     this.nodes.push({ host, key, flooding })
     return number
   }

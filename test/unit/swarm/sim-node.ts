@@ -15,11 +15,12 @@ import { sha256 } from '../../../src/crypto/hash.ts'
 import { type ChannelKeys, publisherKeys } from '../../../src/crypto/key-schedule.ts'
 import { openFrame, type SealedFrame } from '../../../src/crypto/sealed-frame.ts'
 import type { Placement, PutOptions, PutResult } from '../../../src/storage/blob-store.ts'
-import type { Ban } from '../../../src/swarm/bans.ts'
+import { type Ban, Bans } from '../../../src/swarm/bans.ts'
 import type { ReleaseId, SwarmChannel } from '../../../src/swarm/channel.ts'
 import type { FetchOptions, Wants } from '../../../src/swarm/fetch.ts'
+import type { JoinSwarm } from '../../../src/swarm/joined.ts'
 import { Swarm, type SwarmStore } from '../../../src/swarm/swarm.ts'
-import { Acceptor } from '../../../src/transport/acceptor.ts'
+import { Acceptor, type Door } from '../../../src/transport/acceptor.ts'
 import type { Secured } from '../../../src/transport/handshake.ts'
 import { EphemeralMemory, HandshakeKeyring } from '../../../src/transport/handshake-keys.ts'
 import type { MemoryNetwork } from '../../../src/transport/memory.ts'
@@ -183,11 +184,14 @@ export class SimNode {
   readonly store = new SimStore()
   readonly swarm: Swarm
   readonly keyring: HandshakeKeyring
+  /** What of `banned` is written down. */
   readonly bans = new Map<string, Ban>()
+  readonly banned: Bans
   /** By channel, as hex. */
   readonly anchors = new Map<string, readonly string[]>()
   readonly secured: Secured[] = []
   readonly #acceptor: Acceptor
+  readonly #door: Door
 
   constructor(options: SimNodeOptions) {
     this.options = options
@@ -198,6 +202,11 @@ export class SimNode {
     this.nodeKey = nodeKeyOf(this.host)
     this.keyring = new HandshakeKeyring(this.nodeKey.publicKey)
     const transport = options.transport ?? network.transport(this.host)
+    this.banned = new Bans(clock, {
+      load: () => this.bans.values(),
+      save: (ban) => void this.bans.set(ban.subject, ban),
+      remove: (subject) => void this.bans.delete(subject),
+    })
     this.swarm = new Swarm({
       clock,
       random,
@@ -207,11 +216,7 @@ export class SimNode {
       isAcceptable: options.isAcceptable ?? (() => true),
       nodeKey: this.nodeKey,
       store: options.blobs ?? this.store,
-      bans: {
-        load: () => this.bans.values(),
-        save: (ban) => void this.bans.set(ban.subject, ban),
-        remove: (subject) => void this.bans.delete(subject),
-      },
+      bans: this.banned,
       anchors: {
         load: (publicKey) => (options.anchors ?? this.anchors).get(toHex(publicKey)) ?? [],
         save: (publicKey, addresses) =>
@@ -221,19 +226,32 @@ export class SimNode {
       maxPeers: options.maxPeers ?? 200,
     })
     this.#acceptor = new Acceptor({
-      candidates: (nowMs) => this.keyring.candidates(nowMs),
       ephemerals: new EphemeralMemory({ load: () => [], add: () => {}, prune: () => {} }),
-      isOwnAddress: () => true,
-      nodeKey: this.nodeKey,
       trials: new TokenBucket(clock, 1e9, 1e9),
       clock,
       random,
       log,
+    })
+    this.#door = {
+      candidates: (nowMs) => this.keyring.candidates(nowMs),
+      isOwnAddress: () => true,
+      nodeKey: this.nodeKey,
       onSecured: (secured) => {
         this.secured.push(secured)
         this.swarm.accept(secured)
       },
-    })
+    }
+  }
+
+  /** Take part in a channel, and answer who knows it. */
+  readonly joinSwarm: JoinSwarm = (keys, events) => {
+    this.keyring.addChannel(keys)
+    const channel = this.swarm.join(keys, events)
+    const leave = (): void => {
+      this.swarm.leave(channel)
+      this.keyring.removeChannel(keys)
+    }
+    return { swarm: this.swarm, channel, onionAddress: null, leave }
   }
 
   get address(): PeerAddress {
@@ -247,7 +265,9 @@ export class SimNode {
 
   async listen(): Promise<void> {
     const transport = this.options.network.transport(this.host)
-    await transport.listen({ host: this.host, port: SIM_PORT }, (stream) => this.#acceptor.accept(stream))
+    await transport.listen({ host: this.host, port: SIM_PORT }, (stream) =>
+      this.#acceptor.accept(stream, this.#door),
+    )
   }
 
   /** Take part in a channel, and take in heads as a session does. */

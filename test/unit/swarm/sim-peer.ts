@@ -10,7 +10,7 @@ import { SigningKey } from '../../../src/crypto/ed25519.ts'
 import { dayOf, handshakeKey, nodeHandshakeKey, tagKey } from '../../../src/crypto/key-schedule.ts'
 import { channelHandle, otherRole } from '../../../src/crypto/tags.ts'
 import type { BlobRange } from '../../../src/swarm/blob-set.ts'
-import { Acceptor } from '../../../src/transport/acceptor.ts'
+import { Acceptor, type Door } from '../../../src/transport/acceptor.ts'
 import { Connection, type Notice } from '../../../src/transport/connection.ts'
 import { initiateHandshake, type Secured } from '../../../src/transport/handshake.ts'
 import { EphemeralMemory, HandshakeKeyring } from '../../../src/transport/handshake-keys.ts'
@@ -183,16 +183,18 @@ export async function listenBare(
   const keyring = new HandshakeKeyring(nodeKey.publicKey)
   for (const channel of channels) keyring.addChannel(channel.keys)
   const acceptor = new Acceptor({
-    candidates: (nowMs) => keyring.candidates(nowMs),
     ephemerals: new EphemeralMemory({ load: () => [], add: () => {}, prune: () => {} }),
-    isOwnAddress: () => true,
-    nodeKey,
     trials: new TokenBucket(clock, 1e9, 1e9),
     clock,
     random: seededRandom(nextSeed++),
     log: silentLog,
-    onSecured: (secured) => onPeer(new SimPeer(secured, clock, behaviour)),
   })
-  await network.transport(host).listen({ host, port: SIM_PORT }, (stream) => acceptor.accept(stream))
+  const door: Door = {
+    candidates: (nowMs) => keyring.candidates(nowMs),
+    isOwnAddress: () => true,
+    nodeKey,
+    onSecured: (secured) => onPeer(new SimPeer(secured, clock, behaviour)),
+  }
+  await network.transport(host).listen({ host, port: SIM_PORT }, (stream) => acceptor.accept(stream, door))
   return { kind: 'ipv4', host, port: SIM_PORT, nodeKey: nodeKey.publicKey }
 }

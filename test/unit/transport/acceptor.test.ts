@@ -11,7 +11,7 @@ import { silentLog } from '../../../src/base/log.ts'
 import { TokenBucket } from '../../../src/base/token-bucket.ts'
 import { SigningKey } from '../../../src/crypto/ed25519.ts'
 import { channelKeys, NETWORK_HANDSHAKE_KEY } from '../../../src/crypto/key-schedule.ts'
-import { Acceptor } from '../../../src/transport/acceptor.ts'
+import { Acceptor, type Door } from '../../../src/transport/acceptor.ts'
 import { initiateHandshake, type Secured } from '../../../src/transport/handshake.ts'
 import { EphemeralMemory, HandshakeKeyring } from '../../../src/transport/handshake-keys.ts'
 import { TcpTransport } from '../../../src/transport/tcp.ts'
@@ -150,7 +150,7 @@ describe('an acceptor', () => {
       return new OpeningStream(message ?? random.bytes(112), () => answers++)
     })
     const longest = longestTurnMs()
-    for (const stream of streams) to.acceptor.accept(stream)
+    for (const stream of streams) to.acceptor.accept(stream, to.door)
     // A second's work may be done at once by the rate, 12,000 trials: what matters is that others get their turns.
 
     for (let i = 0; i < 200; i++) await clock.advance(1)
@@ -166,7 +166,7 @@ describe('over TCP', () => {
     const to = new Responder(rig.clock)
     const transport = new TcpTransport()
     const listener = await transport.listen({ host: '127.0.0.1', port: 0 }, (stream) =>
-      to.acceptor.accept(stream),
+      to.acceptor.accept(stream, to.door),
     )
     const right = firstMessage(rig.clock, { psk: NETWORK_HANDSHAKE_KEY }).bytes
     const openings: readonly (readonly [bytes: Uint8Array, ends: boolean])[] = [
@@ -207,18 +207,20 @@ describe('over TCP', () => {
     const nodeKey = new SigningKey(random.bytes(32))
     const keyring = new HandshakeKeyring(nodeKey.publicKey)
     const acceptor = new Acceptor({
-      candidates: (nowMs) => keyring.candidates(nowMs),
       ephemerals: new EphemeralMemory(new MapStore()),
-      isOwnAddress: () => false,
-      nodeKey,
       trials: new TokenBucket(systemClock, 1000, 1000),
       clock: systemClock,
       random,
       log: silentLog,
-      onSecured: (one) => secured.push(one),
     })
+    const door: Door = {
+      candidates: (nowMs) => keyring.candidates(nowMs),
+      isOwnAddress: () => false,
+      nodeKey,
+      onSecured: (one) => secured.push(one),
+    }
     const listener = await transport.listen({ host: '127.0.0.1', port: 0 }, (stream) =>
-      acceptor.accept(stream),
+      acceptor.accept(stream, door),
     )
     const stream = corked(await transport.dial(listener.endpoint, { timeoutMs: 5000 }))
     const ours = await initiateHandshake(stream, {

@@ -19,7 +19,7 @@ import {
 import { HandshakeState } from '../../../src/crypto/noise.ts'
 import { openFrame } from '../../../src/crypto/sealed-frame.ts'
 import { X25519KeyPair } from '../../../src/crypto/x25519.ts'
-import { Acceptor } from '../../../src/transport/acceptor.ts'
+import { Acceptor, type Door } from '../../../src/transport/acceptor.ts'
 import { Connection, type ConnectionHandlers } from '../../../src/transport/connection.ts'
 import { type InitiateOptions, initiateHandshake, type Secured } from '../../../src/transport/handshake.ts'
 import {
@@ -77,6 +77,7 @@ export class Responder {
   /** What went wrong on its own side. */
   readonly errors: unknown[] = []
   readonly acceptor: Acceptor
+  readonly door: Door
   #listener: Listener | null = null
 
   constructor(clock: ManualClock, options: ResponderOptions = {}) {
@@ -86,15 +87,17 @@ export class Responder {
     this.store = options.store ?? new MapStore()
     const own = encodeAddress({ kind: 'ipv4', host: this.host, port: PORT })
     const rate = options.trialsPerSecond ?? 12_000
-    this.acceptor = new Acceptor({
+    this.door = {
       candidates: (nowMs) => this.keyring.candidates(nowMs),
-      ephemerals: new EphemeralMemory(this.store),
       isOwnAddress: (dialled) => equalBytes(dialled, own),
       nodeKey: this.nodeKey,
+      onSecured: (secured) => this.secured.push(secured),
+    }
+    this.acceptor = new Acceptor({
+      ephemerals: new EphemeralMemory(this.store),
       trials: new TokenBucket(clock, rate, rate),
       clock,
       random,
-      onSecured: (secured) => this.secured.push(secured),
       log: { ...silentLog, error: (_message, fields) => void this.errors.push(fields?.why) },
     })
   }
@@ -107,7 +110,7 @@ export class Responder {
   async listen(network: MemoryNetwork): Promise<this> {
     this.#listener = await network.transport(this.host).listen({ host: this.host, port: PORT }, (stream) => {
       this.accepted.push(stream)
-      this.acceptor.accept(stream)
+      this.acceptor.accept(stream, this.door)
     })
     return this
   }

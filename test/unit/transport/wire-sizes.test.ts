@@ -83,7 +83,9 @@ describe('sizes on the line', () => {
   beforeAll(async () => {
     rig.clock.jumpWall(Date.now() - rig.clock.now())
     responder = new Responder(rig.clock)
-    listener = await transport.listen({ host: HOST, port: 0 }, (stream) => responder.acceptor.accept(stream))
+    listener = await transport.listen({ host: HOST, port: 0 }, (stream) =>
+      responder.acceptor.accept(stream, responder.door),
+    )
     relay = new RecordingRelay(listener.endpoint.port)
     const port = await relay.listen()
     const stream = await transport.dial({ host: HOST, port }, { timeoutMs: 5000 })

@@ -10,7 +10,7 @@ import {
 import { TcpTransport } from '../../../../src/transport/tcp.ts'
 import { onionName } from '../../../../src/wire/onion.ts'
 import { failureOf, until } from '../helpers.ts'
-import { ControlPort, type ControlPortBehaviour } from './control-port.ts'
+import { ControlPort, type ControlPortBehaviour } from '../../../swarm/harness/control-port.ts'
 
 const COOKIE = Uint8Array.from(randomBytes(32))
 const COOKIE_FILE = '/run/tor "x"/control_auth_cookie'

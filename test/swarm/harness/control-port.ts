@@ -5,8 +5,8 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import type net from 'node:net'
 import { ed25519 } from '@noble/curves/ed25519.js'
-import { onionName } from '../../../../src/wire/onion.ts'
-import { LoopbackServer } from '../../../swarm/harness/loopback-server.ts'
+import { onionName } from '../../../src/wire/onion.ts'
+import { LoopbackServer } from './loopback-server.ts'
 
 export interface ControlPortBehaviour {
   readonly methods?: string

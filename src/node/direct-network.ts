@@ -1,0 +1,117 @@
+/**
+ * Direct mode: TCP both ways and, unless it is switched off, the DHT; all channels in one swarm. Brought
+ * up in order, taken down in the reverse.
+ *
+ * @module node/direct-network
+ */
+import { toHex } from '../base/bytes.ts'
+import { errorMessage } from '../base/errors.ts'
+import { NO_DISCOVERY } from '../channels/discovery.ts'
+import { SigningKey } from '../crypto/ed25519.ts'
+import { Swarm } from '../swarm/swarm.ts'
+import type { Door } from '../transport/acceptor.ts'
+import { HandshakeKeyring } from '../transport/handshake-keys.ts'
+import { resolveHost } from '../transport/resolver.ts'
+import { TcpTransport } from '../transport/tcp.ts'
+import type { ByteStream, Listener, Transport } from '../transport/transport.ts'
+import { parseAddress, parsePeerAddress } from '../wire/address.ts'
+import { type OpenDht, openDht, openDhtServices } from './dht-services.ts'
+import { type Network, type NetworkDeps, networkParts } from './network.ts'
+import { announcedAddresses, isAcceptableFrom, isOwnAddress, reachableHere } from './own-addresses.ts'
+import { Swarms } from './swarms.ts'
+
+/** A random TCP port is free for UDP too, nearly always. */
+const MAX_BIND_ATTEMPTS = 8
+
+/** @throws MegatorrentError ERR_LISTEN_FAILED or ERR_DHT_LISTEN (config). */
+export async function openDirectNetwork(deps: NetworkDeps): Promise<Network> {
+  const { config } = deps
+  const { limits, bans, acceptor, limited, swarmDeps, close } = networkParts(deps)
+  const nodeKey = new SigningKey(deps.nodeSeed)
+  const external = config.external === null ? null : parseAddress(hostPortText(config.external))
+  const keyring = new HandshakeKeyring(nodeKey.publicKey)
+  const tcp = limited(new TcpTransport())
+  let listenPort = 0 // until we listen
+  const swarm = new Swarm({
+    ...swarmDeps,
+    dialer: tcp,
+    resolve: resolveHost,
+    isAcceptable: isAcceptableFrom(config.listen.host),
+    nodeKey,
+    get maxPeers() {
+      return limits.now.maxPeers
+    },
+    listenPort: () => listenPort,
+  })
+  const door: Door = {
+    candidates: (nowMs) => keyring.candidates(nowMs),
+    isOwnAddress: (dialled, stream) => isOwnAddress(dialled, stream.local, external),
+    nodeKey,
+    onSecured: (secured) => swarm.accept(secured),
+  }
+  const { listener, dht } = await bind(deps, tcp, (stream) => acceptor.accept(stream, door))
+  listenPort = external?.port ?? listener.endpoint.port
+  const services = dht === null ? null : openDhtServices(deps, dht.dht, listenPort)
+  for (const text of config.peer) swarm.addUserAddress(parsePeerAddress(text))
+  const host = reachableHere(listener.endpoint)
+  const key = toHex(nodeKey.publicKey)
+  return {
+    limits,
+    swarms: new Swarms(new Set([swarm]), bans),
+    joinSwarm(keys, events) {
+      keyring.addChannel(keys)
+      const channel = swarm.join(keys, events)
+      const leave = (): void => {
+        swarm.leave(channel)
+        keyring.removeChannel(keys)
+      }
+      return { swarm, channel, onionAddress: null, leave }
+    },
+    discovery: services?.discovery ?? NO_DISCOVERY,
+    dht: dht?.dht ?? null,
+    identity: {
+      mode: 'direct',
+      nodeKey: key,
+      peerAddress: host === null ? null : `${key}@${host}`,
+      dhtPort: dht?.port ?? null,
+      onionAddress: null,
+    },
+    proxy: () => null,
+    onions: () => null,
+    addressesOf: () => announcedAddresses(listener.endpoint, external),
+    addUserAddress: (address) => swarm.addUserAddress(address),
+    async close() {
+      await listener.close().catch(() => {}) // it was closed already: nothing more to do
+      acceptor.close()
+      swarm.close()
+      await services?.close()
+      await dht?.dht.close()
+      swarm.destroy()
+      close()
+    },
+  }
+}
+
+/** Ports for TCP and UDP; with port 0 for both, one that is free for both. */
+async function bind(
+  deps: NetworkDeps,
+  tcp: Transport,
+  onStream: (stream: ByteStream) => void,
+): Promise<{ listener: Listener; dht: OpenDht | null }> {
+  const { config, log } = deps
+  for (let attempt = 1; ; attempt++) {
+    const listener = await tcp.listen(config.listen, onStream)
+    try {
+      return { listener, dht: config.noDht ? null : await openDht(deps, listener.endpoint.port, resolveHost) }
+    } catch (error) {
+      await listener.close()
+      const mayDiffer = config.listen.port === 0 && config.dhtPort === null
+      if (!mayDiffer || attempt === MAX_BIND_ATTEMPTS) throw error
+      log.debug('the UDP port beside ours is taken, trying others', { why: errorMessage(error) })
+    }
+  }
+}
+
+function hostPortText({ host, port }: { readonly host: string; readonly port: number }): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}

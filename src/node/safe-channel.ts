@@ -1,0 +1,130 @@
+/**
+ * One channel in safe mode: a swarm of its own, reached by an onion of its own where Tor makes us
+ * some. Nothing of it is shared with another channel but the proxy, the limits and the blobs.
+ *
+ * @module node/safe-channel
+ */
+import { equalBytes, toHex } from '../base/bytes.ts'
+import type { Clock } from '../base/clock.ts'
+import { errorMessage } from '../base/errors.ts'
+import { PROXY_DIAL_TIMEOUT_MS } from '../base/limits.ts'
+import type { Log } from '../base/log.ts'
+import { SigningKey } from '../crypto/ed25519.ts'
+import { type ChannelKeys, dayOf } from '../crypto/key-schedule.ts'
+import { onionSeed } from '../crypto/onion-key.ts'
+import type { ChannelEvents, SwarmChannel } from '../swarm/channel.ts'
+import { Swarm, type SwarmDeps } from '../swarm/swarm.ts'
+import type { Acceptor, Door } from '../transport/acceptor.ts'
+import { HandshakeKeyring } from '../transport/handshake-keys.ts'
+import type { OnionServices } from '../transport/onion/onion-services.ts'
+import type { Dialer, Listener, Transport } from '../transport/transport.ts'
+import { type Address, encodeAddress } from '../wire/address.ts'
+import { onionName } from '../wire/onion.ts'
+import { isAcceptableBehindProxy } from './own-addresses.ts'
+
+/** Of every onion: a number of its own would tell which of them are ours. */
+const ONION_PORT = 7117
+
+export interface SafeChannelDeps {
+  readonly clock: Clock
+  readonly log: Log
+  /** What swarms of all channels have in common. */
+  readonly swarmDeps: Omit<
+    SwarmDeps,
+    'dialer' | 'nodeKey' | 'resolve' | 'isAcceptable' | 'listenPort' | 'maxPeers'
+  >
+  /** Connections that this node may have besides those that it has. */
+  readonly freePlaces: () => number
+  /** Dials through the proxy, and listens on this machine. */
+  readonly transport: Transport
+  readonly acceptor: Acceptor
+  /** Null where there is no control port: the channel only dials out. */
+  readonly onions: OnionServices | null
+  /** On loopback: where Tor brings streams to. */
+  readonly listenHost: string
+  readonly nodeSeed: Uint8Array
+}
+
+/** Where a channel of this node is reached. */
+export function onionOf(nodeSeed: Uint8Array, keys: ChannelKeys): Address {
+  const { publicKey } = new SigningKey(onionSeed(nodeSeed, keys.secret))
+  return { kind: 'onion', host: onionName(publicKey), port: ONION_PORT }
+}
+
+export class SafeChannel {
+  readonly swarm: Swarm
+  readonly channel: SwarmChannel
+  readonly #deps: SafeChannelDeps
+  readonly #seed: Uint8Array
+  /** Where Tor brings its streams to, once we listen; null for one that only dials out. */
+  #listener: Promise<Listener | null> = Promise.resolve(null)
+  #onion: string | null = null
+  #isClosed = false
+
+  constructor(keys: ChannelKeys, events: ChannelEvents, deps: SafeChannelDeps) {
+    this.#deps = deps
+    this.#seed = onionSeed(deps.nodeSeed, keys.secret)
+    const ownKey = new SigningKey(this.#seed)
+    let swarm: Swarm | null = null // while it is made
+    this.swarm = swarm = new Swarm({
+      ...deps.swarmDeps,
+      get maxPeers() {
+        return (swarm?.peers.size ?? 0) + deps.freePlaces()
+      },
+      dialer: onCircuitsOf(keys, deps),
+      resolve: null,
+      isAcceptable: isAcceptableBehindProxy,
+      nodeKey: ownKey,
+      listenPort: () => 0,
+      dialTimeoutMs: PROXY_DIAL_TIMEOUT_MS,
+    })
+    this.channel = this.swarm.join(keys, events)
+    if (deps.onions !== null) this.#listener = this.#serve(keys, ownKey, deps.onions)
+  }
+
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    if (this.#onion !== null) void this.#deps.onions?.remove(this.#onion)
+    void this.#listener.then((listener) => listener?.close())
+    this.swarm.close()
+  }
+
+  /** Never rejects. */
+  async #serve(keys: ChannelKeys, ownKey: SigningKey, onions: OnionServices): Promise<Listener | null> {
+    const { acceptor, transport, listenHost, log } = this.#deps
+    const own = onionOf(this.#deps.nodeSeed, keys)
+    const dialled = encodeAddress(own)
+    const keyring = new HandshakeKeyring(ownKey.publicKey, false)
+    keyring.addChannel(keys)
+    const door: Door = {
+      candidates: (nowMs) => keyring.candidates(nowMs),
+      isOwnAddress: (bytes) => equalBytes(bytes, dialled),
+      nodeKey: ownKey,
+      onSecured: (secured) => this.swarm.accept(secured),
+      onion: own.host,
+    }
+    try {
+      const listener = await transport.listen({ host: listenHost, port: 0 }, (stream) =>
+        acceptor.accept(stream, door),
+      )
+      if (this.#isClosed) return listener // and `close` closes it
+      this.#onion = onions.add({ seed: this.#seed, port: own.port, target: listener.endpoint })
+      return listener
+    } catch (error) {
+      log.error('no onion for a channel: it cannot be listened for', { why: errorMessage(error) })
+      return null
+    }
+  }
+}
+
+/** Circuits that no other channel shares, and that are other ones tomorrow. */
+function onCircuitsOf({ secret }: ChannelKeys, { clock, transport }: SafeChannelDeps): Dialer {
+  const subject = toHex(secret)
+  return {
+    dial(endpoint, options) {
+      const circuit = { purpose: 'channel', subject, day: dayOf(clock.now()) } as const
+      return transport.dial(endpoint, { ...options, circuit })
+    },
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * Safe mode: every connection goes through one SOCKS5 proxy, and there is no other way out. Each
+ * channel has a swarm of its own and, where Tor's control port is given, an onion of its own.
+ *
+ * No DHT, no resolver, no UDP: this file and what it imports know none. Whoever listens does so on
+ * loopback.
+ *
+ * @module node/safe-network
+ */
+import { errorMessage, MegatorrentError } from '../base/errors.ts'
+import { MAX_BLOBS_IN_FLIGHT } from '../base/limits.ts'
+import { NO_DISCOVERY } from '../channels/discovery.ts'
+import type { ChannelKeys } from '../crypto/key-schedule.ts'
+import { readFileIfExists } from '../storage/atomic-file.ts'
+import type { Swarm } from '../swarm/swarm.ts'
+import { type Circuit, circuitCredentials, type ProxyCredentials } from '../transport/circuit.ts'
+import { COOKIE_BYTES } from '../transport/onion/control-auth.ts'
+import { OnionServices } from '../transport/onion/onion-services.ts'
+import { TorControl } from '../transport/onion/tor-control.ts'
+import { ProxyDialer } from '../transport/proxy-dialer.ts'
+import { Socks5Dialer } from '../transport/socks5.ts'
+import { TcpTransport } from '../transport/tcp.ts'
+import type { Dialer, Endpoint } from '../transport/transport.ts'
+import { formatAddress, type PeerAddress, parsePeerAddress, provenKey } from '../wire/address.ts'
+import { joinTransport, type Network, type NetworkDeps, networkParts } from './network.ts'
+import { onionOf, SafeChannel } from './safe-channel.ts'
+import { readSecretLine } from './secret-line.ts'
+import { Swarms } from './swarms.ts'
+
+const CIRCUIT_KEY_BYTES = 32
+const NONCE_BYTES = 32
+
+/**
+ * @param endpoint - where the proxy listens.
+ * @throws MegatorrentError ERR_CONFIG_VALUE (config) for a file of secrets that cannot be used.
+ */
+export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network {
+  const { config, clock, log, nodeSeed } = deps
+  const { limits, bans, acceptor, limited, swarmDeps, close } = networkParts(deps)
+  const tcp = new TcpTransport()
+  const proxy = new ProxyDialer({
+    dialer: new Socks5Dialer({ proxy: endpoint, credentials: credentialsOf(deps), clock }),
+    clock,
+    log: log.child('proxy'),
+  })
+  const transport = limited(joinTransport(proxy, tcp))
+  const onions = openOnions(deps, tcp)
+  const channels = new Set<SafeChannel>()
+  const swarms = new Set<Swarm>()
+  const all = new Swarms(swarms, bans)
+  const userAddresses: PeerAddress[] = config.peer.map(parsePeerAddress)
+  return {
+    limits,
+    swarms: all,
+    joinSwarm(keys, events) {
+      const safe = new SafeChannel(keys, events, {
+        ...{ clock, log: log.child('onion'), transport, acceptor, onions, nodeSeed },
+        listenHost: config.listen.host,
+        freePlaces: () => limits.now.maxPeers - all.peerCount,
+        swarmDeps: { ...swarmDeps, maxInFlight: () => placesOfOne(swarms) },
+      })
+      channels.add(safe)
+      swarms.add(safe.swarm)
+      for (const address of userAddresses) safe.swarm.addUserAddress(address)
+      const leave = (): void => {
+        channels.delete(safe)
+        swarms.delete(safe.swarm)
+        safe.close()
+      }
+      const onionAddress = onions === null ? null : formatAddress(onionOf(nodeSeed, keys))
+      return { swarm: safe.swarm, channel: safe.channel, onionAddress, leave }
+    },
+    discovery: NO_DISCOVERY,
+    dht: null,
+    identity: { mode: 'safe', nodeKey: null, peerAddress: null, dhtPort: null, onionAddress: null },
+    proxy: () => ({ reachable: proxy.error === null, error: messageOf(proxy.error) }),
+    onions: () => (onions === null ? null : { error: messageOf(onions.lastError), ...onions.counts }),
+    addressesOf: (keys: ChannelKeys) => (onions === null ? [] : [onionOf(nodeSeed, keys)]),
+    addUserAddress(address) {
+      if (provenKey(address) === null) {
+        throw new MegatorrentError(
+          'ERR_USAGE',
+          `behind a proxy anybody can pose as ${formatAddress(address)}: put its node key and @ in front`,
+        )
+      }
+      userAddresses.push(address)
+      for (const swarm of swarms) swarm.addUserAddress(address)
+    },
+    async close() {
+      for (const safe of [...channels]) safe.close()
+      acceptor.close()
+      onions?.close()
+      for (const { swarm } of channels) swarm.destroy()
+      close()
+    },
+  }
+}
+
+/** Blobs that one swarm may have on their way: what a node may, shared by those that fetch. */
+function placesOfOne(swarms: ReadonlySet<Swarm>): number {
+  const fetching = [...swarms].filter((swarm) => swarm.isFetching).length
+  return Math.max(1, Math.floor(MAX_BLOBS_IN_FLIGHT / Math.max(1, fetching)))
+}
+
+function messageOf(error: Error | null): string | null {
+  return error === null ? null : errorMessage(error)
+}
+
+/** What the proxy is shown: for each circuit something else, unless the user gave that up. */
+function credentialsOf({ config, random }: NetworkDeps): (circuit: Circuit) => ProxyCredentials | null {
+  if (!config.proxyNoIsolation) {
+    const key = random.bytes(CIRCUIT_KEY_BYTES)
+    return (circuit) => circuitCredentials(key, circuit)
+  }
+  if (config.proxyAuthFile === null) return () => null
+  const match = /^([^:]{1,255}):(.{1,255})$/.exec(readSecretLine(config.proxyAuthFile) ?? '')
+  if (match === null) {
+    throw new MegatorrentError(
+      'ERR_CONFIG_VALUE',
+      'the file of --proxy-auth-file holds no line USER:PASSWORD',
+    )
+  }
+  const credentials = { user: match[1] as string, password: match[2] as string }
+  return () => credentials
+}
+
+function openOnions({ config, clock, random, log }: NetworkDeps, dialer: Dialer): OnionServices | null {
+  const { torControl, torControlPasswordFile } = config
+  if (torControl === null) return null
+  const password = torControlPasswordFile === null ? null : readSecretLine(torControlPasswordFile)
+  if (torControlPasswordFile !== null && password === null) {
+    throw new MegatorrentError(
+      'ERR_CONFIG_VALUE',
+      'the file of --tor-control-password-file is missing or is not text',
+    )
+  }
+  return new OnionServices({
+    open: (heard) =>
+      TorControl.open({
+        ...heard,
+        ...{ dialer, endpoint: torControl, clock, password, readCookie },
+        nonce: random.bytes(NONCE_BYTES),
+      }),
+    clock,
+    log: log.child('tor'),
+  })
+}
+
+async function readCookie(path: string): Promise<Uint8Array> {
+  const bytes = readFileIfExists(path, COOKIE_BYTES)
+  if (bytes === null) throw new Error('there is no such file')
+  return bytes
+}

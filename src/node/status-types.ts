@@ -1,0 +1,54 @@
+/**
+ * What a running node says of itself. Types only.
+ *
+ * @module node/status-types
+ */
+
+export interface NodeStatus {
+  readonly version: string
+  readonly protocolVersion: number
+  /** Null in safe mode. */
+  readonly nodeKey: string | null
+  readonly mode: NodeMode
+  /** `NODEKEY@HOST:PORT`. */
+  readonly peerAddress: string | null
+  readonly onionAddress: string | null
+  readonly peers: number
+  readonly heldBlobs: number
+  readonly storedBytes: number
+  readonly dht: { readonly enabled: boolean; readonly nodes: number; readonly server: boolean }
+  readonly gateways: number
+  /** Null without a proxy. */
+  readonly proxy: ProxyStatus | null
+  /** Null without a control port of Tor. */
+  readonly onions: OnionsStatus | null
+  readonly uploadRate: number
+  readonly downloadRate: number
+  /** Seconds. */
+  readonly uptime: number
+}
+
+export interface ProxyStatus {
+  /** False while nothing gets through it: then everything waits. */
+  readonly reachable: boolean
+  readonly error: string | null
+}
+
+/** Onions of our channels: how many there should be, and how many others can find. */
+export interface OnionsStatus {
+  readonly wanted: number
+  readonly published: number
+  readonly error: string | null
+}
+
+export type NodeMode = 'direct' | 'safe' | 'gateway'
+
+/** What a node knows of itself once it runs: the part of `daemon.json` that is not the RPC server's. */
+export interface NodeInfo {
+  readonly peerAddress: string | null
+  readonly dhtPort: number | null
+  readonly nodeKey: string | null
+  readonly onionAddress: string | null
+  readonly mode: NodeMode
+  readonly version: string
+}
