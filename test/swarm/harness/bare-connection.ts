@@ -112,6 +112,11 @@ export class BareConnection {
   #helloCounter = 0
   #nextRequest = 1
 
+  /** Body of PEERS: it knows nobody. */
+  peersTold: Buffer = Buffer.from([0])
+  /** How often it was asked for peers. */
+  peersAsked = 0
+
   constructor(queue: ByteQueue, role: number, result: HandshakeResult) {
     this.role = role
     this.handshakeHash = result.handshakeHash
@@ -262,8 +267,9 @@ export class BareConnection {
       if (flags === 1) continue
       const body = Buffer.concat(bodies)
       if (type === TYPES.FIND_PEERS) {
-        // Every request gets an answer (§7.1); nobody plays with this one, so it knows nobody.
-        this.sendMessage(TYPES.PEERS, requestId, Buffer.from([0]))
+        // Every request gets an answer (§7.1).
+        this.sendMessage(TYPES.PEERS, requestId, this.peersTold)
+        this.peersAsked += 1
         bodies.length = 0
         continue
       }

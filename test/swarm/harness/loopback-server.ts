@@ -1,5 +1,5 @@
 /**
- * A TCP server on loopback for tests that play another program: it knows its connections, and ends as
+ * A TCP server for tests that play another program: it knows its connections, and ends as
  * if it had been killed.
  */
 import { once } from 'node:events'
@@ -16,16 +16,21 @@ export class LoopbackServer {
     })
   }
 
-  /** @param port - 0 is any. */
-  static async listen(onSocket: (socket: net.Socket) => void, port = 0): Promise<LoopbackServer> {
+  /** @param port - 0 is any. @param host - loopback, or of a network namespace. */
+  static async listen(
+    onSocket: (socket: net.Socket) => void,
+    port = 0,
+    host = '127.0.0.1',
+  ): Promise<LoopbackServer> {
     const server = new LoopbackServer(onSocket)
-    server.#server.listen(port, '127.0.0.1')
+    server.#server.listen(port, host)
     await once(server.#server, 'listening')
     return server
   }
 
   get endpoint(): { readonly host: string; readonly port: number } {
-    return { host: '127.0.0.1', port: (this.#server.address() as net.AddressInfo).port }
+    const { address, port } = this.#server.address() as net.AddressInfo
+    return { host: address, port }
   }
 
   /** Connections that are open, and what else is tracked. */

@@ -52,11 +52,15 @@ export class Socks5Server {
     this.#route = route
   }
 
-  static async start(route: Route = () => null, port = 0): Promise<Socks5Server> {
+  static async start(route: Route = () => null, port = 0, host = '127.0.0.1'): Promise<Socks5Server> {
     const proxy = new Socks5Server(route)
-    proxy.#server = await LoopbackServer.listen((socket) => {
-      proxy.#serve(socket).catch(() => socket.destroy())
-    }, port)
+    proxy.#server = await LoopbackServer.listen(
+      (socket) => {
+        proxy.#serve(socket).catch(() => socket.destroy())
+      },
+      port,
+      host,
+    )
     return proxy
   }
 

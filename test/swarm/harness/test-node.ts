@@ -51,6 +51,10 @@ export interface TestNodeOptions {
   readonly listen?: string
   /** Further variables of its environment. */
   readonly env?: Readonly<Record<string, string>>
+  /** What starts it: `ip netns exec ...`. Commands are started so too; its RPC may be out of reach for the test. */
+  readonly wrapper?: readonly string[]
+  /** Where RPC listens; port 0 picks one. */
+  readonly rpc?: string
   /** Flags of Node itself, such as `--max-old-space-size=64`. */
   readonly nodeFlags?: readonly string[]
   /** A file that gets everything on stderr, over all starts; of what it holds only the tail is kept in memory. */
@@ -129,6 +133,11 @@ export class TestNode {
     return this.#ready?.pid ?? null
   }
 
+  /** Of the process that ended last; null while one runs, or when a signal ended it. */
+  get exitCode(): number | null {
+    return this.#exit?.code ?? null
+  }
+
   /** Everything on stderr since the last start. */
   get stderr(): string {
     return this.#stderr
@@ -164,12 +173,15 @@ export class TestNode {
     this.#stderr = ''
     this.#exit = null
     const listen = this.#options.listen ?? '127.0.0.1:0'
-    const args = [
+    const { wrapper = [], rpc = '127.0.0.1:0' } = this.#options
+    const [program = '', ...args] = [
+      ...wrapper,
+      process.execPath,
       ...(this.#options.nodeFlags ?? []),
-      ...[PROGRAM, 'serve', '--data-dir', this.dataDir, '--listen', listen, '--rpc', '127.0.0.1:0'],
+      ...[PROGRAM, 'serve', '--data-dir', this.dataDir, '--listen', listen, '--rpc', rpc],
       ...['--log-level', 'debug', ...(this.#options.args ?? []), ...extraArgs],
     ]
-    const child = spawn(process.execPath, args, {
+    const child = spawn(program, args, {
       env: this.#environment(),
       cwd: this.#home,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -256,6 +268,7 @@ export class TestNode {
       cwd: this.#home,
       env: this.#environment(),
       timeoutMs,
+      ...(this.#options.wrapper === undefined ? {} : { wrapper: this.#options.wrapper }),
     })
   }
 
@@ -354,9 +367,15 @@ export function scrubbedEnvironment(home: string): NodeJS.ProcessEnv {
 /** Run the program with these arguments to its end. Nothing can be typed into it. */
 export async function runProgram(
   args: readonly string[],
-  options: { readonly cwd: string; readonly env: NodeJS.ProcessEnv; readonly timeoutMs?: number },
+  options: {
+    readonly cwd: string
+    readonly env: NodeJS.ProcessEnv
+    readonly timeoutMs?: number
+    readonly wrapper?: readonly string[]
+  },
 ): Promise<CommandResult> {
-  const child = spawn(process.execPath, [PROGRAM, ...args], {
+  const [program = '', ...rest] = [...(options.wrapper ?? []), process.execPath, PROGRAM, ...args]
+  const child = spawn(program, rest, {
     cwd: options.cwd,
     env: options.env,
     stdio: ['ignore', 'pipe', 'pipe'],

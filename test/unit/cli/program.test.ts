@@ -289,7 +289,8 @@ describe('config show', () => {
       environment: wrong,
     })
     expect(exitCode).toBe(78)
-    for (const part of ['MEGATORRENT_MAX_PEERS', 'MEGATORRENT_FOO', '--bind-interface']) expect(stderr).toContain(part)
+    for (const part of ['MEGATORRENT_MAX_PEERS', 'MEGATORRENT_FOO', '--bind-interface'])
+      expect(stderr).toContain(part)
   })
 
   it('reads config.toml of the data folder', async () => {

@@ -5,8 +5,8 @@ import { silentLog } from '../../../../src/base/log.ts'
 import { OnionServices } from '../../../../src/transport/onion/onion-services.ts'
 import { TorControl } from '../../../../src/transport/onion/tor-control.ts'
 import { TcpTransport } from '../../../../src/transport/tcp.ts'
-import { until } from '../helpers.ts'
 import { ControlPort } from '../../../swarm/harness/control-port.ts'
+import { until } from '../helpers.ts'
 
 const hasty: Clock = { ...systemClock, setTimer: (run, delayMs) => systemClock.setTimer(run, delayMs / 20) }
 const OPEN_PORT = { methods: 'NULL' }

@@ -9,8 +9,8 @@ import {
 } from '../../../../src/transport/onion/tor-control.ts'
 import { TcpTransport } from '../../../../src/transport/tcp.ts'
 import { onionName } from '../../../../src/wire/onion.ts'
-import { failureOf, until } from '../helpers.ts'
 import { ControlPort, type ControlPortBehaviour } from '../../../swarm/harness/control-port.ts'
+import { failureOf, until } from '../helpers.ts'
 
 const COOKIE = Uint8Array.from(randomBytes(32))
 const COOKIE_FILE = '/run/tor "x"/control_auth_cookie'
