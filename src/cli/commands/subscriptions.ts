@@ -250,11 +250,14 @@ function describeConflicts(numbers: readonly number[]): [string, string][] {
   return [['CONFLICT', `${what}. The first that was seen is kept; ask the publisher which is right`]]
 }
 
-/** All files, page by page, so that a release of a million does not stand in memory twice. */
+/**
+ * All files, page by page, so that a release of a million does not stand in memory twice. A JSON document is
+ * printed when all of it is known: an error has to be one of its own.
+ */
 export async function listFiles(context: CommandContext, uri: string): Promise<void> {
   const timeout = context.timeoutMs === null ? {} : { timeout: context.timeoutMs / 1000 }
+  const pages: string[] = []
   let after: string | null = null
-  let isFirst = true
   let sequence: number | null = null
   do {
     const page: MethodResult<'listFiles'> = await context.client.call('listFiles', {
@@ -267,12 +270,17 @@ export async function listFiles(context: CommandContext, uri: string): Promise<v
       throw new CliError({ code: 'ERR_RPC_ANSWER', kind: 'unfinished', message })
     }
     sequence = page.sequence
-    for (const file of page.files) {
-      if (context.isJson) context.io.stdout.write(`${isFirst ? '[' : ','}${printableJson(file)}`)
-      else context.io.stdout.write(`${formatBytes(file.size).padStart(10)}  ${printable(file.path)}\n`)
-      isFirst = false
-    }
+    if (!context.isJson) for (const file of page.files) context.io.stdout.write(fileLine(file))
+    else if (page.files.length > 0) pages.push(page.files.map(printableJson).join(','))
     after = page.next
   } while (after !== null)
-  if (context.isJson) context.io.stdout.write(isFirst ? '[]\n' : ']\n')
+  if (!context.isJson) return
+  const { stdout } = context.io
+  stdout.write('[')
+  for (const [number, page] of pages.entries()) stdout.write(number === 0 ? page : `,${page}`)
+  stdout.write(']\n')
+}
+
+function fileLine({ path, size }: { readonly path: string; readonly size: number }): string {
+  return `${formatBytes(size).padStart(10)}  ${printable(path)}\n`
 }

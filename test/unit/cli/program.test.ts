@@ -330,6 +330,44 @@ describe('text of others', () => {
   })
 })
 
+describe('a listing of many pages', () => {
+  const page = async (path: string, next: string | null, change = {}) => ({
+    ...(await fakeNode().api.listFiles({} as never, {} as never)),
+    ...{ files: path === '' ? [] : [{ path, size: 1 }], next },
+    ...change,
+  })
+
+  it('is one document', async () => {
+    const own = await startDaemon({
+      listFiles: ({ after }) =>
+        after === null ? page('a', 'a') : after === 'a' ? page('b', 'b') : page('', null),
+    })
+    const files = [
+      { path: 'a', size: 1 },
+      { path: 'b', size: 1 },
+    ]
+    expect((await own.run(['ls', URI, '--json'])).json()).toEqual(files)
+    expect((await own.run(['ls', URI])).stdout).toBe('       1 B  a\n       1 B  b\n')
+    await own.close()
+  })
+
+  it('is an error alone when a later page fails, or is of another release', async () => {
+    const later: [string, () => ReturnType<typeof page>][] = [
+      ['ERR_TIMEOUT', () => Promise.reject(new MegatorrentError('ERR_TIMEOUT', 'too late'))],
+      ['ERR_RPC_ANSWER', () => page('b', null, { sequence: 4 })],
+    ]
+    for (const [code, fail] of later) {
+      const own = await startDaemon({
+        listFiles: ({ after }) => (after === null ? page('a', 'a') : fail()),
+      })
+      const failed = await own.run(['ls', URI, '--json'])
+      expect(failed.json()).toMatchObject({ error: { code } })
+      expect(failed.exitCode).not.toBe(0)
+      await own.close()
+    }
+  })
+})
+
 describe('a subscription whose publisher contradicts itself', () => {
   it('is shown with the numbers, and one that does not is shown without that line', async () => {
     const subscriptions = [{ ...SUBSCRIPTION, conflicts: [3, 2] }]
