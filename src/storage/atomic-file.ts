@@ -58,7 +58,7 @@ export function writeFileAtomic(path: string, bytes: Uint8Array, mode = PRIVATE_
 /**
  * Write a file that must not exist yet, durably. Never follows a symlink. After an error there is none.
  *
- * @throws MegatorrentError ERR_FILE_EXISTS, or one of kind 'storage'.
+ * @throws MegatorrentError ERR_FILE_EXISTS, ERR_USAGE (the folder is missing), or one of kind 'storage'.
  */
 export function createFileExclusive(path: string, bytes: Uint8Array, mode = PRIVATE_FILE_MODE): void {
   let isMade = false
@@ -73,6 +73,10 @@ export function createFileExclusive(path: string, bytes: Uint8Array, mode = PRIV
       throw new MegatorrentError('ERR_FILE_EXISTS', `${path} exists already: choose another name`, {
         cause: error,
       })
+    }
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') {
+      const message = `there is no folder ${dirname(path)}: make it, or choose another place`
+      throw new MegatorrentError('ERR_USAGE', message, { cause: error })
     }
     throw diskError(error, `writing ${path}`)
   }

@@ -249,7 +249,8 @@ export class Keystore {
    * Write a channel's key, unsealed, to a new file of mode 0600: whoever has it can publish.
    *
    * @returns false when there is no such channel.
-   * @throws MegatorrentError ERR_FILE_EXISTS, ERR_KEYSTORE_LOCKED, or one of kind 'storage'.
+   * @throws MegatorrentError ERR_FILE_EXISTS, ERR_USAGE (there is no such folder), ERR_KEYSTORE_LOCKED, or one
+   *   of kind 'storage'.
    */
   exportKey(publicKey: Uint8Array, path: string): boolean {
     const key = this.get(publicKey)

@@ -173,6 +173,9 @@ describe('channels of a node', () => {
     const { publicKey } = await api.create({ name: 'main', private: false, open: false })
     await publish()
     const file = join(node.folder, 'exported')
+    expect(() => api.export('main', join(node.folder, 'missing', 'exported'))).toThrow(
+      expect.objectContaining({ code: 'ERR_USAGE', message: expect.stringContaining('no folder') }),
+    )
     api.export('main', file)
     const head = node.heads.newest(Buffer.from(publicKey, 'hex'))
     if (head === null) throw new Error('no head')

@@ -75,6 +75,21 @@ describe('createFileExclusive', () => {
     expect(readdirSync(folder).sort()).toEqual(['link', 'x'])
   })
 
+  it('says which folder is missing, as a mistake of who asked', () => {
+    const folder = tempFolder()
+    writeFileSync(join(folder, 'file'), '')
+    for (const place of [join(folder, 'missing'), join(folder, 'file')]) {
+      expect(() => createFileExclusive(join(place, 'x'), TEXT)).toThrow(
+        expect.objectContaining({
+          code: 'ERR_USAGE',
+          kind: 'usage',
+          message: expect.stringContaining(`no folder ${place}: make it`),
+        }),
+      )
+    }
+    expect(readdirSync(folder)).toEqual(['file'])
+  })
+
   it.skipIf(process.getuid?.() === 0)('leaves no file when its name cannot be made durable', () => {
     const folder = tempFolder()
     chmodSync(folder, 0o300) // a file can be made in it, and the folder not be opened to be synced
