@@ -55,7 +55,7 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
   }
   try {
     const startedAtMs = clock.monotonicMs()
-    const lock = lockDataFolder(config.dataDir, process.pid)
+    const lock = lockDataFolder(config.dataDir, process.pid, log)
     closers.push(() => lock.release())
     const keystore = Keystore.open({ folder: join(config.dataDir, 'keys'), random, clock })
     await unlock(keystore, config)

@@ -9,12 +9,14 @@
  *
  * @module storage/data-lock
  */
-import { rmSync } from 'node:fs'
+import { chmodSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { utf8Bytes, utf8Text } from '../base/bytes.ts'
 import { MegatorrentError } from '../base/errors.ts'
-import { ensurePrivateFolder, readFileIfExists, writeFileAtomic } from './atomic-file.ts'
+import { type Log, silentLog } from '../base/log.ts'
+import { ensurePrivateFolder, PRIVATE_FOLDER_MODE, readFileIfExists, writeFileAtomic } from './atomic-file.ts'
 import { lockDatabaseFile } from './database.ts'
+import { withDiskErrors } from './disk-error.ts'
 
 const LOCK_FILE = 'lock.db'
 const PID_FILE = 'lock.pid'
@@ -27,12 +29,12 @@ export interface DataLock {
 }
 
 /**
- * Make the data folder if needed and lock it.
+ * Make the data folder if needed, lock it, and close it to all but its owner.
  *
  * @param pid - of this process, for whoever comes second.
  * @throws MegatorrentError ERR_DATA_DIR_LOCKED, ERR_DATA_DIR_MODE, or one of kind 'storage'.
  */
-export function lockDataFolder(dataDir: string, pid: number): DataLock {
+export function lockDataFolder(dataDir: string, pid: number, log: Log = silentLog): DataLock {
   ensurePrivateFolder(dataDir)
   const pidFile = join(dataDir, PID_FILE)
   const lock = lockDatabaseFile(join(dataDir, LOCK_FILE))
@@ -44,6 +46,7 @@ export function lockDataFolder(dataDir: string, pid: number): DataLock {
     )
   }
   try {
+    tighten(dataDir, log)
     writeFileAtomic(pidFile, utf8Bytes(`${pid}\n`))
   } catch (error) {
     lock.release()
@@ -58,6 +61,21 @@ export function lockDataFolder(dataDir: string, pid: number): DataLock {
       lock.release()
     },
   }
+}
+
+/** A folder that others can look into, perhaps made by hand: names and sizes of what is in it are theirs to see. */
+function tighten(dataDir: string, log: Log): void {
+  withDiskErrors(`setting the mode of ${dataDir}`, () => {
+    const { mode, uid } = statSync(dataDir)
+    if ((mode & 0o777 & ~PRIVATE_FOLDER_MODE) === 0) return
+    const fields = { mode: (mode & 0o777).toString(8) }
+    if (uid !== process.getuid?.()) {
+      log.warn('others can look into the data folder, and its owner is another user: chmod 700 it', fields)
+      return
+    }
+    chmodSync(dataDir, PRIVATE_FOLDER_MODE)
+    log.warn('others could look into the data folder: it has mode 700 from now on', fields)
+  })
 }
 
 function readPid(path: string): number | null {

@@ -1,9 +1,10 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
-import { chmodSync, existsSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import { type Log, silentLog } from '../../../src/base/log.ts'
 import { lockDataFolder } from '../../../src/storage/data-lock.ts'
 import { afterTest, tempFolder } from './harness.ts'
 
@@ -24,6 +25,12 @@ function startHolder(folder: string): Holder {
     await exited
   })
   return { child, exited, line: async () => String((await lines.next()).value) }
+}
+
+/** A log, and the warnings in it. */
+function keptLog(): { readonly log: Log; readonly warnings: string[] } {
+  const warnings: string[] = []
+  return { log: { ...silentLog, warn: (message) => void warnings.push(message) }, warnings }
 }
 
 describe('the lock on the data folder', () => {
@@ -93,5 +100,35 @@ describe('the lock on the data folder', () => {
     expect(() => lockDataFolder(folder, 1)).toThrow(
       expect.objectContaining({ code: 'ERR_DATA_DIR_MODE', kind: 'config' }),
     )
+  })
+
+  it('closes a folder that others can look into, and says so once', () => {
+    const folder = tempFolder()
+    for (const mode of [0o755, 0o711, 0o750]) {
+      chmodSync(folder, mode)
+      const { log, warnings } = keptLog()
+      for (let start = 0; start < 2; start++) lockDataFolder(folder, 1, log).release()
+      expect(statSync(folder).mode & 0o777).toBe(0o700)
+      expect(warnings).toEqual([expect.stringContaining('700')])
+    }
+  })
+
+  it('changes nothing of a folder in use, whoever comes second', () => {
+    const folder = tempFolder()
+    const lock = lockDataFolder(folder, 1)
+    chmodSync(folder, 0o755)
+    expect(() => lockDataFolder(folder, 2)).toThrow()
+    expect(statSync(folder).mode & 0o777).toBe(0o755)
+    lock.release()
+  })
+
+  it.skipIf(process.getuid?.() !== 0)("leaves another user's folder as it is, and says so", () => {
+    const folder = tempFolder()
+    chmodSync(folder, 0o755)
+    chownSync(folder, 1, 1)
+    const { log, warnings } = keptLog()
+    lockDataFolder(folder, 1, log).release()
+    expect(statSync(folder).mode & 0o777).toBe(0o755)
+    expect(warnings).toEqual([expect.stringContaining('another user')])
   })
 })
