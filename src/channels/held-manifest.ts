@@ -19,7 +19,14 @@ export async function heldManifest(
 ): Promise<Manifest | null> {
   const row = state.releases.list(publicKey).find((each) => each.sequence === sequence && !each.conflict)
   if (row === undefined) return null
-  const { root } = decodeHead(row.head)
+  return manifestIfHeld(decodeHead(row.head).root, store)
+}
+
+/** Null when a blob of it is not held, or it is not valid. @param root - blob reference. */
+export async function manifestIfHeld(
+  root: Uint8Array,
+  store: Pick<BlobStore, 'has' | 'open' | 'buffers'>,
+): Promise<Manifest | null> {
   const fetch = (): Promise<void> => Promise.reject(new MegatorrentError('ERR_NOT_FOUND', 'not held'))
   try {
     return await loadManifest({ root, store, fetch })

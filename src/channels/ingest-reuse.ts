@@ -7,6 +7,7 @@
 import type { BlobStore } from '../storage/blob-store.ts'
 import type { SourceMemoryTable } from '../storage/tables/source-memory-table.ts'
 import { CHUNK_BYTES } from '../wire/constants.ts'
+import { manifestIfHeld } from './held-manifest.ts'
 import { comparePaths, ExtentBuilder, type ReleaseBlobs } from './release-entry.ts'
 import { isSettled } from './settle.ts'
 import {
@@ -102,6 +103,29 @@ export interface MadeRelease {
   readonly used: ReadonlySet<number>
   /** References of its root and parts. */
   readonly manifest: readonly Uint8Array[]
+}
+
+/**
+ * An earlier release as an ingest would have made it, if every blob of it is held; its data blobs get numbers
+ * in `blobs`. @param root - blob reference.
+ */
+export async function heldRelease(
+  root: Uint8Array,
+  store: Pick<BlobStore, 'has' | 'open' | 'buffers'>,
+  blobs: ReleaseBlobs,
+): Promise<(Pick<MadeRelease, 'used' | 'manifest'> & { readonly title: string }) | null> {
+  const release = await manifestIfHeld(root, store)
+  if (release === null) return null
+  const pacer = new Pacer()
+  const manifest: Uint8Array[] = []
+  const used = new Set<number>()
+  for (let blob = 0; blob < release.blobCount; blob++) {
+    if (pacer.due()) await nextTurn()
+    if (!store.has(release.blobId(blob))) return null
+    if (blob < release.manifestBlobCount) manifest.push(new Uint8Array(release.reference(blob)))
+    else used.add(blobs.add(release.blobId(blob), release.blobKey(blob)))
+  }
+  return { title: release.title, manifest, used }
 }
 
 /** Keep it for the next ingest; what is lost of it costs that one time and nothing else. */

@@ -3,7 +3,8 @@
  * with bounded memory (PROTOCOL_FINAL.md §4.1, §4.2). Nothing is published by it.
  *
  * Files that did not change since the ingest before are not read, and when nothing
- * did, its record is the result again (ingest-reuse.ts).
+ * did, its record is the result again (ingest-reuse.ts). What was read and turns out
+ * to be what is published is the published ingest again.
  *
  * The way: walk, let fresh files settle, seal full chunks and hash pieces, place the
  * pieces, seal the packs, look at every file again, write the manifest, read it as a
@@ -12,7 +13,7 @@
  *
  * @module channels/ingest
  */
-import { toHex, utf8Bytes } from '../base/bytes.ts'
+import { equalBytes, toHex, utf8Bytes } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
@@ -23,26 +24,28 @@ import type { PieceRow } from '../storage/tables/pieces-table.ts'
 import { CHUNK_BYTES, MAX_TITLE_BYTES } from '../wire/constants.ts'
 import { ContentHasher } from './content-id.ts'
 import { inOrder } from './in-order.ts'
+import { checkUnchanged, readBack } from './ingest-check.ts'
 import { type IngestRecord, loadIngest, saveIngest } from './ingest-record.ts'
-import { isSameRelease, rememberedContents, rememberRelease } from './ingest-reuse.ts'
+import {
+  heldRelease,
+  isSameRelease,
+  type MadeRelease,
+  rememberedContents,
+  rememberRelease,
+} from './ingest-reuse.ts'
 import { type HashName, hashOfName, KnownPieces, pieceRow, savePieces } from './known-pieces.ts'
 import { type PartBoundary, partOfPath } from './manifest-layout.ts'
-import { loadManifest } from './manifest-loader.ts'
 import { type WrittenManifest, writeManifest } from './manifest-writer.ts'
 import { type Piece, type PiecePlace, planPacks } from './pack.ts'
-import { quotePath } from './path-gate.ts'
 import { ExtentBuilder, ReleaseBlobs, type ReleaseEntry } from './release-entry.ts'
 import { settleTree } from './settle.ts'
 import { SourceMemory } from './source-memory.ts'
 import { type FileContent, numberOf, pieceLength, type ReadJob, readSources } from './source-reader.ts'
-import { sameStamp, statAll } from './stat-all.ts'
 import { nextTurn, Pacer } from './turns.ts'
 import { type SourceTree, walkSource } from './walk.ts'
 
 /** Packs being read and sealed at a time; a job holds the paths of its pieces here, no content. */
 const PACKS_IN_FLIGHT = 32
-/** Files looked at again before their stats are let go. */
-const STATS_AT_A_TIME = 1_024
 /** The first try and one more. */
 const ATTEMPTS = 2
 const INGEST_ID_BYTES = 16
@@ -121,6 +124,11 @@ interface PieceSource extends Piece {
   places: readonly PiecePlace[]
 }
 
+/** What an ingest comes to. */
+interface Made extends Pick<MadeRelease, 'used' | 'manifest'> {
+  readonly record: IngestRecord
+}
+
 type Pieces = ReadonlyMap<HashName, PieceSource>
 
 class IngestRun {
@@ -140,8 +148,8 @@ class IngestRun {
   }
 
   async attempt(): Promise<IngestRecord> {
-    const { clock, statedClock = clock, store, state } = this.#deps
-    const { source, signal, privateFolders = [], convergenceSecret, title, publicKey } = this.#request
+    const { clock, state } = this.#deps
+    const { source, signal, privateFolders = [], title, publicKey } = this.#request
     const tree = await settleTree(await walkSource(source, { privateFolders, signal }), clock, signal)
     const settledAt = clock.now()
     const memory =
@@ -151,24 +159,14 @@ class IngestRun {
     await this.#readFiles(tree, memory)
     const pieces = await this.#collectPieces(memory)
     await this.#placePieces(tree, [...pieces.values()])
-    await this.#checkUnchanged(tree)
-    const used = new Set<number>()
-    const manifest = await writeManifest({
-      store,
-      convergenceSecret,
-      summary: { title, time: statedClock.now(), files: tree.files, bytes: tree.bytes },
-      entries: this.#entries(tree, pieces, used),
-      blobs: this.#blobs,
-      previousBoundaries: this.#boundaries,
-      ...signalOf(this.#request),
-    })
-    await this.#readBack(manifest)
-    const record = await this.#keep(tree, manifest, used, pieces)
+    await checkUnchanged(tree, signal)
+    const contentId = await this.#contentId(tree)
+    const { record, used, manifest } =
+      (await this.#publishedAgain(tree, contentId)) ?? (await this.#make(tree, contentId, pieces))
     const { publishedIngest } = this.#request
     await rememberRelease(state.sourceMemory, publicKey, {
       header: { root: tree.root, ingestId: record.ingestId, title, publishedIngest },
-      ...{ tree, settledAt, contents: this.#contents, blobs: this.#blobs, used },
-      manifest: [manifest.root, ...manifest.parts],
+      ...{ tree, settledAt, contents: this.#contents, blobs: this.#blobs, used, manifest },
     })
     return record
   }
@@ -182,6 +180,48 @@ class IngestRun {
     const record = loadIngest(this.#deps.state.ingests, header.ingestId)
     if (record === null || !(await isSameRelease(memory, tree, this.#deps.store))) return null
     return { ...record, newBlobs: 0, newManifestBlobs: 0, skipped: tree.skipped }
+  }
+
+  /**
+   * The published ingest, if all was read and is what that one found, and its release is still held: a second
+   * one beside it would be of no use to anybody.
+   */
+  async #publishedAgain(tree: SourceTree, contentId: Uint8Array): Promise<Made | null> {
+    const published = this.#published
+    if (published === null || !equalBytes(published.contentId, contentId)) return null
+    const release = await heldRelease(published.root, this.#deps.store, this.#blobs)
+    if (release === null || release.title !== this.#request.title) return null
+    const record = {
+      ...published,
+      newBlobs: this.#countNew(release.used),
+      newManifestBlobs: 0,
+      skipped: tree.skipped,
+    }
+    return { ...release, record }
+  }
+
+  async #make(tree: SourceTree, contentId: Uint8Array, pieces: Pieces): Promise<Made> {
+    const { clock, statedClock = clock, store } = this.#deps
+    const { convergenceSecret, title } = this.#request
+    const used = new Set<number>()
+    const manifest = await writeManifest({
+      store,
+      convergenceSecret,
+      summary: { title, time: statedClock.now(), files: tree.files, bytes: tree.bytes },
+      entries: this.#entries(tree, pieces, used),
+      blobs: this.#blobs,
+      previousBoundaries: this.#boundaries,
+      ...signalOf(this.#request),
+    })
+    await readBack(manifest.root, store, this.#request.signal)
+    const record = await this.#keep(tree, contentId, manifest, used, pieces)
+    return { record, used, manifest: [manifest.root, ...manifest.parts] }
+  }
+
+  #countNew(used: ReadonlySet<number>): number {
+    let count = 0
+    for (const blob of used) if (this.#newBlobs.has(blob)) count += 1
+    return count
   }
 
   async #readFiles(tree: SourceTree, memory: SourceMemory | null): Promise<void> {
@@ -261,23 +301,6 @@ class IngestRun {
     }
   }
 
-  /** Everything read was read from files that are still what they were before. */
-  async #checkUnchanged(tree: SourceTree): Promise<void> {
-    for (let start = 0; start < tree.entries.length; start += STATS_AT_A_TIME) {
-      const files = tree.entries.slice(start, start + STATS_AT_A_TIME).filter((entry) => entry.stamp !== null)
-      const paths = files.map((entry) => tree.sourceOf(entry.path))
-      const stats = await statAll(paths, this.#request.signal)
-      files.forEach(({ path, stamp }, index) => {
-        const stat = stats[index] ?? null
-        if (stamp === null || (stat?.isFile === true && sameStamp(stat.stamp, stamp))) return
-        throw new MegatorrentError(
-          'ERR_SOURCE_CHANGED',
-          `${quotePath(path)} changed while it was read: let it rest, then ingest again`,
-        )
-      })
-    }
-  }
-
   *#entries(tree: SourceTree, pieces: Pieces, used: Set<number>): Generator<ReleaseEntry> {
     let next = 0
     for (const { path, stamp } of tree.entries) {
@@ -296,33 +319,15 @@ class IngestRun {
     }
   }
 
-  /** What is published must be readable: judged by the same code as a subscriber's. */
-  async #readBack(manifest: WrittenManifest): Promise<void> {
-    const { store } = this.#deps
-    const fetch = (): Promise<void> => Promise.resolve()
-    try {
-      await loadManifest({ root: manifest.root, store, fetch, ...signalOf(this.#request) })
-    } catch (error) {
-      if (!isMegatorrentError(error, 'ERR_RELEASE_INVALID')) throw error
-      const { cause } = error
-      if (isMegatorrentError(cause, 'ERR_MANIFEST_LIMIT')) {
-        const message = `this is more than one release can hold: ${cause.message}`
-        throw new MegatorrentError('ERR_INGEST_SOURCE', message, { cause })
-      }
-      throw new MegatorrentError('ERR_BUG', 'the manifest that was written is not valid', { cause: error })
-    }
-  }
-
   async #keep(
     tree: SourceTree,
+    contentId: Uint8Array,
     manifest: WrittenManifest,
     used: ReadonlySet<number>,
     pieces: Pieces,
   ): Promise<IngestRecord> {
     const { state, random, clock } = this.#deps
     const { publicKey } = this.#request
-    let newBlobs = 0
-    for (const blob of used) if (this.#newBlobs.has(blob)) newBlobs += 1
     const record: IngestRecord = {
       ingestId: toHex(random.bytes(INGEST_ID_BYTES)),
       publicKey,
@@ -330,11 +335,11 @@ class IngestRun {
       files: tree.files,
       bytes: tree.bytes,
       blobs: used.size,
-      newBlobs,
+      newBlobs: this.#countNew(used),
       manifestBlobs: manifest.manifestBlobs,
       newManifestBlobs: manifest.newManifestBlobs,
       skipped: tree.skipped,
-      contentId: await this.#contentId(tree),
+      contentId,
       boundaries: manifest.boundaries,
       createdAt: clock.now(),
     }

@@ -115,6 +115,43 @@ describe('a folder that did not change', () => {
     expect([...read].sort()).toEqual(['a/small', 'a/whole'])
   })
 
+  it('is the published ingest again though it was read, and is not read after that', async () => {
+    fill()
+    const first = await bench.release()
+    const touched = (): void => utimesSync(join(bench.source, 'a/small'), 1_000, 1_000)
+    for (const change of [{ rehash: true }, {}]) {
+      if (change.rehash === undefined) touched()
+      const before = bench.store.count
+      expect(await again(change)).toEqual({ ...first, newBlobs: 0, newManifestBlobs: 0 })
+      expect(read.has('a/small')).toBe(true)
+      expect(bench.store.count).toBe(before)
+      expect((await again()).ingestId).toBe(first.ingestId)
+      expect([...read]).toEqual([])
+    }
+    expect(bench.state.ingests.list(PUBLIC_KEY).map(({ id }) => id)).toEqual([first.ingestId])
+  })
+
+  it('that was read is another ingest where the title is another, or the list of files is not held', async () => {
+    fill()
+    const first = await bench.release()
+    const renamed = await again({ rehash: true, title: 'new' })
+    expect(renamed.ingestId).not.toBe(first.ingestId)
+    expect((await bench.manifest(renamed)).title).toBe('new')
+    await bench.store.delete([first.root.subarray(0, 32)])
+    const mended = await again({ rehash: true })
+    expect(mended.ingestId).not.toBe(first.ingestId)
+    await bench.manifest(mended)
+  })
+
+  it('has lost blobs again when it is read, and is the published ingest then', async () => {
+    fill()
+    const first = await bench.release()
+    const manifest = await bench.manifest(first)
+    const [span] = manifest.spans(manifest.indexOf('a/whole'))
+    await bench.store.delete([manifest.blobId(span?.blob ?? 0)])
+    expect(await again({ rehash: true })).toMatchObject({ ingestId: first.ingestId, newBlobs: 1 })
+  })
+
   it('is read again where its blobs are no longer held', async () => {
     fill()
     const record = await bench.release()
