@@ -583,7 +583,7 @@ export const MIN_ROOM_BLOBS = 64
 export const MAX_ROOM_BLOBS = 16_384
 /** Share of the held blobs that is removed when a limit is reached. */
 export const ROOM_SHARE = 0.05
-/** ms in which no more room is looked for after none was found: a full store would do nothing else. */
+/** ms in which no more room is looked for after none was found, nor what is needed counted again: a full store would do nothing else. */
 export const COLLECT_RETRY_MS = 10_000
 /** Bytes of a passphrase file: a line that people type. */
 export const MAX_SECRET_FILE_BYTES = 4_096

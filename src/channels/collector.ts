@@ -58,6 +58,8 @@ export class Collector {
   #makingRoom: Promise<boolean> | null = null
   /** Monotonic; when there was nothing to remove last. */
   #foundNothingAtMs = Number.NEGATIVE_INFINITY
+  /** Held blobs that are needed, as they were counted last; monotonic. */
+  #needed: { readonly atMs: number; readonly count: Promise<number> } | null = null
   #closed = false
 
   constructor(deps: CollectorDeps) {
@@ -117,8 +119,21 @@ export class Collector {
     return this.#makingRoom
   }
 
+  /**
+   * How many held blobs no collection would remove. Known for COLLECT_RETRY_MS, since whatever finds no place
+   * asks again and again. Where it cannot be told what is needed, all are. Never rejects.
+   */
+  async countNeeded(): Promise<number> {
+    const known = this.#needed
+    if (known !== null && this.#deps.clock.monotonicMs() - known.atMs < COLLECT_RETRY_MS) return known.count
+    const count = this.#countNeeded()
+    this.#needed = { atMs: this.#deps.clock.monotonicMs(), count }
+    return count
+  }
+
   /** Something is not needed any more: the next write that finds no place may look again. */
   needsChanged(): void {
+    this.#needed = null
     this.#foundNothingAtMs = Number.NEGATIVE_INFINITY
   }
 
@@ -126,6 +141,26 @@ export class Collector {
   async close(): Promise<void> {
     this.#closed = true
     await this.#turn.run(async () => {})
+  }
+
+  #countNeeded(): Promise<number> {
+    const { store, log } = this.#deps
+    return this.#turn.run(async () => {
+      try {
+        const needed = await this.#neededIds(undefined)
+        const pacer = new Pacer(LOOKUPS_A_TURN)
+        let count = 0
+        for (const id of store.ids()) {
+          if (this.#closed) break
+          if (needed.has(id)) count++
+          if (pacer.due()) await nextTurn()
+        }
+        return count
+      } catch (error) {
+        log.warn('what is needed could not be told', { why: errorMessage(error) })
+        return store.count
+      }
+    })
   }
 
   async #removeOldest(): Promise<boolean> {

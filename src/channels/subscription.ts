@@ -27,17 +27,19 @@ import { referenceId } from '../wire/blob.ts'
 import { type Head, isSameRelease } from '../wire/head.ts'
 import type { Manifest } from '../wire/manifest.ts'
 import { blobFault } from './blob-fault.ts'
+import type { Collector } from './collector.ts'
 import type { ReleaseTarget } from './holding.ts'
 import { loadManifest } from './manifest-loader.ts'
 import { Rest, untilOver } from './rest.ts'
 import type { ChannelSession } from './session.ts'
+import { assertFits, splitHeld } from './store-fit.ts'
 import type { SubscriptionPhase, SubscriptionStatus } from './subscription-status.ts'
-import { LOOKUPS_A_TURN, nextTurn, Pacer } from './turns.ts'
 import { unpublished } from './unpublished.ts'
 
 export interface SubscriptionDeps {
   readonly state: State
   readonly store: BlobStore
+  readonly collector: Pick<Collector, 'countNeeded'>
   readonly clock: Clock
   readonly log: Log
   /** Makes the folder equal to a release (channels/assemble.ts), or only holds it (channels/holding.ts). */
@@ -278,19 +280,15 @@ export class Subscription {
     assembly: ReleaseTarget,
     signal: AbortSignal,
   ): Promise<void> {
-    const missing: number[] = []
-    const held: number[] = []
-    const pacer = new Pacer(LOOKUPS_A_TURN)
-    for (const index of assembly.neededBlobs()) {
-      if (this.#deps.store.has(manifest.blobId(index))) held.push(index)
-      else missing.push(index)
-      if (pacer.due()) await nextTurn()
-    }
+    const { store, collector } = this.#deps
+    const isHeld = (index: number): boolean => store.has(manifest.blobId(index))
+    const { held, missing } = await splitHeld(assembly.neededBlobs(), isHeld)
     // Of a part, what is in place already is not counted.
     const ofPart = manifest.manifestBlobCount + held.length + missing.length
     this.#blobsTotal = this.#row.onlyGlobs.length > 0 ? ofPart : manifest.blobCount
     this.#blobsDone = this.#blobsTotal - missing.length
     this.#notify()
+    await assertFits(missing.length, store, collector)
     const wants = { indexes: missing, idOf: (index: number) => manifest.blobId(index) }
     const fetching = this.session.fetch(head, wants, {
       // A file that cannot be written ends the fetch: `finish` says why.

@@ -55,7 +55,7 @@ export interface SubscriptionsApiDeps {
   readonly store: BlobStore
   readonly sessions: ChannelSessions
   readonly heads: HeadLog
-  readonly collector: Pick<Collector, 'collectChannel' | 'needsChanged'>
+  readonly collector: Pick<Collector, 'collectChannel' | 'countNeeded' | 'needsChanged'>
   readonly claims: DiskClaims
   readonly clock: Clock
   readonly random: Random
@@ -250,14 +250,11 @@ export class SubscriptionsApi {
   }
 
   #run(row: SubscriptionRow): Subscription {
-    const { state, store, sessions, clock, random, log, config, claims } = this.#deps
+    const { state, store, sessions, collector, clock, random, log, config, claims } = this.#deps
     const session = sessions.acquire(channelKeys(row.publicKey, row.readKey))
     session.addPeers(parseLink(row.uri).peers, 'link')
     const subscription = new Subscription(row, session, {
-      state,
-      store,
-      clock,
-      log,
+      ...{ state, store, collector, clock, log },
       assemble: async ({ publicKey, directory, onlyGlobs, completeSequence, kind }, manifest) =>
         kind === 'host'
           ? holdRelease(manifest)

@@ -188,6 +188,9 @@ export interface BlobStore {
   /** Bytes that may still be written before quota or floor is reached; 0 when one is passed. */
   room(): Promise<StoreRoom>
 
+  /** Quota and floor. */
+  readonly limits: StoreLimits
+
   /** Quota and floor, from now on. */
   setLimits(limits: StoreLimits): void
 

@@ -60,8 +60,6 @@ import { WriteGate } from './write-gate.ts'
 const CLEAN_STOP = 'blobs.clean_stop'
 const SECRET_BYTES = 32
 
-export type { FsBlobStoreInit }
-
 export class FsBlobStore implements BlobStore {
   readonly buffers = new BufferPool()
   readonly #root: string
@@ -246,6 +244,10 @@ export class FsBlobStore implements BlobStore {
 
   room(): ReturnType<StoreBudget['room']> {
     return this.#budget.room(() => this.#count)
+  }
+
+  get limits(): StoreLimits {
+    return this.#budget.limits
   }
 
   setLimits(limits: StoreLimits): void {

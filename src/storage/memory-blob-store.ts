@@ -166,6 +166,10 @@ export class MemoryBlobStore implements BlobStore {
     return { quotaBytes, diskBytes: Number.MAX_SAFE_INTEGER }
   }
 
+  get limits(): StoreLimits {
+    return this.#limits
+  }
+
   setLimits(limits: StoreLimits): void {
     this.#limits = limits
   }

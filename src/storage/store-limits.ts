@@ -50,6 +50,10 @@ export class StoreBudget {
     this.#freeBytes = freeBytes
   }
 
+  get limits(): StoreLimits {
+    return this.#limits
+  }
+
   /** May be changed at any time; what is held already stays. */
   setLimits(limits: StoreLimits): void {
     this.#limits = limits

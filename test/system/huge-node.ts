@@ -9,6 +9,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { silentLog } from '../../src/base/log.ts'
 import { seededRandom } from '../../src/base/random.ts'
+import { Collector } from '../../src/channels/collector.ts'
 import { HeadLog } from '../../src/channels/head-log.ts'
 import { holdRelease } from '../../src/channels/holding.ts'
 import { ChannelSessions } from '../../src/channels/session.ts'
@@ -92,8 +93,10 @@ export class HugeNode {
     this.#state.subscriptions.add(row)
     this.#store.count // the daemon counts at each start
     const { clock } = this
+    const deps = { state: this.#state, store: this.#store, clock, log: silentLog }
     this.#subscription = new Subscription(row, this.#sessions.acquire(this.channel.keys), {
-      ...{ state: this.#state, store: this.#store, clock, log: silentLog },
+      ...deps,
+      collector: new Collector(deps),
       assemble: async (_row, manifest) => holdRelease(manifest),
     })
     this.#subscription.start()

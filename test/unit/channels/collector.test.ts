@@ -1,7 +1,7 @@
 /** Garbage and what is none, on real manifests; and everything that may happen beside a collection. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
 import type { Clock } from '../../../src/base/clock.ts'
 import { COLLECT_RETRY_MS, INGEST_KEEP_MS, PREVIOUS_RELEASE_KEEP_MS } from '../../../src/base/limits.ts'
@@ -11,6 +11,7 @@ import { Collector } from '../../../src/channels/collector.ts'
 import type { IngestRecord } from '../../../src/channels/ingest-record.ts'
 import { loadManifest } from '../../../src/channels/manifest-loader.ts'
 import type { ChannelSession } from '../../../src/channels/session.ts'
+import { assertFits } from '../../../src/channels/store-fit.ts'
 import { referenceId } from '../../../src/wire/blob.ts'
 import { BLOB_BYTES, CHUNK_BYTES } from '../../../src/wire/constants.ts'
 import type { Head } from '../../../src/wire/head.ts'
@@ -192,6 +193,52 @@ describe('a collection', () => {
     laterMs += COLLECT_RETRY_MS
     await Promise.all([collector.makeRoom(), collector.makeRoom()])
     expect(isHeld(late)).toBe(false)
+  })
+
+  it('knows what would stay, and with it whether something fits', async () => {
+    await publish()
+    const needed = node.store.count
+    for (let n = 0; n < 5; n++) await junk(n)
+    expect(await collector.countNeeded()).toBe(needed)
+    const count = vi.spyOn(collector, 'countNeeded')
+    const fits = async (missing: number, places: number): Promise<string> => {
+      node.store.setLimits({ maxBytes: places * BLOB_BYTES, minFreeBytes: 0 })
+      const outcome = assertFits(missing, node.store, collector)
+      return outcome.then(
+        () => 'fits',
+        (error: { code: string }) => error.code,
+      )
+    }
+    expect(await fits(1, needed + 6)).toBe('fits')
+    expect(count).not.toHaveBeenCalled() // where there is place nothing has to go
+    expect(await fits(5, needed + 5)).toBe('fits') // when all of the garbage goes
+    expect(await fits(6, needed + 5)).toBe('ERR_STORE_FULL')
+    expect(await fits(0, 0)).toBe('fits') // whatever there is: nothing is written
+    expect(node.store.count).toBe(needed + 5) // and nothing was removed
+  })
+
+  it('counts what would stay only now and then, and at once when something is needed no more', async () => {
+    const head = await publish()
+    const needed = await collector.countNeeded()
+    fill('c', 3)
+    await ingest()
+    expect(await collector.countNeeded()).toBe(needed)
+    laterMs += COLLECT_RETRY_MS
+    // What was ingested is the second of two lists of files, and one file more.
+    expect(await collector.countNeeded()).toBe(needed + 2)
+    node.state.ingests.remove(
+      node.state.ingests.all().find(({ rootId }) => toHex(rootId) !== toHex(referenceId(head.root)))?.id ??
+        '',
+    )
+    collector.needsChanged()
+    expect(await collector.countNeeded()).toBe(needed)
+  })
+
+  it('takes all for needed where that cannot be told', async () => {
+    const head = await publish()
+    await junk(1)
+    await node.store.delete([referenceId(head.root)])
+    expect(await collector.countNeeded()).toBe(node.store.count)
   })
 
   it('is one at a time, and none after the end', async () => {

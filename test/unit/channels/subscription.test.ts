@@ -8,11 +8,13 @@ import { FAILED_RETRY_MS, STALLED_MS } from '../../../src/base/limits.ts'
 import { silentLog } from '../../../src/base/log.ts'
 import { systemRandom } from '../../../src/base/random.ts'
 import { Assembly } from '../../../src/channels/assemble.ts'
+import { Collector } from '../../../src/channels/collector.ts'
 import { loadManifest } from '../../../src/channels/manifest-loader.ts'
 import { Subscription } from '../../../src/channels/subscription.ts'
 import { WrittenLedger } from '../../../src/channels/written-ledger.ts'
 import { PUBLIC_READ_KEY } from '../../../src/crypto/key-schedule.ts'
 import type { SubscriptionRow } from '../../../src/storage/tables/subscriptions-table.ts'
+import { BLOB_BYTES } from '../../../src/wire/constants.ts'
 import { signHead } from '../../../src/wire/head.ts'
 import { ChannelNet, type ChannelNode, keysOf } from './channel-node.ts'
 import { readTree } from './harness.ts'
@@ -86,6 +88,7 @@ describe('a subscription', () => {
     const subscription = new Subscription(reader.state.subscriptions.get(KEYS.publicKey) ?? row, session, {
       state,
       store,
+      collector: new Collector({ state, store, clock, log: silentLog }),
       clock,
       log: silentLog,
       assemble: async ({ publicKey, directory, onlyGlobs }, manifest) => {
@@ -313,6 +316,33 @@ describe('a subscription', () => {
     await net.until(() => subscription.isComplete)
     expect(net.clock.monotonicMs() - failedMs).toBeGreaterThan(FAILED_RETRY_MS / 2)
     expect(isEqual()).toBe(true)
+  })
+
+  it('that cannot fit says so before any of it is fetched, and goes on by itself when it can', async () => {
+    await publish()
+    const { limits } = reader.store
+    const read = vi.spyOn(publisher.store, 'read')
+    reader.store.setLimits({ ...limits, maxBytes: 4 * BLOB_BYTES })
+    const subscription = follow()
+    await net.until(() => subscription.status.phase === 'error')
+    expect(subscription.status.error?.code).toBe('ERR_STORE_FULL')
+    // The list of files is held, four more are wanted.
+    expect(subscription.status).toMatchObject({ blobsDone: 1, blobsTotal: 5 })
+    await net.clock.advance(2 * FAILED_RETRY_MS)
+    expect([reader.store.count, read.mock.calls.length]).toEqual([1, 1])
+    reader.store.setLimits({ ...limits, maxBytes: 5 * BLOB_BYTES })
+    await net.until(() => subscription.isComplete)
+    expect(isEqual()).toBe(true)
+  })
+
+  it('of a part needs place for that part alone', async () => {
+    await publish()
+    reader.store.setLimits({ ...reader.store.limits, maxBytes: 2 * BLOB_BYTES })
+    const subscription = follow()
+    await net.until(() => subscription.status.error?.code === 'ERR_STORE_FULL')
+    subscription.select(['small.txt'])
+    await net.until(() => subscription.isComplete)
+    expect(readFileSync(join(target, 'small.txt'), 'utf8')).toBe('one')
   })
 
   it('goes on when the database fails, and shows it', async () => {
