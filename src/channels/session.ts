@@ -11,7 +11,7 @@ import { VERIFY_LOOK_MS, VERIFY_UNOFFERED_MS } from '../base/limits.ts'
 import { type Log, short } from '../base/log.ts'
 import type { ChannelKeys } from '../crypto/key-schedule.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
-import type { SwarmChannel } from '../swarm/channel.ts'
+import { releaseOf, type SwarmChannel } from '../swarm/channel.ts'
 import type { FetchOptions, Wants } from '../swarm/fetch.ts'
 import type { Joined, JoinSwarm } from '../swarm/joined.ts'
 import type { Swarm } from '../swarm/swarm.ts'
@@ -249,10 +249,6 @@ export class ChannelSession {
     const addresses = head.addresses.map((address) => ({ ...address, nodeKey: null }))
     this.#swarm.addAddresses(this.#swarmChannel, addresses, 'head')
   }
-}
-
-function releaseOf(head: Head): { readonly number: number; readonly rootId: Uint8Array } {
-  return { number: head.releaseNumber, rootId: head.root.subarray(0, BLOB_ID_BYTES) }
 }
 
 /**

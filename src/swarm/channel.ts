@@ -4,12 +4,14 @@
  *
  * @module swarm/channel
  */
-import { toHex } from '../base/bytes.ts'
+import { equalBytes, toHex } from '../base/bytes.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import { type ChannelKeys, tagKey } from '../crypto/key-schedule.ts'
 import { PeerBook } from '../discovery/peer-book.ts'
 import type { PeerAddress } from '../wire/address.ts'
+import { BLOB_ID_BYTES } from '../wire/constants.ts'
+import type { Head } from '../wire/head.ts'
 import { BlobSet } from './blob-set.ts'
 import type { Fetch } from './fetch.ts'
 import type { Peer } from './peer.ts'
@@ -22,10 +24,19 @@ export interface ReleaseId {
   readonly rootId: Uint8Array
 }
 
+export function releaseOf(head: Pick<Head, 'releaseNumber' | 'root'>): ReleaseId {
+  return { number: head.releaseNumber, rootId: head.root.subarray(0, BLOB_ID_BYTES) }
+}
+
+/** Two releases under one number: a conflict (PROTOCOL_FINAL.md §4.3). */
+export function isContradiction(a: ReleaseId, b: ReleaseId): boolean {
+  return a.number === b.number && !equalBytes(a.rootId, b.rootId)
+}
+
 /** What the layer above wants to hear. */
 export interface ChannelEvents {
   /**
-   * A peer sent a head that is newer than ours by its own word; nobody has verified it.
+   * A peer sent a head that is newer than ours by its own word, or contradicts it; nobody has verified it.
    * Throw ERR_HEAD_SIGNATURE when the channel did not sign it: the peer is banned.
    */
   onHead(head: Uint8Array): void
@@ -46,6 +57,10 @@ export class SwarmChannel {
   /** HEAD_BYTES of the newest head, what we answer with. */
   head: Uint8Array | null = null
   slotVersion = 0
+  /** The release of that head. */
+  headRelease: ReleaseId | null = null
+  /** The last release number under which a peer gave us a second release: one proof is enough. */
+  contradicted = 0
   /** The release that `held` is about. */
   release: ReleaseId | null = null
   /** False once the channel was unpublished, until there is a release again: blobs are not given out then. */

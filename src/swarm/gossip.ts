@@ -1,7 +1,8 @@
 /**
  * What connected peers tell each other of channels: HELLO with tags and newest
- * releases, and heads asked for when a tag tells of a newer one
- * (PROTOCOL_FINAL.md §7.2 to §7.4). Which blobs are held is in have-teller.ts.
+ * releases, and heads asked for when a tag tells of a newer one, or HAVE of another
+ * release under the number of ours (PROTOCOL_FINAL.md §7.2 to §7.5). Which blobs are
+ * held is in have-teller.ts.
  *
  * @module swarm/gossip
  */
@@ -13,10 +14,11 @@ import { type Log, short } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { otherRole, ROLE_INITIATOR } from '../crypto/tags.ts'
 import { PROTOCOL_VERSION } from '../wire/constants.ts'
+import { decodeHead } from '../wire/head.ts'
 import { buildPlaces, scanPlaces } from '../wire/hello.ts'
 import type { HelloMessage } from '../wire/message.ts'
-import type { SwarmChannel } from './channel.ts'
-import type { Peer } from './peer.ts'
+import { isContradiction, type ReleaseId, releaseOf, type SwarmChannel } from './channel.ts'
+import type { Peer, SharedChannel } from './peer.ts'
 
 export interface GossipDeps {
   readonly clock: Clock
@@ -80,6 +82,16 @@ export class Gossip {
     this.#lookAtLast(peer)
     const isDialled = peer.init.role === ROLE_INITIATOR && !peer.byUser
     if (isDialled && peer.shared.size === 0) this.#deps.onStranger(peer)
+  }
+
+  /** A peer told which release its blobs are of. */
+  onHave(peer: Peer, channel: SwarmChannel, { number, rootId }: ReleaseId): void {
+    const shared = peer.shared.get(channel)
+    if (shared === undefined) return
+    const { release } = shared
+    if (release?.number === number && equalBytes(release.rootId, rootId)) return
+    shared.release = { number, rootId: new Uint8Array(rootId) }
+    if (isWorthAsking(channel, shared)) this.#askHeads(channel)
   }
 
   /** The head to answer a REQUEST with: only to peers that have shown to know the channel. */
@@ -172,10 +184,10 @@ export class Gossip {
       shared.isMutual = true
       this.#deps.onMutual(peer, channel)
     }
-    if (shared.slotVersion > channel.slotVersion) this.#askHeads(channel)
+    if (isWorthAsking(channel, shared)) this.#askHeads(channel)
   }
 
-  /** Ask peers that told of a newer head; a few at a time, since most tell of the same one. */
+  /** Ask peers that told of another head; a few at a time, since most tell of the same one. */
   #askHeads(channel: SwarmChannel): void {
     const nowMs = this.#deps.clock.monotonicMs()
     let waiting = 0
@@ -184,7 +196,7 @@ export class Gossip {
       if (waiting >= MAX_HEADS_ASKED) return
       const shared = peer.shared.get(channel)
       if (!shared?.isMutual || channel.headAsked.has(peer)) continue
-      if (shared.slotVersion <= Math.max(channel.slotVersion, shared.askedVersion)) continue
+      if (!isWorthAsking(channel, shared)) continue
       void this.#askHead(peer, channel)
       waiting++
     }
@@ -211,12 +223,25 @@ export class Gossip {
     if (channel.head !== null && equalBytes(channel.head, head)) return
     try {
       channel.events.onHead(head)
+      const release = releaseOf(decodeHead(head))
+      if (channel.headRelease !== null && isContradiction(release, channel.headRelease)) {
+        channel.contradicted = release.number
+      }
     } catch (error) {
       // A head that the channel signed and we cannot read is the publisher's, perhaps of a later version.
       if (isMegatorrentError(error, 'ERR_HEAD_SIGNATURE')) this.#deps.onFalse(peer, 'false head')
       else this.#deps.log.warn('head not taken', { ...named(channel), why: errorMessage(error) })
     }
   }
+}
+
+/** Has it told of a head that we do not know, and not been asked for that one? */
+function isWorthAsking(channel: SwarmChannel, shared: SharedChannel): boolean {
+  const { headRelease, contradicted } = channel
+  if (shared.slotVersion <= shared.askedVersion) return false
+  if (shared.slotVersion > channel.slotVersion) return true
+  if (shared.release === null || headRelease === null || headRelease.number === contradicted) return false
+  return isContradiction(shared.release, headRelease)
 }
 
 function named(channel: SwarmChannel): { readonly channel: string } {

@@ -19,7 +19,7 @@ import { channelHandle, otherRole, type Role } from '../crypto/tags.ts'
 import type { Connection } from '../transport/connection.ts'
 import type { Endpoint } from '../transport/transport.ts'
 import type { PeerAddress } from '../wire/address.ts'
-import type { SwarmChannel } from './channel.ts'
+import type { ReleaseId, SwarmChannel } from './channel.ts'
 import type { BlobRequest } from './fetch.ts'
 import type { HelloState } from './hello-state.ts'
 import { PeerHoldings } from './peer-holdings.ts'
@@ -49,6 +49,8 @@ export interface SharedChannel {
   slotVersion: number
   /** The newest version for which it was asked for a head and has answered, one way or the other. */
   askedVersion: number
+  /** The release that its last HAVE was about. */
+  release: ReleaseId | null
   /** HAVE has told of all that we hold below this number; null: of everything. */
   toldUpTo: number | null
 }
@@ -185,6 +187,7 @@ export class Peer {
       isMutual: false,
       slotVersion: 0,
       askedVersion: 0,
+      release: null,
       toldUpTo: null,
     }
     this.shared.set(channel, state)

@@ -17,10 +17,11 @@ import type { Secured } from '../transport/handshake.ts'
 import { WorkShare } from '../transport/work-meter.ts'
 import type { PeerAddress } from '../wire/address.ts'
 import { BLOB_BYTES } from '../wire/constants.ts'
+import { decodeHead } from '../wire/head.ts'
 import { admit } from './admission.ts'
 import { Anchors } from './anchors.ts'
 import type { Bans } from './bans.ts'
-import { type ChannelEvents, type ReleaseId, SwarmChannel } from './channel.ts'
+import { type ChannelEvents, type ReleaseId, releaseOf, SwarmChannel } from './channel.ts'
 import { Dialing, type Dialled, dialledTwin, idlePeer, isSameNode } from './dialing.ts'
 import { paceOf } from './download-pace.ts'
 import { Downloads } from './downloads.ts'
@@ -181,6 +182,7 @@ export class Swarm {
   /** The newest head that was verified: told to peers, and what we answer with. */
   setHead(channel: SwarmChannel, head: Uint8Array, slotVersion: number): void {
     channel.head = head
+    channel.headRelease = releaseOf(decodeHead(head))
     channel.slotVersion = slotVersion
     this.#gossip.tellNews(channel)
   }
@@ -326,7 +328,9 @@ export class Swarm {
           if (notice.type === 'hello') this.#gossip.onHello(peer, notice)
           else if (notice.type === 'have') {
             const channel = peer.byHandle(notice.handle)
-            if (channel !== null) this.#downloads.told(peer, channel, notice.rootId, notice.ranges)
+            if (channel === null) return
+            this.#downloads.told(peer, channel, notice.rootId, notice.ranges)
+            this.#gossip.onHave(peer, channel, { number: notice.releaseNumber, rootId: notice.rootId })
           }
         },
         readBlob: (id) => this.#uploads.read(peer, id),

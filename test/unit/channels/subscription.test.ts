@@ -264,6 +264,22 @@ describe('a subscription', () => {
     expect(subscription.status.error).toBe(null)
   })
 
+  it('sees that a peer holds another release under the same number, and so does that peer', async () => {
+    await publish()
+    const rival = await net.node()
+    rival.addChannel(KEYS)
+    const session = rival.sessions.acquire(KEYS)
+    writeFileSync(join(rival.folder, 'other.txt'), 'other')
+    const record = await rival.ingest(KEYS, join(rival.folder, 'other.txt'))
+    await rival.publisher.release({ keys: KEYS, open: false, session, record, title: null })
+    const subscription = follow()
+    await net.until(() => subscription.isComplete)
+    expect(reader.heads.conflicts(KEYS.publicKey)).toEqual([])
+    subscription.session.addPeers([rival.sim.address], 'link')
+    await net.until(() => [reader, rival].every(({ heads }) => heads.conflicts(KEYS.publicKey)[0] === 1))
+    expect([subscription.status.phase, isEqual()]).toEqual(['complete', true])
+  })
+
   it('does not fetch anything again because addresses were refreshed', async () => {
     await publish()
     const subscription = follow()

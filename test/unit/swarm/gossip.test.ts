@@ -1,4 +1,4 @@
-/** What peers tell each other of channels and heads (STATE.md C1 to C7, I11, I12; PROTOCOL_FINAL.md §7.2, §7.3). */
+/** What peers tell each other of channels and heads (STATE.md C1 to C7, I11, I12; PROTOCOL_FINAL.md §7.2, §7.3, §7.5). */
 import { describe, expect, it } from 'vitest'
 import {
   HEAD_PATIENCE_MS,
@@ -9,7 +9,7 @@ import {
   MAX_HEADS_ASKED,
 } from '../../../src/base/limits.ts'
 import { HELLO_PLACES } from '../../../src/wire/constants.ts'
-import { slotVersion } from '../../../src/wire/head.ts'
+import { type Head, slotVersion } from '../../../src/wire/head.ts'
 import { type Rig, useRigs } from './rig.ts'
 import { type Following, SimChannel, type SimNode, SimRelease } from './sim-node.ts'
 import { listenBare, SimPeer } from './sim-peer.ts'
@@ -20,6 +20,10 @@ const RELEASE = new SimRelease(1, 1)
 const SECOND = new SimRelease(2, 1)
 const FIRST_HEAD = CHANNEL.head(RELEASE, 1)
 const SECOND_HEAD = CHANNEL.head(SECOND, 2, FIRST_HEAD)
+
+/** Of the same number as the first. */
+const RIVAL_HEAD = CHANNEL.head(SECOND, 1)
+const THIRD = new SimRelease(3, 1)
 
 const newRig = useRigs()
 
@@ -303,6 +307,69 @@ describe('heads', () => {
     for (const peer of peers) peer.secured.channel.resumeReading()
     await rig.until(() => following.channel.headAsked.size === 0)
     expect(asked()).toBe(peers.length)
+  })
+
+  it('of another release under our number are asked for when HAVE tells of it (C3a)', async () => {
+    const rig = newRig()
+    const { node, following } = await member(rig)
+    node.publish(following, RELEASE, FIRST_HEAD)
+    const peer = await SimPeer.dial(node, CHANNEL, { readHead: () => RIVAL_HEAD.bytes })
+    peer.hello([[CHANNEL, slotVersion(FIRST_HEAD)]])
+    await rig.until(() => peer.haves.length === 1)
+    peer.have(CHANNEL, SECOND, [{ start: 0, length: 1 }], 1)
+    await rig.until(() => following.heads.length === 1)
+    expect(following.heads[0]?.bytes).toEqual(RIVAL_HEAD.bytes)
+    expect(following.newest).toBe(FIRST_HEAD)
+  })
+
+  it('of another release under our number are asked for also when that number is ours only later', async () => {
+    const rig = newRig()
+    const { node, following } = await member(rig)
+    node.publish(following, RELEASE, FIRST_HEAD)
+    const rival = CHANNEL.head(THIRD, 2, FIRST_HEAD)
+    const peer = await SimPeer.dial(node, CHANNEL, { readHead: () => rival.bytes })
+    peer.hello([[CHANNEL, slotVersion(FIRST_HEAD)]])
+    await rig.until(() => peer.haves.length === 1)
+    peer.have(CHANNEL, THIRD, [{ start: 0, length: 1 }], 2)
+    await rig.clock.advance(2_000)
+    expect(peer.headsAsked).toBe(0)
+    node.publish(following, SECOND, SECOND_HEAD)
+    await rig.until(() => following.heads.length === 1)
+    expect(following.heads[0]?.bytes).toEqual(rival.bytes)
+  })
+
+  it('of one release are not asked for because of HAVE, nor for another release of an earlier number', async () => {
+    const rig = newRig()
+    const { node, following } = await member(rig)
+    node.publish(following, SECOND, SECOND_HEAD)
+    const peer = await SimPeer.dial(node, CHANNEL, { readHead: () => SECOND_HEAD.bytes })
+    peer.hello([[CHANNEL, slotVersion(SECOND_HEAD)]])
+    await rig.until(() => peer.haves.length === 1)
+    peer.have(CHANNEL, RELEASE, [{ start: 0, length: 1 }], 1)
+    peer.have(CHANNEL, SECOND, [{ start: 0, length: 1 }], 2)
+    await rig.clock.advance(5_000)
+    expect(peer.headsAsked).toBe(0)
+  })
+
+  it('that contradict ours are asked for until one proof is there, and once of who has none', async () => {
+    const rig = newRig()
+    const { node, following } = await member(rig)
+    node.publish(following, RELEASE, FIRST_HEAD)
+    const tell = async (head: Head): Promise<SimPeer> => {
+      const peer = await SimPeer.dial(node, CHANNEL, { readHead: () => head.bytes })
+      peer.hello([[CHANNEL, slotVersion(FIRST_HEAD)]])
+      await rig.until(() => peer.haves.length === 1)
+      for (const release of [SECOND, THIRD, SECOND, THIRD]) {
+        peer.have(CHANNEL, release, [{ start: 0, length: 1 }], 1)
+        await rig.clock.advance(1_000)
+      }
+      return peer
+    }
+    const liars = [await tell(FIRST_HEAD), await tell(FIRST_HEAD)]
+    const rivals = [await tell(RIVAL_HEAD), await tell(RIVAL_HEAD), await tell(RIVAL_HEAD)]
+    expect([...liars, ...rivals].map(({ headsAsked }) => headsAsked)).toEqual([1, 1, 1, 0, 0])
+    expect(following.heads).toHaveLength(1)
+    expect(node.bans.size).toBe(0)
   })
 
   it('that were told by many are fetched from few', async () => {
