@@ -5,6 +5,9 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
+import { TYPES } from './harness/bare-connection.ts'
+import { BareChannel } from './harness/bare-crypto.ts'
+import { dialBare, ipv4Address } from './harness/bare-peer.ts'
 import { TestNode } from './harness/test-node.ts'
 import { compareTrees, makeTree } from './harness/tree.ts'
 import { waitUntil } from './harness/wait.ts'
@@ -83,4 +86,40 @@ describe('a subscriber that knows one peer and no DHT', () => {
     expect(nodes.length).toBe(4)
     // Alone it takes some 15 s; the limit is for machines that do much else.
   }, 180_000)
+})
+
+describe('FIND_PEERS', () => {
+  it('for a channel that only the one who asks has shown is not answered, and is once both have', async () => {
+    const node = await start('holder')
+    const [dialled, other] = await Promise.all(
+      ['dialled', 'other'].map(async (name) => {
+        const { uri } = await node.rpc<{ uri: string }>('createChannel', { name })
+        return BareChannel.fromLink(uri)
+      }),
+    )
+    if (dialled === undefined || other === undefined) throw new Error('no channels')
+    const { host, port } = node.endpoint
+    const asker = await dialBare(host, port, {
+      psk: dialled.handshakeKey(),
+      dialled: ipv4Address(host, port),
+    })
+    const codeOf = async (requestId: number): Promise<number | 'peers'> => {
+      const { type, body } = await asker.answerTo(requestId)
+      return type === TYPES.PEERS ? 'peers' : body.readUInt16BE(0)
+    }
+    // In one go: the node's own HELLO of the second channel comes a moment after that of the first.
+    asker.sendHello([[dialled, 0n]])
+    asker.sendHello([
+      [dialled, 0n],
+      [other, 0n],
+    ])
+    const [ofDialled, ofOther] = [asker.findPeers(dialled), asker.findPeers(other)]
+    expect([await codeOf(ofDialled), await codeOf(ofOther)]).toEqual(['peers', 2])
+    const isShown = ({ type, body }: { readonly type: number; readonly body: Buffer }): boolean =>
+      type === TYPES.HELLO && other.findInHello(body, asker.handshakeHash, asker.remoteRole) !== null
+    await asker.receiveUntil(isShown, 'a HELLO that shows the second channel')
+    expect(await codeOf(asker.findPeers(other))).toBe('peers')
+    asker.close()
+    await node.stop()
+  })
 })

@@ -188,12 +188,17 @@ export class BareConnection {
 
   /** REQUEST for a blob by id. Gives the request id. */
   requestBlob(blobId: Uint8Array): number {
-    return this.#request(Buffer.concat([Buffer.from([1]), blobId]))
+    return this.#request(TYPES.REQUEST, Buffer.concat([Buffer.from([1]), blobId]))
   }
 
   /** REQUEST for the head of a channel. */
   requestHead(channel: BareChannel): number {
-    return this.#request(Buffer.concat([Buffer.from([2]), this.handleOf(channel)]))
+    return this.#request(TYPES.REQUEST, Buffer.concat([Buffer.from([2]), this.handleOf(channel)]))
+  }
+
+  /** FIND_PEERS for today's topic of a channel, without a port (§7.6). */
+  findPeers(channel: BareChannel): number {
+    return this.#request(TYPES.FIND_PEERS, Buffer.concat([channel.topic(), u16(0)]))
   }
 
   /** HAVE of ranges in manifest order (§7.5). */
@@ -213,9 +218,9 @@ export class BareConnection {
     return channel.handle(this.handshakeHash, this.role)
   }
 
-  #request(body: Buffer): number {
+  #request(type: number, body: Buffer): number {
     const requestId = this.#nextRequest++
-    this.sendMessage(TYPES.REQUEST, requestId, body)
+    this.sendMessage(type, requestId, body)
     return requestId
   }
 

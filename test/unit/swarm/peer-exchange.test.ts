@@ -150,6 +150,30 @@ describe('FIND_PEERS', () => {
     expect([await early, await late]).toEqual(['ERR_REMOTE_NOT_FOUND', 'answered'])
   })
 
+  it('brings nothing of a channel that one shows whom the node dialled for another', async () => {
+    const rig = newRig()
+    const { node, following } = await member(rig)
+    node.follow(OTHER)
+    const askers: SimPeer[] = []
+    const address = await listenBare(rig.network, rig.clock, '10.88.0.1', [CHANNEL], (peer) => {
+      askers.push(peer)
+      peer.hello([
+        [CHANNEL, 0],
+        [OTHER, 0],
+      ])
+    })
+    node.swarm.addAddresses(following.channel, [address], 'topic')
+    await rig.until(() => askers[0] !== undefined && askers[0].hellos.length > 0)
+    await rig.clock.advance(1_000)
+    const [asker] = askers
+    if (asker === undefined) throw new Error('not dialled')
+    const codes = [CHANNEL, OTHER].map((channel) =>
+      codeOf(asker.connection.requestPeers(topicOf(rig, channel), 0)),
+    )
+    await rig.clock.advance(1_000)
+    expect(await Promise.all(codes)).toEqual(['answered', 'ERR_REMOTE_NOT_FOUND'])
+  })
+
   it('brings what the node has met members at, and never what it was only told of', async () => {
     const rig = newRig()
     const { hub, asker } = await met(rig)
