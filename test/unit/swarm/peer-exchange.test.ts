@@ -71,6 +71,38 @@ describe('members of a channel', () => {
     await rig.until(() => knows(last, [first, hub]))
   })
 
+  it('who find each other at one time have one connection each way at the most', async () => {
+    const rig = newRig()
+    const members: Member[] = []
+    for (let i = 0; i < 4; i++) members.push(await member(rig))
+    for (const each of members) {
+      for (const other of members) if (other !== each) tell(each, other.node.address)
+    }
+    // Initiators show no key: where both dialled before either said where it listens, nobody sees that.
+    for (let look = 0; look < 8; look++) {
+      await rig.clock.advance(look === 0 ? 5_000 : PEX_FRESH_MS / 2)
+      for (const each of members) {
+        const { peers } = each.node.swarm
+        const dialled = [...peers].filter(({ direction }) => direction === 'out')
+        expect(new Set(dialled.map(({ init }) => init.remote.host)).size).toBe(dialled.length)
+        expect(peers.size).toBeLessThanOrEqual(2 * (members.length - 1))
+        expect(knows(each, members)).toBe(true)
+      }
+    }
+  })
+
+  it('of whom one came later and said where it listens keep one connection', async () => {
+    const rig = newRig()
+    const [early, late] = [await member(rig), await member(rig)]
+    tell(late, early.node.address)
+    await rig.clock.advance(20_000) // its first question has told where it listens
+    tell(early, late.node.address)
+    for (let look = 0; look < 8; look++) {
+      await rig.clock.advance(PEX_FRESH_MS / 2 - 7_000)
+      expect([early, late].map(({ node }) => node.swarm.peers.size)).toEqual([1, 1])
+    }
+  })
+
   it('are told anew of who came later', async () => {
     const rig = newRig()
     const hub = await member(rig)
