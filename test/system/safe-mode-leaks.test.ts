@@ -349,7 +349,11 @@ describe.skipIf(!HAS_LAB)(`in safe mode (SEED=${SEED})`, () => {
     let leaked = 0
     try {
       await leaky.begin()
-      await waitUntil(() => (leaked += lab.counted().leaked) > 0, 20_000, 'it is counted')
+      const isCounted = (): boolean => {
+        leaked += lab.counted().leaked
+        return leaked > 0
+      }
+      await waitUntil(isCounted, 20_000, 'it is counted')
     } finally {
       await leaky.dispose()
     }
