@@ -141,6 +141,7 @@ export class ChannelSession {
   /** Tell peers which blobs of a release we hold, from now on the one that is served. */
   serve(head: Head, manifest: Manifest, held: readonly number[]): void {
     this.#served = { head, manifest }
+    this.#joined.serve(manifest)
     this.#swarm.setInventory(this.#swarmChannel, releaseOf(head), held)
   }
 

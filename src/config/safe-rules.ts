@@ -26,7 +26,8 @@ const OF_DIRECT_MODE: readonly (readonly [keyof Config, string])[] = [
 export function checkSafeMode(config: Config, isSet: IsSet, refuse: Refuse): void {
   if (config.proxy === null) {
     for (const stem of NEED_PROXY) {
-      if (config[stem] !== null && config[stem] !== false) refuse(stem, 'is a setting of safe mode: add --proxy')
+      if (config[stem] !== null && config[stem] !== false)
+        refuse(stem, 'is a setting of safe mode: add --proxy')
     }
     if (config.peer.some(isOnionAddress))
       refuse('peer', 'is an onion, which only a proxy can reach: add --proxy')

@@ -65,7 +65,7 @@ export async function openDirectNetwork(deps: NetworkDeps): Promise<Network> {
         swarm.leave(channel)
         keyring.removeChannel(keys)
       }
-      return { swarm, channel, onionAddress: null, leave }
+      return { swarm, channel, onionAddress: null, serve: () => {}, leave }
     },
     discovery: services?.discovery ?? NO_DISCOVERY,
     dht: dht?.dht ?? null,

@@ -21,6 +21,7 @@ import type { Dialer, Listener, Transport } from '../transport/transport.ts'
 import { type Address, encodeAddress } from '../wire/address.ts'
 import { onionName } from '../wire/onion.ts'
 import { isAcceptableBehindProxy } from './own-addresses.ts'
+import { ServedBlobs } from './served-blobs.ts'
 
 /** Of every onion: a number of its own would tell which of them are ours. */
 const ONION_PORT = 7117
@@ -54,6 +55,7 @@ export function onionOf(nodeSeed: Uint8Array, keys: ChannelKeys): Address {
 export class SafeChannel {
   readonly swarm: Swarm
   readonly channel: SwarmChannel
+  readonly served: ServedBlobs
   readonly #deps: SafeChannelDeps
   readonly #seed: Uint8Array
   /** Where Tor brings its streams to, once we listen; null for one that only dials out. */
@@ -65,12 +67,14 @@ export class SafeChannel {
     this.#deps = deps
     this.#seed = onionSeed(deps.nodeSeed, keys.secret)
     const ownKey = new SigningKey(this.#seed)
+    this.served = new ServedBlobs(deps.swarmDeps.store)
     let swarm: Swarm | null = null // while it is made
     this.swarm = swarm = new Swarm({
       ...deps.swarmDeps,
       get maxPeers() {
         return (swarm?.peers.size ?? 0) + deps.freePlaces()
       },
+      source: this.served,
       dialer: onCircuitsOf(keys, deps),
       resolve: null,
       isAcceptable: isAcceptableBehindProxy,

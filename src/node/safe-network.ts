@@ -68,7 +68,8 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
         safe.close()
       }
       const onionAddress = onions === null ? null : formatAddress(onionOf(nodeSeed, keys))
-      return { swarm: safe.swarm, channel: safe.channel, onionAddress, leave }
+      const { swarm, channel } = safe
+      return { swarm, channel, onionAddress, serve: (manifest) => safe.served.serve(manifest), leave }
     },
     discovery: NO_DISCOVERY,
     dht: null,

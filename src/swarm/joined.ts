@@ -7,6 +7,7 @@
  * @module swarm/joined
  */
 import type { ChannelKeys } from '../crypto/key-schedule.ts'
+import type { Manifest } from '../wire/manifest.ts'
 import type { ChannelEvents, SwarmChannel } from './channel.ts'
 import type { Swarm } from './swarm.ts'
 
@@ -15,6 +16,8 @@ export interface Joined {
   readonly channel: SwarmChannel
   /** `<56>.onion:PORT` that leads here and nowhere else, or null. */
   readonly onionAddress: string | null
+  /** Blobs of this release are given out from now on; where blobs of all channels are, it changes nothing. */
+  serve(manifest: Manifest): void
   /** Take no part in it any more. Idempotent. */
   leave(): void
 }

@@ -31,6 +31,8 @@ export interface SwarmDeps {
   readonly isAcceptable: DialingDeps['isAcceptable']
   readonly nodeKey: SigningKey
   readonly store: SwarmStore
+  /** What is given out; where absent, all of `store`. */
+  readonly source?: BlobSource
   readonly bans: Bans
   readonly anchors: AnchorStore
   /** As `PeerExchangeDeps`. */

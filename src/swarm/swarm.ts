@@ -68,7 +68,7 @@ export class Swarm {
     this.#refusals = new Refusals(clock)
     this.download = new RateMeter(clock)
     this.upload = new RateMeter(clock)
-    const { store: source, uploadRate: rate } = deps
+    const { store, source = store, uploadRate: rate } = deps
     this.#uploads = new Uploads({ clock, source, log, total: this.upload, rate })
     this.#haves = new HaveTeller(clock, this.#peers)
     this.#gossip = new Gossip({

@@ -251,7 +251,7 @@ export class SimNode {
       this.swarm.leave(channel)
       this.keyring.removeChannel(keys)
     }
-    return { swarm: this.swarm, channel, onionAddress: null, leave }
+    return { swarm: this.swarm, channel, onionAddress: null, serve: () => {}, leave }
   }
 
   get address(): PeerAddress {
