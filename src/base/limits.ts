@@ -19,8 +19,8 @@ export const MAX_SCRYPT_PARALLEL = 4
 
 /** Bytes queued on a stream before writers wait. Two blob frames: one on its way while the next is sealed. */
 export const WRITE_QUEUE_BYTES = 2_097_152
-/** Connections the system holds for us before they are accepted. */
-export const MAX_PENDING_ACCEPTS = 511
+/** Connections the system holds for us before they are accepted: half a second of a flood of 2,000 a second. */
+export const MAX_PENDING_ACCEPTS = 1_024
 /** ms of silence before TCP asks whether the other side still lives. */
 export const TCP_KEEP_ALIVE_MS = 60_000
 /** ms for a TCP connection to come up. */

@@ -108,13 +108,23 @@ export function openInto(
   if (aad.length > 0) decipher.setAAD(aad, { plaintextLength: length })
   decipher.setAuthTag(sealed.subarray(length))
   const pieces = transform(decipher, sealed.subarray(0, length), out)
+  if (isGenuine(decipher)) return true
+  wipe(out, ...pieces)
+  return false
+}
+
+/** Is the tag right? `final` throws where it is not, and for nothing else: keys, nonces and lengths were checked. */
+function isGenuine(decipher: DecipherChaCha20Poly1305): boolean {
+  const { stackTraceLimit } = Error
+  // Nobody reads the trace, and a flood of first messages would have one made for each key that is tried.
+  Error.stackTraceLimit = 0
   try {
     decipher.final()
     return true
   } catch {
-    // final() throws for a wrong tag and for nothing else: keys, nonces and lengths were checked.
-    wipe(out, ...pieces)
     return false
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
   }
 }
 
