@@ -226,6 +226,14 @@ export const MAX_KEPT_HELLOS = 4
 export const MAX_HEADS_ASKED = 3
 /** ms that a peer may take for a head before another is asked. */
 export const HEAD_PATIENCE_MS = 2_000
+/** Sets of slots signed ahead that are asked for or verified at a time, of all channels: 1 MiB and some 2 s of a worker each. */
+export const MAX_SLOT_SETS_ASKED = 2
+/** ms that a peer may take for a set of slots: a slow line takes that long for 1 MiB. */
+export const SLOT_SET_PATIENCE_MS = 120_000
+/** ms between two peers that are asked for the set of one channel, and before the same ones are asked again; that doubles. */
+export const SLOT_SET_RETRY_MIN_MS = 10_000
+/** ms, and no more: 100 channels that nobody has a set of cost 5 MB a day. */
+export const SLOT_SET_RETRY_MAX_MS = 3_600_000
 /** ms in which blobs that arrived are gathered into one HAVE. */
 export const HAVE_INTERVAL_MS = 250
 /** HAVE messages to one peer in that time: 33 KiB each at most. */
@@ -437,6 +445,10 @@ export const SLOT_REFRESH_MS = 5_400_000
 export const SLOT_AHEAD_MIN_MS = 14_400_000
 /** ms, longest random time between two looks at a slot of tomorrow while nobody reads it yet. */
 export const SLOT_AHEAD_MAX_MS = 21_600_000
+/** Days of a set of slots that one task of a worker signs or verifies: blobs wait 60 ms behind it. */
+export const SLOT_SET_DAYS_PER_TASK = 10
+/** ms before slots are signed ahead again after that failed: a full disk, a worker that ended. */
+export const SLOT_SET_SIGN_RETRY_MS = 60_000
 /** ms over which the slots of neighbouring days are spread after a release, so that nothing links them. */
 export const SLOT_SPREAD_MS = 21_600_000
 /** ms, least random time between two announcements of a topic. */

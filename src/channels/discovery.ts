@@ -8,10 +8,13 @@
 import type { ChannelKeys, PublisherKeys } from '../crypto/key-schedule.ts'
 import type { PeerAddress } from '../wire/address.ts'
 import type { Head } from '../wire/head.ts'
+import type { SlotSet } from '../wire/slot-set.ts'
 
 export interface FollowHooks {
   /** The newest head known: what is put back. */
   readonly newest: () => Head | null
+  /** Slots of the newest head that its publisher signed ahead, verified, or null: what can be put when it is gone. */
+  readonly slotSet: () => SlotSet | null
   /** A head was found in a slot; it was verified there, and is verified again by whoever takes it. */
   readonly onHead: (head: Uint8Array) => void
   /** Peers of the topic. Hints only. */

@@ -17,15 +17,17 @@ import type { Joined, JoinSwarm } from '../swarm/joined.ts'
 import type { Swarm } from '../swarm/swarm.ts'
 import type { PeerAddress } from '../wire/address.ts'
 import { BLOB_ID_BYTES } from '../wire/constants.ts'
-import { type Head, slotVersion } from '../wire/head.ts'
+import { type Head, headHash, slotVersion } from '../wire/head.ts'
 import type { Manifest } from '../wire/manifest.ts'
 import type { ChannelDiscovery, Followed } from './discovery.ts'
 import type { HeadCarrier, HeadLog, HeadOutcome } from './head-log.ts'
+import type { SetSource, SlotSets } from './slot-sets.ts'
 import { LOOKUPS_A_TURN, nextTurn, Pacer } from './turns.ts'
 
 export interface SessionDeps {
   readonly joinSwarm: JoinSwarm
   readonly heads: HeadLog
+  readonly slotSets: SlotSets
   readonly store: BlobStore
   readonly discovery: ChannelDiscovery
   readonly log: Log
@@ -42,13 +44,19 @@ export class ChannelSession {
   #newest: Head | null
   /** The release that peers are told of. */
   #served: { readonly head: Head; readonly manifest: Manifest } | null = null
+  /** The head whose slots signed ahead we are after, how, and what ends that. */
+  #seeking: { readonly head: Head; readonly source: SetSource; readonly over: AbortController } | null = null
   #closed = false
 
   constructor(keys: ChannelKeys, open: boolean, deps: SessionDeps) {
     this.keys = keys
     this.#deps = deps
     this.#newest = deps.heads.newest(keys.publicKey)
-    this.#joined = deps.joinSwarm(keys, { onHead: (head) => void this.accept(head, 'peer') })
+    this.#joined = deps.joinSwarm(keys, {
+      onHead: (head) => void this.accept(head, 'peer'),
+      onSlotSet: (set) => this.#takeSlotSet(set),
+      readSlotSet: (hash) => deps.slotSets.give(keys.publicKey, hash),
+    })
     this.#followed = this.#follow(open)
     if (this.#newest !== null) this.#show(this.#newest)
   }
@@ -58,6 +66,7 @@ export class ChannelSession {
     if (this.#closed) return
     this.#followed.stop()
     this.#followed = this.#follow(open)
+    this.seekSlotSet()
   }
 
   /** The head to act on, or null when none was ever seen. */
@@ -116,6 +125,21 @@ export class ChannelSession {
     this.#newest = head
     this.#show(head)
     for (const listener of this.#listeners) listener(head)
+  }
+
+  /** See to it that we come by the slots signed ahead of the newest head: who needs them may be new. */
+  seekSlotSet(): void {
+    const head = this.#newest
+    if (this.#closed || head === null) return
+    const { slotSets } = this.#deps
+    const { publicKey } = this.keys
+    const source = slotSets.sourceOf(publicKey, head)
+    if (this.#seeking?.head === head && this.#seeking.source === source) return
+    this.#seeking?.over.abort()
+    const over = new AbortController()
+    this.#seeking = { head, source, over }
+    this.#swarm.wantSlotSet(this.#swarmChannel, source === 'ask' ? headHash(head.bytes) : null)
+    if (source === 'sign') void slotSets.sign(publicKey, head, over.signal) // never rejects
   }
 
   addPeers(addresses: readonly PeerAddress[], source: 'link' | 'user'): void {
@@ -204,6 +228,7 @@ export class ChannelSession {
   close(): void {
     if (this.#closed) return
     this.#closed = true
+    this.#seeking?.over.abort()
     this.#followed.stop()
     this.#listeners.clear()
     this.#joined.leave()
@@ -219,8 +244,10 @@ export class ChannelSession {
 
   #follow(open: boolean): Followed {
     const swarm = this.#swarm
-    return this.#deps.discovery.follow(this.keys, open, {
+    const { discovery, slotSets } = this.#deps
+    return discovery.follow(this.keys, open, {
       newest: () => this.#newest,
+      slotSet: () => (this.#newest === null ? null : slotSets.get(this.keys.publicKey, this.#newest)),
       onHead: (head) => this.#acceptFound(head),
       onPeers: (addresses) => void swarm.addAddresses(this.#swarmChannel, addresses, 'topic'),
       holders: () => swarm.peersOf(this.#swarmChannel),
@@ -240,8 +267,17 @@ export class ChannelSession {
     }
   }
 
+  /** @throws as `SlotSets.take`. */
+  async #takeSlotSet(set: Uint8Array): Promise<void> {
+    const seeking = this.#seeking
+    if (this.#closed || seeking === null) return
+    await this.#deps.slotSets.take(this.keys, seeking.head, set, seeking.over.signal)
+    this.#swarm.wantSlotSet(this.#swarmChannel, null)
+  }
+
   #show(head: Head): void {
     this.#swarm.setHead(this.#swarmChannel, head.bytes, slotVersion(head))
+    this.seekSlotSet()
     if (head.isUnpublished) {
       this.#served = null
       this.#swarm.setInventory(this.#swarmChannel, null, [])
@@ -273,6 +309,7 @@ export class ChannelSessions {
       // It was followed before our key of it came.
       if (open !== undefined) known.session.followAgain(open)
       if (open !== undefined) known.session.isPublished = true
+      else known.session.seekSlotSet()
       return known.session
     }
     const session = new ChannelSession(keys, open ?? false, this.#deps)

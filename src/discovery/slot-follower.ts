@@ -3,16 +3,18 @@
  * them (PROTOCOL_FINAL.md §5.2).
  *
  * A look reads the slot afresh, gives out what is newer, and puts the newest back when
- * too few nodes hold it. A subscriber can put back only what the publisher signed, so it
- * also looks at tomorrow's slots ahead, until it has seen them: then it can keep the
- * channel findable for a day after the publisher has gone. The publisher signs what
- * is missing; that is how tomorrow's slots come to be, and how it goes on after a restart.
+ * too few nodes hold it. The publisher signs what is missing; that is how tomorrow's slots
+ * come to be, and how it goes on after a restart. Others can put only what the publisher
+ * signed: the slots of a set that it signed ahead, and where they have none, what they
+ * saw. So without a set they look at tomorrow's slots ahead, until they have seen them, and
+ * can keep the channel findable for one day after the publisher has gone.
  *
  * Never below the highest version known: a slot whose newest signature is older than the
  * head that the node acts on is left alone.
  *
  * @module discovery/slot-follower
  */
+import { equalBytes } from '../base/bytes.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import { errorMessage } from '../base/errors.ts'
 import { DHT_RETRY_MS } from '../base/limits.ts'
@@ -23,6 +25,7 @@ import { dayOf } from '../crypto/key-schedule.ts'
 import { type Head, slotVersion, verifyHead } from '../wire/head.ts'
 import type { MutableItem } from '../wire/mutable-item.ts'
 import { buildOpenItem, buildSlot, rebuildSlot, type SlotPlace, slotKey } from '../wire/slot.ts'
+import { slotSetItem } from '../wire/slot-set.ts'
 import type { Dht, DhtGetResult } from './dht.ts'
 import {
   type FollowedChannel,
@@ -228,10 +231,11 @@ export class SlotFollower {
     slot.dueMs = isReached ? nextMs : Math.min(nextMs, clock.monotonicMs() + DHT_RETRY_MS)
   }
 
-  /** A subscriber that has seen tomorrow's newest slot has nothing to do with it before it is read. */
+  /** A subscriber that has tomorrow's newest slot has nothing to do with it before it is read. */
   #isIdle(slot: Slot): boolean {
     const head = this.#channel.head()
     if (slot.phase !== 'ahead' || this.#isOurs || head === null) return false
+    this.#itemToKeep(slot)
     const kept = this.#kept(slot)
     return kept !== null && slotVersion(kept.head) >= slotVersion(head)
   }
@@ -316,17 +320,21 @@ export class SlotFollower {
     return isBehind ? this.#sign(slot, head) : (kept?.item ?? null)
   }
 
-  /** Null for a channel of others: nobody but its publisher can sign its slots. */
-  #sign(slot: Slot, head: Head): MutableItem | null {
+  /** By our key, or as it was signed ahead. Null where neither is there: only the publisher can sign. */
+  #sign({ place }: Slot, head: Head): MutableItem | null {
     const { store, clock } = this.#options
     const { keys, publisher } = this.#channel
-    if (publisher === undefined) return null
-    const { place } = slot
-    const item =
-      place.day === OPEN_SLOT_DAY
-        ? buildOpenItem(publisher, head.bytes)
-        : buildSlot(publisher, place, head.bytes)
-    store.save(recordOf(keys, place, item, head.bytes, clock.now()))
+    const isOpen = place.day === OPEN_SLOT_DAY
+    let item: MutableItem | null
+    if (publisher === undefined) item = isOpen ? null : this.#signedAhead(place, head)
+    else item = isOpen ? buildOpenItem(publisher, head.bytes) : buildSlot(publisher, place, head.bytes)
+    if (item !== null) store.save(recordOf(keys, place, item, head.bytes, clock.now()))
     return item
+  }
+
+  #signedAhead(place: SlotPlace, head: Head): MutableItem | null {
+    const set = this.#channel.slotSet?.() ?? null
+    if (set === null || !equalBytes(set.head, head.bytes)) return null
+    return slotSetItem(this.#channel.keys, set, place)
   }
 }

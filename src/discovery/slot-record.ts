@@ -10,6 +10,7 @@ import type { ChannelKeys, PublisherKeys } from '../crypto/key-schedule.ts'
 import type { Head } from '../wire/head.ts'
 import type { MutableItem } from '../wire/mutable-item.ts'
 import type { SlotPlace } from '../wire/slot.ts'
+import type { SlotSet } from '../wire/slot-set.ts'
 import type { FoundHead } from './slots.ts'
 
 /** The newest version of a slot that we saw or signed. */
@@ -57,6 +58,8 @@ export interface FollowedChannel {
   readonly isOpen?: boolean
   /** The newest head that this node acts on, or null when it has none. Asked at every look. */
   head(): Head | null
+  /** Slots that the publisher signed ahead, verified, or null. Asked when one is missing. */
+  slotSet?(): SlotSet | null
   /** Nodes known to look after the channel, ourselves included. */
   knownHolders(): number
   /** A look has found a newer head, or a conflict. Already saved. Must not throw. */

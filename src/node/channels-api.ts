@@ -170,6 +170,7 @@ export class ChannelsApi {
       state.pieces.removeChannel(row.publicKey)
       state.sourceMemory.remove(row.publicKey)
       state.meta.remove(importedMark(row.publicKey))
+      state.slotSets.prune()
       for (const put of state.pendingPuts.list()) {
         if (toHex(put.publicKey) === info.publicKey) state.pendingPuts.remove(put.publicKey, put.sequence)
       }

@@ -37,6 +37,7 @@ export class DhtDiscovery implements ChannelDiscovery {
       keys,
       ...(publisher === null ? {} : { publisher, isOpen: open }),
       head: hooks.newest,
+      slotSet: hooks.slotSet,
       knownHolders: () => hooks.holders() + 1,
       onFound: ({ newest, conflicts }) => {
         if (newest !== null) hooks.onHead(newest.head.bytes)

@@ -15,6 +15,7 @@ import { DiskClaims } from '../channels/disk-claims.ts'
 import { HeadLog } from '../channels/head-log.ts'
 import { Publisher } from '../channels/publisher.ts'
 import { ChannelSessions } from '../channels/session.ts'
+import { SlotSets } from '../channels/slot-sets.ts'
 import type { Config } from '../config/schema.ts'
 import { lockDataFolder } from '../storage/data-lock.ts'
 import { FsBlobStore } from '../storage/fs-blob-store.ts'
@@ -97,6 +98,10 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
     const sessions = new ChannelSessions({
       joinSwarm,
       heads,
+      slotSets: new SlotSets({
+        ...{ table: state.slotSets, runner, clock, log: log.child('slots') },
+        publisherKeys: (publicKey) => channels.keysOf(publicKey),
+      }),
       store,
       discovery,
       log: log.child('channels'),

@@ -193,5 +193,17 @@ DROP TABLE subscriptions;
 ALTER TABLE subscriptions_2 RENAME TO subscriptions;
 `
 
+const SLOT_SETS = `
+-- Slots signed ahead, for a channel whose publisher is gone.
+CREATE TABLE slot_sets (
+  public_key BLOB PRIMARY KEY CHECK (length(public_key) = 32),
+  head_hash BLOB NOT NULL CHECK (length(head_hash) = 32),
+  content BLOB NOT NULL
+) STRICT;
+`
+
 /** See `DatabaseOptions.migrations`. */
-export const MIGRATIONS: readonly string[] = [VERSION_1, ACCESS_KEYS, SOURCE_MEMORY, ANCHORS, HOSTED]
+export const MIGRATIONS: readonly string[] = [
+  ...[VERSION_1, ACCESS_KEYS, SOURCE_MEMORY, ANCHORS, HOSTED],
+  SLOT_SETS,
+]

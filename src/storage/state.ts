@@ -17,6 +17,7 @@ import { MetaTable } from './tables/meta-table.ts'
 import { PendingPutsTable } from './tables/pending-puts-table.ts'
 import { PiecesTable } from './tables/pieces-table.ts'
 import { ReleasesTable } from './tables/releases-table.ts'
+import { SlotSetsTable } from './tables/slot-sets-table.ts'
 import { SlotsTable } from './tables/slots-table.ts'
 import { SourceMemoryTable } from './tables/source-memory-table.ts'
 import { SubscriptionsTable } from './tables/subscriptions-table.ts'
@@ -32,6 +33,7 @@ export interface State {
   readonly subscriptions: SubscriptionsTable
   readonly writtenFiles: WrittenFilesTable
   readonly slots: SlotsTable
+  readonly slotSets: SlotSetsTable
   readonly pendingPuts: PendingPutsTable
   readonly ingests: IngestsTable
   readonly pieces: PiecesTable
@@ -63,6 +65,7 @@ export function openState(path: string, key: Uint8Array | null): State {
     subscriptions: new SubscriptionsTable(database),
     writtenFiles: new WrittenFilesTable(database),
     slots: new SlotsTable(database),
+    slotSets: new SlotSetsTable(database),
     pendingPuts: new PendingPutsTable(database),
     ingests: new IngestsTable(database),
     pieces: new PiecesTable(database),
@@ -81,5 +84,6 @@ export function dropSubscription(state: State, publicKey: Uint8Array): void {
     state.subscriptions.remove(publicKey)
     state.writtenFiles.removeAll(publicKey)
     state.anchors.prune()
+    state.slotSets.prune()
   })
 }

@@ -25,6 +25,7 @@ import { adoptPath, blobPath, shardFolder, tempFolder } from './blob-files.ts'
 import { diskError, errnoOf } from './disk-error.ts'
 import { DiskWriter } from './disk-writer.ts'
 import { type FilePiece, readPieces, readSlice } from './file-pieces.ts'
+import { type SignSlotsInput, signSlots, type VerifySlotsInput, verifySlots } from './slot-tasks.ts'
 import { encodeTaskError, type TaskError } from './task-error.ts'
 import { systemTaskFs, type TaskFs } from './task-fs.ts'
 
@@ -112,6 +113,8 @@ export interface Tasks {
   adopt: { input: InStore & { readonly id: Uint8Array }; output: boolean }
   remove: { input: InStore & { readonly ids: readonly Uint8Array[] }; output: null }
   syncShards: { input: InStore & { readonly shards: readonly number[] }; output: null }
+  signSlots: { input: SignSlotsInput; output: Uint8Array }
+  verifySlots: { input: VerifySlotsInput; output: null }
 }
 
 export type TaskKind = keyof Tasks
@@ -148,7 +151,10 @@ type TaskTable = {
 }
 
 /** Every task by its name. They throw MegatorrentError, or TypeError and RangeError for input that is our own fault. */
-export const TASKS: TaskTable = { seal, put, read, open, openTo, hash, verify, adopt, remove, syncShards }
+export const TASKS: TaskTable = {
+  ...{ seal, put, read, open, openTo, hash, verify, adopt, remove, syncShards },
+  ...{ signSlots, verifySlots },
+}
 
 async function seal(context: TaskContext, input: SealInput): Promise<SealOutput> {
   const { fs, chunk, writer } = context

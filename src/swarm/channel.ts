@@ -16,6 +16,7 @@ import { BlobSet } from './blob-set.ts'
 import type { Fetch } from './fetch.ts'
 import type { Peer } from './peer.ts'
 import { RateMeter } from './rate-meter.ts'
+import type { WantedSet } from './set-exchange.ts'
 
 /** A release, as HAVE names it. */
 export interface ReleaseId {
@@ -40,6 +41,13 @@ export interface ChannelEvents {
    * Throw ERR_HEAD_SIGNATURE when the channel did not sign it: the peer is banned.
    */
   onHead(head: Uint8Array): void
+  /**
+   * A peer sent the set of slots that was wanted; nobody has verified it. Reject with ERR_SLOT_SET when it is
+   * false: the peer is banned. BLOB_BYTES, the owner's from now on.
+   */
+  onSlotSet?(set: Uint8Array): Promise<void>
+  /** The set of slots of the head of that hash, for a peer; null when there is none. */
+  readSlotSet?(headHash: Uint8Array): Uint8Array | null
 }
 
 export class SwarmChannel {
@@ -72,6 +80,8 @@ export class SwarmChannel {
   haveTimer: Timer | null = null
   /** Peers asked for a head that have not answered, and since when, monotonic ms. */
   readonly headAsked = new Map<Peer, number>()
+  /** Slots signed ahead that we look for. */
+  wantedSet: WantedSet | null = null
   /** What is being fetched, by root id as hex. */
   readonly fetches = new Map<string, Fetch>()
 

@@ -35,6 +35,7 @@ import { PeerExchange } from './peer-exchange.ts'
 import { RateMeter } from './rate-meter.ts'
 import { Refusals } from './refusals.ts'
 import { overfull } from './send-queues.ts'
+import { SetExchange, wantSet } from './set-exchange.ts'
 import type { SwarmDeps, SwarmStore } from './swarm-deps.ts'
 import { Uploads } from './uploads.ts'
 
@@ -52,6 +53,7 @@ export class Swarm {
   readonly #uploads: Uploads
   readonly #work = new WorkShare()
   readonly #exchange: PeerExchange
+  readonly #sets: SetExchange
   readonly #anchors: Anchors
   readonly download: RateMeter
   readonly upload: RateMeter
@@ -99,6 +101,10 @@ export class Swarm {
       channels: this.#channels,
       peers: this.#peers,
       addAddresses: (...told) => this.#dialing.addAddresses(...told),
+    })
+    this.#sets = new SetExchange({
+      ...{ clock, log, channels: this.#channels, peers: this.#peers, memory: deps.store.buffers },
+      onFalse: (peer, why) => this.#punish(peer, why),
     })
     this.#dialing = new Dialing({
       ...deps,
@@ -187,6 +193,11 @@ export class Swarm {
     this.#gossip.tellNews(channel)
   }
 
+  /** Look for the slots that were signed ahead of the head of that hash; null: for none. */
+  wantSlotSet(channel: SwarmChannel, headHash: Uint8Array | null): void {
+    channel.wantedSet = headHash === null ? null : wantSet(headHash)
+  }
+
   /**
    * What we hold of a release, from now on the one that HAVE is about. For the release that it is
    * about already, these are added to what was held.
@@ -267,6 +278,7 @@ export class Swarm {
       }
       this.#dialing.tick()
       this.#exchange.tick()
+      this.#sets.tick()
       this.#anchors.tick(this.#channels)
       this.#downloads.pump()
       for (const { connection } of overfull(this.#peers)) connection.destroy()
@@ -334,6 +346,8 @@ export class Swarm {
           }
         },
         readBlob: (id) => this.#uploads.read(peer, id),
+        readSlotSet: (handle, hash) =>
+          this.#uploads.inTurn(peer, async () => this.#sets.read(peer, handle, hash)),
         onBlobTaken: () => this.#uploads.taken(peer),
         readHead: (handle) => this.#gossip.readHead(peer, handle),
         readPeers: (topic, port) => this.#exchange.readPeers(peer, topic, port),
@@ -350,6 +364,7 @@ export class Swarm {
     this.#downloads.peerGone(peer)
     this.#uploads.peerGone(peer)
     this.#exchange.peerGone(peer)
+    this.#sets.peerGone(peer)
     const lastedMs = this.#deps.clock.monotonicMs() - peer.init.sinceMs
     const isClean = !isMegatorrentError(reason) || reason.kind !== 'peer'
     const wasGood = isClean && (lastedMs > GOOD_CONNECTION_MS || peer.isSpare)

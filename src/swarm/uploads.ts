@@ -64,11 +64,15 @@ export class Uploads {
    *   we are busy.
    */
   async read(peer: Peer, id: Uint8Array): Promise<Uint8Array | null> {
-    if (!mayAsk(peer)) return null
+    return mayAsk(peer) ? this.inTurn(peer, () => this.#deps.source.read(id)) : null
+  }
+
+  /** Read what fills a blob frame when it is the peer's turn. Throws as `read`. */
+  async inTurn(peer: Peer, read: () => Promise<Uint8Array | null>): Promise<Uint8Array | null> {
     await this.#turnOf(peer)
     let sealed: Uint8Array | null = null
     try {
-      sealed = await this.#deps.source.read(id)
+      sealed = await read()
       if (sealed !== null) this.#count(peer)
       return sealed
     } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * Answers the blob requests of one peer, one after the other (PROTOCOL_FINAL.md
+ * Answers the requests of one peer that a blob frame answers, one after the other (PROTOCOL_FINAL.md
  * §7.4): a peer that does not read costs what is queued for it and waits for
  * itself.
  *
@@ -7,19 +7,18 @@
  */
 import { MegatorrentError } from '../base/errors.ts'
 import { MAX_OPEN_REQUESTS_PER_PEER } from '../base/limits.ts'
-import { ERROR_CODES, errorToCode } from '../wire/message.ts'
+import { ERROR_CODES, errorToCode, type FramedKind } from '../wire/message.ts'
 
 export interface BlobServerDeps {
-  /** The sealed blob, or null if it is not held. What it throws becomes an ERROR; logging it is its own matter. */
-  readBlob(blobId: Uint8Array): Promise<Uint8Array | null>
   /** @returns false if `drained` will be called before more should be sent. */
-  sendBlob(requestId: number, blob: Uint8Array): boolean
+  sendBlob(requestId: number, kind: FramedKind, blob: Uint8Array): boolean
   sendError(requestId: number, code: number): void
 }
 
 interface Waiting {
   readonly requestId: number
-  readonly blobId: Uint8Array
+  readonly kind: FramedKind
+  readonly read: () => Promise<Uint8Array | null>
 }
 
 export class BlobServer {
@@ -36,8 +35,12 @@ export class BlobServer {
     this.#deps = deps
   }
 
-  /** @throws MegatorrentError ERR_PROTOCOL if a request with that id is open. */
-  request(requestId: number, blobId: Uint8Array): void {
+  /**
+   * @param read - gives what fills the frame, BLOB_BYTES, or null if it is not held. What it throws becomes an
+   *   ERROR; logging it is its own matter.
+   * @throws MegatorrentError ERR_PROTOCOL if a request with that id is open.
+   */
+  request(requestId: number, kind: FramedKind, read: Waiting['read']): void {
     if (this.#waiting.some((waiting) => waiting.requestId === requestId)) {
       throw new MegatorrentError('ERR_PROTOCOL', 'two open requests with one id')
     }
@@ -45,7 +48,7 @@ export class BlobServer {
       this.#deps.sendError(requestId, ERROR_CODES.busy)
       return
     }
-    this.#waiting.push({ requestId, blobId })
+    this.#waiting.push({ requestId, kind, read })
     if (!this.#isServing) void this.#serve()
   }
 
@@ -86,7 +89,7 @@ export class BlobServer {
     let code: number = ERROR_CODES.notFound
     this.#reading = next
     try {
-      blob = await this.#deps.readBlob(next.blobId)
+      blob = await next.read()
     } catch (error) {
       code = errorToCode(error)
     }
@@ -95,7 +98,7 @@ export class BlobServer {
     if (this.#waiting[0] !== next) return
     this.#waiting.shift()
     if (blob === null) this.#deps.sendError(next.requestId, code)
-    else if (!this.#deps.sendBlob(next.requestId, blob)) await this.#drain()
+    else if (!this.#deps.sendBlob(next.requestId, next.kind, blob)) await this.#drain()
   }
 
   #drain(): Promise<void> {

@@ -55,7 +55,12 @@ export interface ConnectionHandlers {
    * BLOB_FRAME_BYTES, they are sealed and sent where they are.
    */
   readBlob(blobId: Uint8Array): Promise<Uint8Array | null>
-  /** The system has taken a blob that `readBlob` gave. Not called for what was queued when it closes. */
+  /**
+   * The slots signed ahead of a head of the channel of that handle, as a frame carries them (BLOB_BYTES), or
+   * null for "not found". As `readBlob`. Who leaves this out answers unsupported.
+   */
+  readSlotSet?(handle: Uint8Array, headHash: Uint8Array): Promise<Uint8Array | null>
+  /** The system has taken what `readBlob` or `readSlotSet` gave. Not called for what was queued when it closes. */
   onBlobTaken?(): void
   /** Memory for blobs that goes round: taken for those that come in, given back what `readBlob` gave. */
   readonly blobMemory?: BlobMemory
@@ -105,9 +110,8 @@ export class Connection {
       progressed: () => this.#answers.mark(clock.monotonicMs(), channel.bytesIn),
     })
     this.#server = new BlobServer({
-      readBlob: async (blobId) => (await this.#handlers?.readBlob(blobId)) ?? null,
-      sendBlob: (requestId, blob) => {
-        this.#send({ type: 'data', requestId, kind: REQUEST_KINDS.blob })
+      sendBlob: (requestId, kind, blob) => {
+        this.#send({ type: 'data', requestId, kind })
         return this.#ended || this.#sendBlob(blob)
       },
       sendError: (requestId, code) => this.#sendError(requestId, code),
@@ -184,6 +188,16 @@ export class Connection {
   requestHead(handle: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
     this.#closeRequesterIfClosed()
     return this.#requester.askHead(handle, signal)
+  }
+
+  /**
+   * Ask for the slots signed ahead of a head.
+   *
+   * @returns the frame that they came in, as `requestBlob`, with its errors.
+   */
+  requestSlotSet(handle: Uint8Array, headHash: Uint8Array, signal?: AbortSignal): Promise<SealedFrame> {
+    this.#closeRequesterIfClosed()
+    return this.#requester.askSlotSet(handle, headHash, signal)
   }
 
   /**
@@ -293,10 +307,16 @@ export class Connection {
 
   #onRequest(message: Extract<Message, { type: 'request' }>): void {
     const { requestId } = message
-    if (message.kind === 'unknown') this.#sendError(requestId, ERROR_CODES.unsupported)
-    else if (message.kind === REQUEST_KINDS.blob) this.#server.request(requestId, message.blobId)
-    else {
-      const head = this.#handlers?.readHead(message.handle) ?? null
+    const handlers = this.#handlers
+    if (handlers === null || message.kind === 'unknown') this.#sendError(requestId, ERROR_CODES.unsupported)
+    else if (message.kind === REQUEST_KINDS.blob) {
+      this.#server.request(requestId, message.kind, () => handlers.readBlob(message.blobId))
+    } else if (message.kind === REQUEST_KINDS.slotSet) {
+      const read = handlers.readSlotSet
+      if (read === undefined) this.#sendError(requestId, ERROR_CODES.unsupported)
+      else this.#server.request(requestId, message.kind, () => read(message.handle, message.headHash))
+    } else {
+      const head = handlers.readHead(message.handle)
       if (head === null) this.#sendError(requestId, ERROR_CODES.notFound)
       else this.#send({ type: 'data', requestId, kind: REQUEST_KINDS.head, head })
     }

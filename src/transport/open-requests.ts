@@ -14,6 +14,7 @@ const MAX_REQUEST_ID = 0xffff_ffff
 /** What the answer to each kind of request holds. */
 export interface Answers {
   readonly blob: SealedFrame
+  readonly slotSet: SealedFrame
   /** HEAD_BYTES. */
   readonly head: Uint8Array
   /** Addresses, undecoded. */

@@ -19,6 +19,11 @@ import type { NextFrame } from './secure-channel.ts'
 type Query =
   | { readonly kind: typeof REQUEST_KINDS.blob; readonly blobId: Uint8Array }
   | { readonly kind: typeof REQUEST_KINDS.head; readonly handle: Uint8Array }
+  | {
+      readonly kind: typeof REQUEST_KINDS.slotSet
+      readonly handle: Uint8Array
+      readonly headHash: Uint8Array
+    }
   | { readonly kind: 'peers'; readonly topic: Uint8Array; readonly port: number }
 
 export interface RequesterDeps {
@@ -61,13 +66,21 @@ export class Requester {
     return this.#open.givenUpMs
   }
 
-  /** Errors of all three: as `Connection.requestBlob`. */
+  /** Errors of all four: as `Connection.requestBlob`. */
   askBlob(blobId: Uint8Array, signal: AbortSignal | undefined): Promise<SealedFrame> {
     return this.#ask('blob', { kind: REQUEST_KINDS.blob, blobId }, signal)
   }
 
   askHead(handle: Uint8Array, signal: AbortSignal | undefined): Promise<Uint8Array> {
     return this.#ask('head', { kind: REQUEST_KINDS.head, handle }, signal)
+  }
+
+  askSlotSet(
+    handle: Uint8Array,
+    headHash: Uint8Array,
+    signal: AbortSignal | undefined,
+  ): Promise<SealedFrame> {
+    return this.#ask('slotSet', { kind: REQUEST_KINDS.slotSet, handle, headHash }, signal)
   }
 
   /** Addresses of ADDRESS_BYTES each, undecoded. */
@@ -103,8 +116,8 @@ export class Requester {
   /** @throws MegatorrentError ERR_PROTOCOL for a blob that nobody asked for, or an answer of another kind. */
   onData(message: Extract<Message, { type: 'data' }>): NextFrame {
     const request = this.#open.get(message.requestId)
-    if (message.kind === REQUEST_KINDS.blob) {
-      if (request?.wanted !== 'blob') {
+    if (message.kind === REQUEST_KINDS.blob || message.kind === REQUEST_KINDS.slotSet) {
+      if (request?.wanted !== (message.kind === REQUEST_KINDS.blob ? 'blob' : 'slotSet')) {
         throw new MegatorrentError('ERR_PROTOCOL', 'a blob that nobody asked for')
       }
       this.#answered(request)

@@ -149,7 +149,7 @@ export function workOf(message: Message | null): number {
     case 'have':
       return 30 + message.ranges.length / RANGES_PER_UNIT
     case 'request':
-      return message.kind === REQUEST_KINDS.head ? 30 : 1
+      return message.kind === REQUEST_KINDS.head || message.kind === REQUEST_KINDS.slotSet ? 30 : 1
     case 'findPeers':
       return 60
     case 'announce':

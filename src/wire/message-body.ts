@@ -52,9 +52,12 @@ interface Body<M> {
   read(reader: ByteReader, requestId: number): M
 }
 
+const HASH_BYTES = 32
+
 // The numbers stand in wire/message.ts, which imports this file: their types hold these to them.
 const KIND_BLOB: (typeof REQUEST_KINDS)['blob'] = 1
 const KIND_HEAD: (typeof REQUEST_KINDS)['head'] = 2
+const KIND_SLOT_SET: (typeof REQUEST_KINDS)['slotSet'] = 3
 
 const HELLO_RESERVED_BYTES = 6
 const HELLO_PLACES_BYTES = HELLO_PLACES * HELLO_PLACE_BYTES
@@ -89,7 +92,10 @@ const hello: Body<HelloMessage> = {
 
 const request: Body<RequestMessage> = {
   minBytes: 1,
-  size: (message) => 1 + (message.kind === KIND_BLOB ? BLOB_ID_BYTES : CHANNEL_HANDLE_BYTES),
+  size(message) {
+    if (message.kind === KIND_BLOB) return 1 + BLOB_ID_BYTES
+    return 1 + CHANNEL_HANDLE_BYTES + (message.kind === KIND_SLOT_SET ? HASH_BYTES : 0)
+  },
   write(writer, message) {
     if (message.kind === KIND_BLOB) {
       assertBytes(message.blobId, BLOB_ID_BYTES, 'blobId')
@@ -97,6 +103,10 @@ const request: Body<RequestMessage> = {
     } else if (message.kind === KIND_HEAD) {
       assertBytes(message.handle, CHANNEL_HANDLE_BYTES, 'handle')
       writer.u8(KIND_HEAD).put(message.handle)
+    } else if (message.kind === KIND_SLOT_SET) {
+      assertBytes(message.handle, CHANNEL_HANDLE_BYTES, 'handle')
+      assertBytes(message.headHash, HASH_BYTES, 'headHash')
+      writer.u8(KIND_SLOT_SET).put(message.handle).put(message.headHash)
     }
   },
   read(reader, requestId) {
@@ -107,6 +117,10 @@ const request: Body<RequestMessage> = {
     if (kind === KIND_HEAD) {
       return { type: 'request', requestId, kind, handle: take(reader, CHANNEL_HANDLE_BYTES) }
     }
+    if (kind === KIND_SLOT_SET) {
+      const handle = take(reader, CHANNEL_HANDLE_BYTES)
+      return { type: 'request', requestId, kind, handle, headHash: take(reader, HASH_BYTES) }
+    }
     return { type: 'request', requestId, kind: 'unknown' }
   },
 }
@@ -115,7 +129,7 @@ const data: Body<DataMessage> = {
   minBytes: 1,
   size: (message) => 1 + (message.kind === KIND_HEAD ? HEAD_BYTES : 0),
   write(writer, message) {
-    if (message.kind === KIND_BLOB) writer.u8(KIND_BLOB)
+    if (message.kind === KIND_BLOB || message.kind === KIND_SLOT_SET) writer.u8(message.kind)
     if (message.kind === KIND_HEAD) {
       assertBytes(message.head, HEAD_BYTES, 'head')
       writer.u8(KIND_HEAD).put(message.head)
@@ -123,7 +137,7 @@ const data: Body<DataMessage> = {
   },
   read(reader, requestId) {
     const kind = reader.u8()
-    if (kind === KIND_BLOB) return { type: 'data', requestId, kind }
+    if (kind === KIND_BLOB || kind === KIND_SLOT_SET) return { type: 'data', requestId, kind }
     if (kind === KIND_HEAD) return { type: 'data', requestId, kind, head: take(reader, HEAD_BYTES) }
     return { type: 'data', requestId, kind: 'unknown' }
   },

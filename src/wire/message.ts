@@ -34,7 +34,7 @@ export const MESSAGE_TYPES = {
 } as const
 
 /** What a REQUEST asks for and a DATA holds. */
-export const REQUEST_KINDS = { blob: 1, head: 2 } as const
+export const REQUEST_KINDS = { blob: 1, head: 2, slotSet: 3 } as const
 
 /** Codes of ERROR. */
 export const ERROR_CODES = { unsupported: 1, notFound: 2, busy: 3, malformed: 4, cancelled: 5 } as const
@@ -69,11 +69,20 @@ export interface HelloMessage {
 export type RequestMessage = { readonly type: 'request'; readonly requestId: number } & (
   | { readonly kind: typeof REQUEST_KINDS.blob; readonly blobId: Uint8Array }
   | { readonly kind: typeof REQUEST_KINDS.head; readonly handle: Uint8Array }
+  | {
+      readonly kind: typeof REQUEST_KINDS.slotSet
+      readonly handle: Uint8Array
+      /** `headHash` of the head whose slots they are. */
+      readonly headHash: Uint8Array
+    }
   | { readonly kind: 'unknown' }
 )
 
+/** Kinds that a blob frame follows. */
+export type FramedKind = typeof REQUEST_KINDS.blob | typeof REQUEST_KINDS.slotSet
+
 export type DataMessage = { readonly type: 'data'; readonly requestId: number } & (
-  | { readonly kind: typeof REQUEST_KINDS.blob }
+  | { readonly kind: FramedKind }
   | { readonly kind: typeof REQUEST_KINDS.head; readonly head: Uint8Array }
   | { readonly kind: 'unknown' }
 )

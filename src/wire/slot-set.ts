@@ -103,6 +103,16 @@ export function decodeSlotSet(bytes: Uint8Array): SlotSet {
   return { head, firstDay, days, signatures: bytes.subarray(SLOT_SET_HEADER_BYTES, end) }
 }
 
+/** Some days of a set, from its day number `from` on: a set of its own, in memory of its own. */
+export function slotSetDays({ head, firstDay, signatures }: SlotSet, from: number, days: number): SlotSet {
+  return {
+    head: new Uint8Array(head),
+    firstDay: firstDay + from,
+    days,
+    signatures: new Uint8Array(signatures.subarray(from * DAY_BYTES, (from + days) * DAY_BYTES)),
+  }
+}
+
 /**
  * The head of a set, when the channel signed it: rule (4) of §5.4.
  *

@@ -13,6 +13,7 @@ import { Collector } from '../../src/channels/collector.ts'
 import { HeadLog } from '../../src/channels/head-log.ts'
 import { holdRelease } from '../../src/channels/holding.ts'
 import { ChannelSessions } from '../../src/channels/session.ts'
+import { SlotSets } from '../../src/channels/slot-sets.ts'
 import { Subscription } from '../../src/channels/subscription.ts'
 import { PUBLIC_READ_KEY } from '../../src/crypto/key-schedule.ts'
 import { Announcer, type AnnouncerTiming } from '../../src/discovery/announcer.ts'
@@ -24,6 +25,7 @@ import type { SubscriptionRow } from '../../src/storage/tables/subscriptions-tab
 import { MemoryNetwork } from '../../src/transport/memory.ts'
 import type { Head } from '../../src/wire/head.ts'
 import { MemoryNetwork as MemoryDhtNetwork, MemorySlotStore } from '../unit/discovery/memory-dht.ts'
+import { InlineRunner } from '../unit/storage/harness.ts'
 import { SimClock } from '../unit/swarm/sim-clock.ts'
 import { SimChannel, SimNode } from '../unit/swarm/sim-node.ts'
 import { HugeRelease, HugeStore } from './huge-release.ts'
@@ -69,6 +71,10 @@ export class HugeNode {
     this.#sessions = new ChannelSessions({
       joinSwarm: this.sim.joinSwarm,
       heads: new HeadLog(state.releases, clock, silentLog),
+      slotSets: new SlotSets({
+        ...{ table: state.slotSets, runner: new InlineRunner(), clock, log: silentLog },
+        publisherKeys: () => null,
+      }),
       store: this.#store,
       discovery: new DhtDiscovery({
         ...{ slots: this.#slots, announcer: this.#announcer, log: silentLog },

@@ -14,11 +14,13 @@ import { ingest } from '../../../src/channels/ingest.ts'
 import type { IngestRecord } from '../../../src/channels/ingest-record.ts'
 import { Publisher } from '../../../src/channels/publisher.ts'
 import { ChannelSessions } from '../../../src/channels/session.ts'
+import { SlotSets } from '../../../src/channels/slot-sets.ts'
 import { type ChannelKeys, type PublisherKeys, publisherKeys } from '../../../src/crypto/key-schedule.ts'
 import { MemoryBlobStore } from '../../../src/storage/memory-blob-store.ts'
 import { openState, type State } from '../../../src/storage/state.ts'
 import { MemoryNetwork } from '../../../src/transport/memory.ts'
 import type { Head } from '../../../src/wire/head.ts'
+import { InlineRunner } from '../storage/harness.ts'
 import { SimClock } from '../swarm/sim-clock.ts'
 import { SimNode } from '../swarm/sim-node.ts'
 
@@ -77,6 +79,9 @@ export class ChannelNode {
   readonly sessions: ChannelSessions
   readonly publisher: Publisher
   readonly log: Log
+  readonly slotSets: SlotSets
+  /** Keys with which slots are signed ahead; none by default, since that takes seconds. */
+  signer: PublisherKeys | null = null
   /** What a session says when its channel is unpublished. */
   onUnpublished: (publicKey: Uint8Array) => void = () => {}
 
@@ -88,6 +93,10 @@ export class ChannelNode {
     this.state.database.run('PRAGMA synchronous = OFF')
     this.sim = new SimNode({ clock, network, host, seed: Number(host.split('.')[2]), blobs: this.store })
     this.heads = new HeadLog(this.state.releases, clock, log)
+    this.slotSets = new SlotSets({
+      ...{ table: this.state.slotSets, runner: new InlineRunner(), clock, log },
+      publisherKeys: () => this.signer,
+    })
     this.sessions = this.newSessions()
     const { state, store, discovery } = this
     this.publisher = new Publisher({ state, store, discovery, clock, log, addressesOf: () => [] })
@@ -95,10 +104,10 @@ export class ChannelNode {
 
   /** As after a restart: what is in the database is all that is known. */
   newSessions(): ChannelSessions {
-    const { store, discovery, heads, log, sim } = this
+    const { store, discovery, heads, slotSets, log, sim } = this
     const onUnpublished = (publicKey: Uint8Array): void => this.onUnpublished(publicKey)
     const { joinSwarm } = sim
-    return new ChannelSessions({ joinSwarm, heads, store, discovery, log, onUnpublished })
+    return new ChannelSessions({ joinSwarm, heads, slotSets, store, discovery, log, onUnpublished })
   }
 
   /** Make a channel of our own in the database. */

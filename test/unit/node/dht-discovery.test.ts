@@ -28,6 +28,7 @@ class Rig {
   readonly discovery: DhtDiscovery
   readonly hooks: FollowHooks = {
     newest: () => null,
+    slotSet: () => null,
     onHead: (head) => void this.heads.push(head[0] ?? 0),
     onPeers: (peers) => void this.peers.push(...peers.map(({ host, port }) => `${host}:${port}`)),
     holders: () => 3,

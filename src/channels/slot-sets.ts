@@ -1,0 +1,141 @@
+/**
+ * Slots signed ahead, so that a channel can be found while its publisher is away
+ * (PROTOCOL_FINAL.md §5.4): made for channels of ours, taken in for those that are
+ * followed, and given out to who looks after slots.
+ *
+ * A set is of one head and worth nothing for another. Which head that is always follows from
+ * the database, so there is nothing to write down before the work is done: what a crash
+ * interrupts is begun anew by the next session.
+ *
+ * @module channels/slot-sets
+ */
+import { concatBytes, equalBytes } from '../base/bytes.ts'
+import { type Clock, sleep } from '../base/clock.ts'
+import { errorMessage, MegatorrentError } from '../base/errors.ts'
+import { SLOT_SET_DAYS_PER_TASK, SLOT_SET_SIGN_RETRY_MS } from '../base/limits.ts'
+import { type Log, short } from '../base/log.ts'
+import { Semaphore } from '../base/queue.ts'
+import { type ChannelKeys, dayOf, type PublisherKeys } from '../crypto/key-schedule.ts'
+import type { SlotSetsTable } from '../storage/tables/slot-sets-table.ts'
+import type { TaskRunner } from '../storage/task-runner.ts'
+import { MAX_SLOT_SET_DAYS } from '../wire/constants.ts'
+import { type Head, headHash } from '../wire/head.ts'
+import { decodeSlotSet, encodeSlotSet, type SlotSet, slotSetDays } from '../wire/slot-set.ts'
+
+export interface SlotSetsDeps {
+  readonly table: SlotSetsTable
+  readonly runner: TaskRunner
+  /** Keys of a channel of ours, or null. */
+  readonly publisherKeys: (publicKey: Uint8Array) => PublisherKeys | null
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** How a channel comes by the set of a head. */
+export type SetSource = 'held' | 'sign' | 'ask' | 'none'
+
+export class SlotSets {
+  readonly #deps: SlotSetsDeps
+  /** One at a time of each: they are in no hurry, and workers have other things to do. */
+  readonly #signing = new Semaphore(1)
+  readonly #verifying = new Semaphore(1)
+
+  constructor(deps: SlotSetsDeps) {
+    this.#deps = deps
+  }
+
+  /** What is to be done for the set of that head. Not for a channel that is only looked at. */
+  sourceOf(publicKey: Uint8Array, head: Head): SetSource {
+    const { table, publisherKeys } = this.#deps
+    if (!table.isKept(publicKey)) return 'none'
+    if (table.has(publicKey, headHash(head.bytes))) return 'held'
+    return publisherKeys(publicKey) === null ? 'ask' : 'sign'
+  }
+
+  /** The set of that head, or null; every signature of it was verified, or made here. */
+  get(publicKey: Uint8Array, head: Head): SlotSet | null {
+    const content = this.#deps.table.get(publicKey, headHash(head.bytes))
+    return content === null ? null : decodeSlotSet(content)
+  }
+
+  /** The set of the head of that hash, encoded, to be handed on; null also when all of its days are over. */
+  give(publicKey: Uint8Array, hash: Uint8Array): Uint8Array | null {
+    const { table, clock } = this.#deps
+    const content = table.get(publicKey, hash)
+    if (content === null) return null
+    return lastDay(decodeSlotSet(content)) >= dayOf(clock.now()) ? content : null
+  }
+
+  /**
+   * Sign the slots of the coming days, until that is done or called off. Durable when it resolves;
+   * never rejects. Cost: 6 ms of a worker for each of MAX_SLOT_SET_DAYS.
+   */
+  async sign(publicKey: Uint8Array, head: Head, signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#deps
+    const channel = short(publicKey)
+    while (!signal.aborted) {
+      try {
+        await this.#signing.run(() => this.#sign(publicKey, head, signal))
+        log.info('slots signed ahead', { channel, sequence: head.releaseNumber, days: MAX_SLOT_SET_DAYS })
+        return
+      } catch (error) {
+        if (signal.aborted) return
+        log.warn('slots could not be signed ahead, trying again', { channel, why: errorMessage(error) })
+        await sleep(clock, SLOT_SET_SIGN_RETRY_MS, signal).catch(() => {}) // called off: the loop ends
+      }
+    }
+  }
+
+  /**
+   * Take in a set that a peer sent for that head: verify all of it, then keep it. Durable when it resolves.
+   *
+   * @param bytes - a set, with or without zeros behind it. Read before this returns.
+   * @throws MegatorrentError ERR_SLOT_SET (kind 'peer') for a set that is false: the rules of §5.4. Cost: as `sign`.
+   * @throws MegatorrentError ERR_NOT_FOUND when all of its days are over: true, and of no use.
+   */
+  async take(keys: ChannelKeys, head: Head, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    const set = decodeSlotSet(bytes)
+    if (!equalBytes(set.head, head.bytes)) {
+      throw new MegatorrentError('ERR_SLOT_SET', 'a set of slots is of another head')
+    }
+    const { clock, table, runner } = this.#deps
+    // A day late by our clock may be none by that of others.
+    if (lastDay(set) < dayOf(clock.now()) - 1) {
+      throw new MegatorrentError('ERR_NOT_FOUND', 'the days of this set of slots are over')
+    }
+    const content = encodeSlotSet(set)
+    const { publicKey, readKey } = keys
+    await this.#verifying.run(async () => {
+      const kept = decodeSlotSet(content)
+      for (let n = 0; n < kept.days; n += SLOT_SET_DAYS_PER_TASK) {
+        signal.throwIfAborted()
+        const part = slotSetDays(kept, n, Math.min(SLOT_SET_DAYS_PER_TASK, kept.days - n))
+        await runner.run('verifySlots', { publicKey, readKey, set: part })
+      }
+    })
+    signal.throwIfAborted()
+    table.replace(publicKey, headHash(head.bytes), content)
+  }
+
+  async #sign(publicKey: Uint8Array, { bytes: head }: Head, signal: AbortSignal): Promise<void> {
+    const { clock, runner, table, publisherKeys } = this.#deps
+    const keys = publisherKeys(publicKey)
+    if (keys === null) throw new MegatorrentError('ERR_KEY_MISSING', 'the key of this channel is missing')
+    const { seed, readKey } = keys
+    const firstDay = dayOf(clock.now())
+    const parts: Uint8Array[] = []
+    for (let n = 0; n < MAX_SLOT_SET_DAYS; n += SLOT_SET_DAYS_PER_TASK) {
+      signal.throwIfAborted()
+      const days = Math.min(SLOT_SET_DAYS_PER_TASK, MAX_SLOT_SET_DAYS - n)
+      parts.push(await runner.run('signSlots', { seed, readKey, head, firstDay: firstDay + n, days }))
+    }
+    signal.throwIfAborted()
+    const signatures = concatBytes(...parts)
+    const content = encodeSlotSet({ head, firstDay, days: MAX_SLOT_SET_DAYS, signatures })
+    table.replace(publicKey, headHash(head), content)
+  }
+}
+
+function lastDay({ firstDay, days }: SlotSet): number {
+  return firstDay + days - 1
+}
