@@ -9,6 +9,7 @@ import { type Log, short } from '../base/log.ts'
 import type { ReleaseRow, ReleasesTable } from '../storage/tables/releases-table.ts'
 import { BLOB_ID_BYTES } from '../wire/constants.ts'
 import { decodeHead, type Head, verifyHead } from '../wire/head.ts'
+import { silentSince } from './subscription-status.ts'
 
 /** How a head came to us: shown to the user, decides nothing. */
 export type HeadCarrier = 'slot' | 'peer' | 'ours'
@@ -70,7 +71,14 @@ export class HeadLog {
     })
     const fields = { channel: short(publicKey), sequence: head.releaseNumber, carrier }
     if (outcome === 'conflict') this.#log.warn('two releases under one number', fields)
-    else if (outcome === 'newer') this.#log.info('new release', fields)
+    else if (outcome === 'newer') {
+      this.#log.info('new release', fields)
+      const silent = silentSince(head.signedAt, this.#clock.now())
+      if (silent !== null) {
+        const notRefreshedSince = new Date(silent).toISOString()
+        this.#log.warn('the publisher of a release may be gone', { ...fields, notRefreshedSince })
+      }
+    }
     return { head, outcome }
   }
 

@@ -11,7 +11,7 @@
 import { equalBytes } from '../base/bytes.ts'
 import { type Clock, sleep } from '../base/clock.ts'
 import { errorMessage, isMegatorrentError, MegatorrentError } from '../base/errors.ts'
-import { PUT_RETRY_MS } from '../base/limits.ts'
+import { HEAD_REFRESH_LOOK_MS, HEAD_REFRESH_MS, PUT_RETRY_MS } from '../base/limits.ts'
 import { type Log, short } from '../base/log.ts'
 import { Semaphore } from '../base/queue.ts'
 import type { ChannelKeys, PublisherKeys } from '../crypto/key-schedule.ts'
@@ -173,6 +173,48 @@ export class Publisher {
     return statedClock.now()
   }
 
+  /**
+   * Sign the newest head again when it is a month old, until called off: the same release with a higher
+   * revision, the addresses of now and the time, which shows readers that its publisher is there.
+   */
+  async keepFresh(keys: PublisherKeys, session: ChannelSession, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await sleep(this.#deps.clock, HEAD_REFRESH_LOOK_MS, signal).catch(() => {}) // called off: the loop ends
+      if (signal.aborted) return
+      try {
+        await this.#turn.run(async () => this.#refresh(keys, session))
+      } catch (error) {
+        this.#deps.log.warn('a head could not be signed again', { why: errorMessage(error) })
+      }
+    }
+  }
+
+  #refresh(keys: PublisherKeys, session: ChannelSession): void {
+    const { state, clock, addressesOf, log } = this.#deps
+    const { publicKey, signingKey } = keys
+    const { newest } = session
+    const row = state.channels.get(publicKey)
+    if (newest === null || row === null || clock.now() - newest.signedAt < HEAD_REFRESH_MS) return
+    // Of two nodes with one key, the one that signed last refreshes: both would contradict each other.
+    if (row.sequence !== newest.releaseNumber || row.revision !== newest.revision) return
+    const { releaseNumber, root, previousHash, isUnpublished, successorKey } = newest
+    const head = signHead(
+      {
+        ...{ releaseNumber, root, previousHash, isUnpublished, successorKey },
+        revision: newest.revision + 1,
+        signedAt: this.#statedMs(),
+        addresses: isUnpublished ? [] : addressesOf(keys),
+      },
+      signingKey,
+    )
+    state.database.transaction(() => {
+      this.#keepHead(publicKey, head)
+      state.channels.setPublished(publicKey, releaseNumber, head.revision, row.publishedIngest)
+    })
+    session.adopt(head)
+    log.info('head signed again', { channel: short(publicKey), sequence: releaseNumber })
+  }
+
   /** One after the other, and while it lasts no held blob is taken for garbage. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     return this.#turn.run(async () => {
@@ -194,15 +236,7 @@ export class Publisher {
     const { state, clock } = this.#deps
     const previous = state.channels.get(publicKey)?.publishedIngest ?? null
     state.database.transaction(() => {
-      state.releases.upsertHead({
-        publicKey,
-        sequence: head.releaseNumber,
-        revision: head.revision,
-        rootId: referenceId(head.root),
-        head: head.bytes,
-        signedAt: head.signedAt,
-        receivedAt: clock.now(),
-      })
+      this.#keepHead(publicKey, head)
       state.channels.setPublished(publicKey, head.releaseNumber, head.revision, ingestId)
       state.pendingPuts.add({ publicKey, sequence: head.releaseNumber, since: clock.now() })
       // What is not the newest any more is no base for the next ingest, and what was unpublished for none.
@@ -212,6 +246,18 @@ export class Publisher {
         state.pieces.remove(publicKey, id)
         state.ingests.remove(id)
       }
+    })
+  }
+
+  #keepHead(publicKey: Uint8Array, head: Head): void {
+    this.#deps.state.releases.upsertHead({
+      publicKey,
+      sequence: head.releaseNumber,
+      revision: head.revision,
+      rootId: referenceId(head.root),
+      head: head.bytes,
+      signedAt: head.signedAt,
+      receivedAt: this.#deps.clock.now(),
     })
   }
 

@@ -16,6 +16,7 @@ import { SLOT_SET_DAYS_PER_TASK, SLOT_SET_SIGN_RETRY_MS } from '../base/limits.t
 import { type Log, short } from '../base/log.ts'
 import { Semaphore } from '../base/queue.ts'
 import { type ChannelKeys, dayOf, type PublisherKeys } from '../crypto/key-schedule.ts'
+import { wipe } from '../crypto/wipe.ts'
 import type { SlotSetsTable } from '../storage/tables/slot-sets-table.ts'
 import type { TaskRunner } from '../storage/task-runner.ts'
 import { MAX_SLOT_SET_DAYS } from '../wire/constants.ts'
@@ -121,13 +122,14 @@ export class SlotSets {
     const { clock, runner, table, publisherKeys } = this.#deps
     const keys = publisherKeys(publicKey)
     if (keys === null) throw new MegatorrentError('ERR_KEY_MISSING', 'the key of this channel is missing')
-    const { seed, readKey } = keys
     const firstDay = dayOf(clock.now())
     const parts: Uint8Array[] = []
     for (let n = 0; n < MAX_SLOT_SET_DAYS; n += SLOT_SET_DAYS_PER_TASK) {
       signal.throwIfAborted()
       const days = Math.min(SLOT_SET_DAYS_PER_TASK, MAX_SLOT_SET_DAYS - n)
-      parts.push(await runner.run('signSlots', { seed, readKey, head, firstDay: firstDay + n, days }))
+      const seed = new Uint8Array(keys.seed)
+      const input = { seed, readKey: keys.readKey, head, firstDay: firstDay + n, days }
+      parts.push(await runner.run('signSlots', input).finally(() => wipe(seed)))
     }
     signal.throwIfAborted()
     const signatures = concatBytes(...parts)

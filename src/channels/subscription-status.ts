@@ -3,6 +3,15 @@
  *
  * @module channels/subscription-status
  */
+import { PUBLISHER_SILENT_MS } from '../base/limits.ts'
+
+/**
+ * Since when nothing shows that the publisher is there, or null when something does: a head that it signed lately.
+ * Slots, and peers that hand it on, show nothing, since slots are signed ahead.
+ */
+export function silentSince(signedAt: number, nowMs: number): number | null {
+  return nowMs - signedAt > PUBLISHER_SILENT_MS ? signedAt : null
+}
 
 export type SubscriptionPhase = 'resolving' | 'fetching' | 'complete' | 'stalled' | 'paused' | 'error'
 

@@ -253,7 +253,10 @@ export interface SubscriptionInfo {
   /** The onion under which this node serves the channel, or null. */
   readonly onionAddress: string | null
   readonly signedAt: number | null
+  /** When the newest release was last seen, anywhere: which does not show that its publisher is there. */
   readonly refreshedAt: number | null
+  /** Since when nothing shows that the publisher is there, once that is long; null otherwise. */
+  readonly silentSince: number | null
   /** Release numbers under which the publisher has signed more than one release; newest first. */
   readonly conflicts: readonly number[]
   readonly error: { readonly code: string; readonly message: string } | null

@@ -242,6 +242,8 @@ export class ChannelsApi {
     const session = sessions.acquire(keys, row.open)
     const own: OwnChannel = { keys, session, stopping: new AbortController() }
     this.#own.set(toHex(row.publicKey), own)
+    const signal = AbortSignal.any([this.#stopping.signal, own.stopping.signal])
+    this.#inBackground(this.#deps.publisher.keepFresh(keys, session, signal))
     const { newest } = own.session
     if (newest !== null && !newest.isUnpublished) this.#inBackground(this.#serve(own.session, newest))
   }

@@ -46,6 +46,7 @@ import type {
   SubscriptionInfo,
 } from './api.ts'
 import { pageOf } from './file-page.ts'
+import { subscriptionAdded, subscriptionInfo } from './subscription-info.ts'
 import { assertNotOurs, isSameSelection } from './subscription-rules.ts'
 import { waitUntilComplete, withTimeout } from './subscription-wait.ts'
 
@@ -104,7 +105,7 @@ export class SubscriptionsApi {
     const subscription = await this.#begin(link, known ?? null, row)
     subscription.session.addPeers(link.peers, 'link')
     if (params.wait || params.once) await this.#wait(subscription, params.timeoutMs, options)
-    return resultOf(subscription)
+    return subscriptionAdded(subscription)
   }
 
   /** Keep a channel alive without reading it. One that is followed is kept alive already. */
@@ -117,7 +118,7 @@ export class SubscriptionsApi {
     const subscription = known ?? (await this.#begin(link, null, this.#rowOf(link, asked, 'host')))
     subscription.session.addPeers(link.peers, 'link')
     if (params.wait) await this.#wait(subscription, params.timeoutMs, options)
-    const { directory: _none, ...result } = resultOf(subscription)
+    const { directory: _none, ...result } = subscriptionAdded(subscription)
     return result
   }
 
@@ -246,6 +247,7 @@ export class SubscriptionsApi {
     if (kind === 'once') {
       this.#deps.state.subscriptions.update(known.row.publicKey, { kind: 'follow' })
       known.keep()
+      known.session.seekSlotSet()
     }
   }
 
@@ -358,39 +360,6 @@ export class SubscriptionsApi {
   }
 
   #info(subscription: Subscription): SubscriptionInfo {
-    const { row, session, status } = subscription
-    const newest = this.#deps.heads.newestRow(row.publicKey)
-    return {
-      publicKey: toHex(row.publicKey),
-      uri: row.uri,
-      title: status.title,
-      sequence: status.sequence,
-      state: status.phase,
-      directory: row.kind === 'host' ? null : row.directory,
-      hosted: row.kind === 'host',
-      files: status.files,
-      bytes: status.bytes,
-      blobsDone: status.blobsDone,
-      blobsTotal: status.blobsTotal,
-      downloadRate: session.downloadRate,
-      uploadRate: session.uploadRate,
-      peers: session.peers,
-      onionAddress: session.onionAddress,
-      signedAt: newest?.signedAt ?? null,
-      refreshedAt: newest?.refreshedAt ?? null,
-      conflicts: this.#deps.heads.conflicts(row.publicKey),
-      error: status.error,
-    }
-  }
-}
-
-function resultOf(subscription: Subscription): AddSubscriptionResult {
-  const { row, status } = subscription
-  const { uri, directory } = row
-  return {
-    ...{ publicKey: toHex(row.publicKey), uri, directory, state: status.phase },
-    sequence: status.sequence,
-    files: status.files,
-    bytes: status.bytes,
+    return subscriptionInfo(subscription, this.#deps.heads, this.#deps.clock.now())
   }
 }

@@ -12,7 +12,7 @@ import { wipe } from '../crypto/wipe.ts'
 import { type SlotSet, signSlotSet, verifySlotSet } from '../wire/slot-set.ts'
 
 export interface SignSlotsInput {
-  /** Of the channel; the copy that came here is wiped. */
+  /** Of the channel; a copy, which is wiped. */
   readonly seed: Uint8Array
   readonly readKey: Uint8Array
   /** HEAD_BYTES. */

@@ -235,12 +235,20 @@ function describeSubscription(subscription: Subscription): string {
     ['rates', `${formatRate(subscription.downloadRate)} down, ${formatRate(subscription.uploadRate)} up`],
     ['peers', String(subscription.peers)],
     ['signed at', formatTime(subscription.signedAt)],
-    ['refreshed at', formatTime(subscription.refreshedAt)],
+    ['last seen at', formatTime(subscription.refreshedAt)],
+    ...describeSilence(subscription.silentSince),
     ...describeConflicts(subscription.conflicts),
     ['directory', subscription.directory ?? 'none: it is hosted'],
     ['key', subscription.publicKey],
     ['link', subscription.uri],
   ])
+}
+
+/** Slots go on being found while nobody signs anything new: then a reader may not know of what was published since. */
+function describeSilence(since: number | null): [string, string][] {
+  if (since === null) return []
+  const what = `not refreshed since ${formatTime(since)}: the publisher may be gone`
+  return [['WARNING', `${what}, and newer releases may not have come here`]]
 }
 
 /** What a reader has to know of its publisher: there may be someone else with the key. */

@@ -133,6 +133,7 @@ export const subscriptionResult = z.object({
   onionAddress: z.string().nullable(),
   signedAt: time.nullable(),
   refreshedAt: time.nullable(),
+  silentSince: time.nullable(),
   conflicts: z.array(count).readonly(),
   error: z.object({ code: z.string(), message: z.string() }).nullable(),
 })

@@ -41,10 +41,10 @@ export class SlotSetsTable {
     )
   }
 
-  /** Is the channel published here, or followed? Only of those a set is kept. */
+  /** Is the channel published, followed or hosted here? Only of those a set is kept. */
   isKept(publicKey: Uint8Array): boolean {
     const sql = `SELECT 1 AS kept FROM channels WHERE public_key = ?
-                 UNION SELECT 1 FROM subscriptions WHERE public_key = ?`
+                 UNION SELECT 1 FROM subscriptions WHERE public_key = ? AND kind <> 'once'`
     return this.#database.get(sql, publicKey, publicKey) !== null
   }
 

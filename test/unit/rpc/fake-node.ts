@@ -39,6 +39,7 @@ export const SUBSCRIPTION: SubscriptionInfo = {
   onionAddress: null,
   signedAt: 1_800_000_000_000,
   refreshedAt: null,
+  silentSince: null,
   conflicts: [],
   error: null,
 }

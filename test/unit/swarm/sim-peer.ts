@@ -28,6 +28,7 @@ export interface SimPeerBehaviour {
   /** What a REQUEST for a blob is answered with; nothing: not found. */
   readBlob?: (id: Uint8Array) => Promise<Uint8Array | null>
   readHead?: (handle: Uint8Array) => Uint8Array | null
+  readSlotSet?: (handle: Uint8Array, headHash: Uint8Array) => Promise<Uint8Array | null>
   readPeers?: (topic: Uint8Array, port: number) => readonly Address[] | 'notFound' | 'busy'
 }
 
@@ -43,6 +44,8 @@ export class SimPeer {
   /** Ids of blobs that were asked of it. */
   readonly asked: Uint8Array[] = []
   headsAsked = 0
+  /** Hashes of heads whose slots were asked of it. */
+  readonly setsAsked: Uint8Array[] = []
   readonly peersAsked: { readonly topic: Uint8Array; readonly port: number }[] = []
   isClosed = false
   closeReason: unknown = null
@@ -62,6 +65,10 @@ export class SimPeer {
         readHead: (handle) => {
           this.headsAsked++
           return behaviour.readHead?.(handle) ?? null
+        },
+        readSlotSet: async (handle, headHash) => {
+          this.setsAsked.push(headHash)
+          return (await behaviour.readSlotSet?.(handle, headHash)) ?? null
         },
         readPeers: (topic, port) => {
           this.peersAsked.push({ topic, port })

@@ -1,0 +1,207 @@
+/** Slots signed ahead between peers: who is asked for them and when, who is given them, who is banned (PROTOCOL_FINAL.md §7.4). */
+import { describe, expect, it } from 'vitest'
+import { MegatorrentError } from '../../../src/base/errors.ts'
+import {
+  MAX_SLOT_SETS_ASKED,
+  SLOT_SET_PATIENCE_MS,
+  SLOT_SET_RETRY_MAX_MS,
+  SLOT_SET_RETRY_MIN_MS,
+} from '../../../src/base/limits.ts'
+import type { SwarmChannel } from '../../../src/swarm/channel.ts'
+import type { Peer } from '../../../src/swarm/peer.ts'
+import { peerToAsk, wantSet } from '../../../src/swarm/set-exchange.ts'
+import { BLOB_BYTES } from '../../../src/wire/constants.ts'
+import { type Rig, useRigs } from './rig.ts'
+import { SimChannel, type SimNode, SimRelease } from './sim-node.ts'
+import { SimPeer, type SimPeerBehaviour } from './sim-peer.ts'
+
+const CHANNEL = new SimChannel(1)
+const OTHER = new SimChannel(2)
+const RELEASE = new SimRelease(1, 1)
+const HASH = new Uint8Array(32).fill(7)
+const SET = new Uint8Array(1_000).fill(3)
+
+const newRig = useRigs()
+
+/** A member whose sets are what a test says. */
+interface Member {
+  readonly node: SimNode
+  readonly channel: SwarmChannel
+  readonly taken: Uint8Array[]
+  verdict: () => Promise<void>
+}
+
+async function member(rig: Rig, sim = CHANNEL, set: Uint8Array | null = null): Promise<Member> {
+  const node = await rig.node()
+  node.keyring.addChannel(sim.keys)
+  const taken: Uint8Array[] = []
+  const channel: SwarmChannel = node.swarm.join(sim.keys, {
+    onHead: () => {},
+    onSlotSet: async (bytes) => {
+      taken.push(bytes)
+      await self.verdict()
+    },
+    readSlotSet: (hash) => (Buffer.compare(hash, HASH) === 0 ? set : null),
+  })
+  const self: Member = { node, channel, taken, verdict: async () => node.swarm.wantSlotSet(channel, null) }
+  return self
+}
+
+/** A bare peer that has shown the channel. */
+async function dialled(rig: Rig, to: Member, behaviour: SimPeerBehaviour = {}): Promise<SimPeer> {
+  const peer = await SimPeer.dial(to.node, CHANNEL, behaviour)
+  peer.hello([[CHANNEL, 1]])
+  await rig.until(() => to.node.swarm.peersOf(to.channel) > 0 && peer.hellos.length > 0)
+  return peer
+}
+
+describe('a set that is wanted', () => {
+  it('comes from a member that has it, padded, and nobody is asked any more', async () => {
+    const rig = newRig()
+    const [from, to] = [await member(rig, CHANNEL, SET), await member(rig)]
+    from.node.swarm.setHead(from.channel, CHANNEL.head(RELEASE, 1).bytes, 65_536)
+    to.node.swarm.wantSlotSet(to.channel, HASH)
+    to.node.swarm.addAddresses(to.channel, [from.node.address], 'topic')
+    await rig.until(() => to.taken.length > 0)
+    const [bytes] = to.taken
+    expect(bytes).toHaveLength(BLOB_BYTES)
+    expect(bytes?.subarray(0, SET.length)).toEqual(SET)
+    expect(bytes?.subarray(SET.length).every((byte) => byte === 0)).toBe(true)
+    await rig.clock.advance(3 * SLOT_SET_RETRY_MIN_MS)
+    expect(to.taken).toHaveLength(1)
+  })
+
+  it('is asked of one peer after the other, and of the same ones ever more seldom', async () => {
+    const rig = newRig()
+    const to = await member(rig)
+    const peers = [await dialled(rig, to), await dialled(rig, to), await dialled(rig, to)]
+    const asked = (): number => peers.reduce((sum, peer) => sum + peer.setsAsked.length, 0)
+    to.node.swarm.wantSlotSet(to.channel, HASH)
+    await rig.clock.advance(SLOT_SET_RETRY_MIN_MS / 2)
+    expect(asked()).toBe(1)
+    await rig.clock.advance(3 * SLOT_SET_RETRY_MIN_MS)
+    expect(peers.every((peer) => peer.setsAsked.length > 0)).toBe(true)
+    await rig.clock.advance(24 * 3_600_000)
+    // A day: some while it doubles, then one an hour.
+    expect(asked()).toBeGreaterThan(24)
+    expect(asked()).toBeLessThan(24 + 20)
+    expect(peers.every((peer) => peer.setsAsked.length > 8)).toBe(true)
+    expect(peers[0]?.setsAsked[0]).toEqual(HASH)
+  })
+
+  it('that nobody was asked for is asked of a newcomer soon, however long it has been wanted', async () => {
+    const rig = newRig()
+    const to = await member(rig)
+    await dialled(rig, to)
+    to.node.swarm.wantSlotSet(to.channel, HASH)
+    await rig.clock.advance(6 * 3_600_000)
+    const late = await dialled(rig, to)
+    await rig.clock.advance(SLOT_SET_RETRY_MIN_MS + 2_000)
+    expect(late.setsAsked).toHaveLength(1)
+  })
+
+  it('and is false: its sender is banned, and others are asked', async () => {
+    const rig = newRig()
+    const to = await member(rig)
+    to.verdict = () => Promise.reject(new MegatorrentError('ERR_SLOT_SET', 'planted'))
+    const liar = await dialled(rig, to, { readSlotSet: async () => new Uint8Array(BLOB_BYTES) })
+    to.node.swarm.wantSlotSet(to.channel, HASH)
+    await rig.until(() => liar.isClosed)
+    expect(to.taken).toHaveLength(1)
+    expect(to.node.bans.size).toBeGreaterThan(0)
+    const honest = await dialled(rig, to)
+    await rig.until(() => honest.setsAsked.length > 0)
+    expect(honest.isClosed).toBe(false)
+  })
+
+  it('and cannot be kept, or is of no use: nobody is banned for it', async () => {
+    const rig = newRig()
+    const to = await member(rig)
+    for (const code of ['ERR_NOT_FOUND', 'ERR_DISK_FULL'] as const) {
+      to.verdict = () => Promise.reject(new MegatorrentError(code, 'planted'))
+      const peer = await dialled(rig, to, { readSlotSet: async () => new Uint8Array(BLOB_BYTES) })
+      const before = to.taken.length
+      to.node.swarm.wantSlotSet(to.channel, HASH)
+      await rig.until(() => to.taken.length > before)
+      await rig.clock.advance(1_000)
+      expect(peer.isClosed).toBe(false)
+    }
+    expect(to.node.bans.size).toBe(0)
+  })
+
+  it('is not waited for without end', async () => {
+    const rig = newRig()
+    const to = await member(rig)
+    const tarpit = await dialled(rig, to, { readSlotSet: () => new Promise(() => {}) })
+    to.node.swarm.wantSlotSet(to.channel, HASH)
+    await rig.until(() => tarpit.setsAsked.length > 0)
+    const other = await dialled(rig, to)
+    await rig.until(() => other.setsAsked.length > 0, SLOT_SET_PATIENCE_MS + 2 * SLOT_SET_RETRY_MIN_MS)
+  })
+
+  it('is one of few at a time, however many channels there are', async () => {
+    const rig = newRig()
+    const first = await member(rig)
+    const { node } = first
+    const channels = [CHANNEL, ...Array.from({ length: 9 }, (_, n) => new SimChannel(10 + n))]
+    for (const sim of channels.slice(1)) {
+      node.keyring.addChannel(sim.keys)
+      const channel = node.swarm.join(sim.keys, { onHead: () => {}, onSlotSet: () => new Promise(() => {}) })
+      node.swarm.wantSlotSet(channel, HASH)
+    }
+    const peer = await SimPeer.dial(node, CHANNEL, { readSlotSet: async () => new Uint8Array(BLOB_BYTES) })
+    peer.hello(channels.map((sim) => [sim, 1]))
+    await rig.clock.advance(60_000)
+    expect(peer.setsAsked).toHaveLength(MAX_SLOT_SETS_ASKED)
+  })
+})
+
+describe('a set that is held', () => {
+  it('is given to members, and to nobody else', async () => {
+    const rig = newRig()
+    const from = await member(rig, CHANNEL, SET)
+    const peer = await dialled(rig, from)
+    const answer = async (by: SimPeer, channel: SimChannel, hash = HASH): Promise<string> => {
+      let outcome: string | null = null
+      by.connection.requestSlotSet(by.handle(channel), hash).then(
+        () => (outcome = 'given'),
+        (error: { code: string }) => (outcome = error.code),
+      )
+      await rig.until(() => outcome !== null)
+      return outcome ?? ''
+    }
+    expect(await answer(peer, CHANNEL)).toBe('given')
+    expect(await answer(peer, CHANNEL, new Uint8Array(32))).toBe('ERR_REMOTE_NOT_FOUND')
+    expect(await answer(peer, OTHER)).toBe('ERR_REMOTE_NOT_FOUND')
+    const stranger = await SimPeer.dial(from.node, null)
+    stranger.hello([])
+    expect(await answer(stranger, CHANNEL)).toBe('ERR_REMOTE_NOT_FOUND')
+    // An unpublished channel gives no blob out, and hands its head on: slots with it.
+    from.node.swarm.setInventory(from.channel, null, [])
+    expect(await answer(peer, CHANNEL)).toBe('given')
+  })
+})
+
+describe('who is asked', () => {
+  const [a, b] = [{}, {}] as [Peer, Peer]
+
+  it('is who was not asked before, then who was asked longest ago, each in its time', () => {
+    const want = wantSet(HASH)
+    expect(peerToAsk(want, [], 0)).toBeNull()
+    expect(peerToAsk(want, [a, b], 0)).toBe(a)
+    want.asked.set(a, 0)
+    expect(peerToAsk(want, [a, b], 0)).toBe(b)
+    want.asked.set(b, 5)
+    expect(peerToAsk(want, [b, a], 100)).toBe(a)
+    want.againMs = 200
+    expect(peerToAsk(want, [a, b], 199)).toBeNull()
+    expect(peerToAsk(want, [b, a], 200)).toBe(a)
+    want.asked.delete(b)
+    expect(peerToAsk(want, [a, b], 199)).toBe(b)
+    want.nextMs = 150
+    expect(peerToAsk(want, [a, b], 149)).toBeNull()
+    want.isAsking = true
+    expect(peerToAsk(want, [a, b], 1_000)).toBeNull()
+    expect(SLOT_SET_RETRY_MAX_MS).toBeGreaterThan(SLOT_SET_RETRY_MIN_MS)
+  })
+})
