@@ -109,6 +109,31 @@ describe('two connections', () => {
     expect(results).toEqual([HEAD, 'ERR_REMOTE_NOT_FOUND', 'ERR_REMOTE_NOT_FOUND'])
   })
 
+  it('give sets of slots in blob frames, in their turn with blobs, and say not found for others', async () => {
+    const rig = new Rig()
+    const hash = new Uint8Array(32).fill(9)
+    const set = blobOf(77)
+    const handlers = {
+      readSlotSet: async (handle: Uint8Array, headHash: Uint8Array) =>
+        equalBytes(handle, HANDLE) && equalBytes(headHash, hash) ? set : null,
+    }
+    const [a, b] = await rig.connect(await rig.responder(), handlers)
+    await rig.clock.advance(0)
+    for (const peer of [a, b]) peer.blobs.set(1, blobOf(1))
+    const results = watch([
+      a.connection.requestBlob(idOf(1)),
+      a.connection.requestSlotSet(HANDLE, hash),
+      a.connection.requestBlob(idOf(1)),
+      a.connection.requestSlotSet(HANDLE, new Uint8Array(32)),
+      a.connection.requestSlotSet(new Uint8Array(16), hash),
+    ])
+    await rig.clock.advance(1)
+    expect(results.map((result) => (result instanceof Uint8Array ? result[0] : result))).toEqual([
+      ...[1, 77, 1],
+      ...['ERR_REMOTE_NOT_FOUND', 'ERR_REMOTE_NOT_FOUND'],
+    ])
+  })
+
   it('pass on HELLO and HAVE in order, however long', async () => {
     const { rig, a, b } = await both()
     const ranges = Array.from({ length: 4096 }, (_, i) => ({ start: 3 * i, length: 2 }))
@@ -231,7 +256,8 @@ describe('requests of the other side', () => {
   it('of unknown kinds and types are answered unsupported, and nothing else of the unknown is', async () => {
     const { rig, peer, raw } = await meet()
     raw.sendFrame(MESSAGE_TYPES.request, 7, Uint8Array.of(99, 1, 2, 3))
-    raw.sendFrame(MESSAGE_TYPES.findPeers, 8, new Uint8Array(22)) // of one who answers no such question
+    raw.sendFrame(MESSAGE_TYPES.request, 6, Uint8Array.of(3, ...new Uint8Array(48))) // of one who answers no such question
+    raw.sendFrame(MESSAGE_TYPES.findPeers, 8, new Uint8Array(22)) // as before
     raw.sendFrame(MESSAGE_TYPES.publish, 9, new Uint8Array(50))
     raw.sendFrame(0x77, 10)
     raw.sendFrame(0x77, 0)
@@ -241,7 +267,7 @@ describe('requests of the other side', () => {
     raw.sendFrame(MESSAGE_TYPES.data, 15, Uint8Array.of(99))
     await rig.clock.advance(1)
     expect(raw.got).toEqual(
-      [7, 8, 9, 10].map((requestId) => ({ type: 'error', requestId, code: ERROR_CODES.unsupported })),
+      [7, 6, 8, 9, 10].map((requestId) => ({ type: 'error', requestId, code: ERROR_CODES.unsupported })),
     )
     expect(peer.closes).toEqual([])
   })
@@ -466,6 +492,14 @@ describe('a peer that breaks a rule', () => {
   const faults: readonly (readonly [name: string, code: string, act: (raw: RawPeer) => void])[] = [
     ['sends a blob that nobody asked for', 'ERR_PROTOCOL', (raw) => raw.sendBlob(77, blobOf(1))],
     ['answers a head request with a blob', 'ERR_PROTOCOL', (raw) => raw.sendBlob(2, blobOf(1))],
+    ['sends slots that nobody asked for', 'ERR_PROTOCOL', (raw) => raw.sendBlob(77, blobOf(1), 3)],
+    ['answers a blob request with slots', 'ERR_PROTOCOL', (raw) => raw.sendBlob(1, blobOf(1), 3)],
+    ['answers a request for slots with a blob', 'ERR_PROTOCOL', (raw) => raw.sendBlob(3, blobOf(1))],
+    [
+      'answers a request for slots with a head',
+      'ERR_PROTOCOL',
+      (raw) => raw.send({ type: 'data', requestId: 3, kind: REQUEST_KINDS.head, head: HEAD }),
+    ],
     [
       'answers a blob request with a head',
       'ERR_PROTOCOL',
@@ -518,13 +552,17 @@ describe('a peer that breaks a rule', () => {
     const { rig, peer, raw } = await meet()
     const never = new Promise<never>(() => {})
     peer.onRead = () => never
-    const results = watch([peer.connection.requestBlob(idOf(1)), peer.connection.requestHead(HANDLE)])
+    const results = watch([
+      peer.connection.requestBlob(idOf(1)),
+      peer.connection.requestHead(HANDLE),
+      peer.connection.requestSlotSet(HANDLE, new Uint8Array(32)),
+    ])
     await rig.clock.advance(1)
     const asked = raw.got.length
     act(raw)
     await rig.clock.advance(1)
     expect(peer.closes.map(codeOf)).toEqual([code])
-    expect(results).toEqual(['ERR_CONNECTION_CLOSED', 'ERR_CONNECTION_CLOSED'])
+    expect(results).toEqual(Array(3).fill('ERR_CONNECTION_CLOSED'))
     expect([raw.closes, raw.got.length - asked]).toEqual([1, 0])
     expect(rig.clock.pendingTimers).toBe(0)
   })

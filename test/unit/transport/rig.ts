@@ -35,7 +35,13 @@ import type { ByteStream, Listener } from '../../../src/transport/transport.ts'
 import { encodeAddress } from '../../../src/wire/address.ts'
 import { BLOB_BYTES, BLOB_FRAME_BYTES, BLOB_ID_BYTES } from '../../../src/wire/constants.ts'
 import { encodeFrame } from '../../../src/wire/frame.ts'
-import { type Message, MessageAssembler, REQUEST_KINDS, splitMessage } from '../../../src/wire/message.ts'
+import {
+  type FramedKind,
+  type Message,
+  MessageAssembler,
+  REQUEST_KINDS,
+  splitMessage,
+} from '../../../src/wire/message.ts'
 
 export const random = seededRandom(20_26)
 export const CHANNEL: ChannelKeys = channelKeys(new SigningKey(random.bytes(32)).publicKey)
@@ -174,9 +180,9 @@ export class Rig {
   }
 
   /** Two connections that talk, the dialler's first, with what their owners hear. */
-  async connect(to: Responder): Promise<[Peer, Peer]> {
+  async connect(to: Responder, handlers: Partial<ConnectionHandlers> = {}): Promise<[Peer, Peer]> {
     const [ours, theirs] = await this.secure(to)
-    return [new Peer(ours, this.clock), new Peer(theirs, this.clock)]
+    return [new Peer(ours, this.clock, handlers), new Peer(theirs, this.clock, handlers)]
   }
 }
 
@@ -228,7 +234,7 @@ export class RawPeer {
           const message = assembler.push(plaintext)
           if (message === null) return 'small'
           this.got.push(message)
-          return message.type === 'data' && message.kind === REQUEST_KINDS.blob ? 'blob' : 'small'
+          return message.type === 'data' && FRAMED.has(message.kind) ? 'blob' : 'small'
         },
         onBlobFrame: (frame) => {
           const bytes = frame === null ? null : openFrame(frame)
@@ -282,13 +288,15 @@ export class RawPeer {
     this.send(blobRequest(requestId, first))
   }
 
-  sendBlob(requestId: number, blob: Uint8Array): void {
-    this.send({ type: 'data', requestId, kind: REQUEST_KINDS.blob })
+  sendBlob(requestId: number, blob: Uint8Array, kind: FramedKind = REQUEST_KINDS.blob): void {
+    this.send({ type: 'data', requestId, kind })
     const frame = new Uint8Array(BLOB_FRAME_BYTES)
     frame.set(blob)
     this.channel.sendBlob(frame)
   }
 }
+
+const FRAMED: ReadonlySet<unknown> = new Set([REQUEST_KINDS.blob, REQUEST_KINDS.slotSet])
 
 /** Small frames in 64 KiB. */
 const FRAMES_PER_WRITE = 64

@@ -42,6 +42,7 @@ const BYTE_FIELDS = new Set([
   'places',
   'blobId',
   'handle',
+  'headHash',
   'head',
   'rootId',
   'topic',
@@ -152,6 +153,8 @@ describe('a message', () => {
     const bad: Message[] = [
       { type: 'request', requestId: 0, kind: 1, blobId: rootId },
       { type: 'request', requestId: 1, kind: 1, blobId: handle },
+      { type: 'request', requestId: 1, kind: 3, handle, headHash: handle },
+      { type: 'request', requestId: 1, kind: 3, handle: rootId, headHash: rootId },
       { type: 'request', requestId: 1, kind: 'unknown' },
       { type: 'request', requestId: 2 ** 32, kind: 2, handle },
       { type: 'data', requestId: 1, kind: 2, head: rootId },
