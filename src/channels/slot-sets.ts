@@ -99,7 +99,7 @@ export class SlotSets {
     if (!equalBytes(set.head, head.bytes)) {
       throw new MegatorrentError('ERR_SLOT_SET', 'a set of slots is of another head')
     }
-    const { clock, table, runner } = this.#deps
+    const { clock, table, runner, log } = this.#deps
     // A day late by our clock may be none by that of others.
     if (lastDay(set) < dayOf(clock.now()) - 1) {
       throw new MegatorrentError('ERR_NOT_FOUND', 'the days of this set of slots are over')
@@ -116,6 +116,7 @@ export class SlotSets {
     })
     signal.throwIfAborted()
     table.replace(publicKey, headHash(head.bytes), content)
+    log.debug('slots signed ahead received', { channel: short(publicKey), days: set.days })
   }
 
   async #sign(publicKey: Uint8Array, { bytes: head }: Head, signal: AbortSignal): Promise<void> {
