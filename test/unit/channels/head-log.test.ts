@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ManualClock } from '../../../src/base/clock.ts'
+import { PUBLISHER_SILENT_MS } from '../../../src/base/limits.ts'
 import { type Log, silentLog } from '../../../src/base/log.ts'
 import { HeadLog, type HeadOutcome } from '../../../src/channels/head-log.ts'
 import type { PublisherKeys } from '../../../src/crypto/key-schedule.ts'
@@ -75,6 +76,19 @@ describe('heads as they come in', () => {
     accept(head(3, 0, 10).bytes)
     expect(log.conflicts(KEYS.publicKey)).toEqual([3, 2])
     expect(log.conflicts(keysOf(2).publicKey)).toEqual([])
+  })
+
+  it('that were signed long ago come with a warning, since slots and peers go on with them for ever', async () => {
+    accept(head(3).bytes)
+    expect(warnings).toEqual([])
+    await clock.advance(PUBLISHER_SILENT_MS - 5_000_000 + 4_000) // 5,000 s were the start
+    accept(head(4).bytes)
+    expect(warnings).toEqual([])
+    await clock.advance(1_001)
+    accept(head(5).bytes)
+    expect(warnings).toEqual(['the publisher of a release may be gone'])
+    accept(head(5).bytes)
+    expect(warnings).toHaveLength(1)
   })
 
   it('that the channel did not sign change nothing', () => {

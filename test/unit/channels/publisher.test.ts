@@ -2,13 +2,14 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { ManualClock } from '../../../src/base/clock.ts'
 import { MegatorrentError } from '../../../src/base/errors.ts'
-import { PUT_RETRY_MS } from '../../../src/base/limits.ts'
+import { HEAD_REFRESH_LOOK_MS, HEAD_REFRESH_MS, PUT_RETRY_MS } from '../../../src/base/limits.ts'
 import { loadIngest } from '../../../src/channels/ingest-record.ts'
-import type { Release } from '../../../src/channels/publisher.ts'
+import { Publisher, type Release } from '../../../src/channels/publisher.ts'
 import type { ChannelSession } from '../../../src/channels/session.ts'
 import { referenceId } from '../../../src/wire/blob.ts'
-import { headHash, signHead, verifyHead } from '../../../src/wire/head.ts'
+import { type Head, headHash, signHead, verifyHead } from '../../../src/wire/head.ts'
 import { ChannelNet, type ChannelNode, keysOf } from './channel-node.ts'
 
 const KEYS = keysOf(1)
@@ -95,6 +96,76 @@ describe('a publisher', () => {
     )
     session.accept(foreign.bytes, 'slot')
     expect(await release()).toMatchObject({ unchanged: false, head: { releaseNumber: 3 } })
+  })
+
+  describe('whose newest head is a month old', () => {
+    // Months of a clock of its own: that of the net has a swarm that looks about once a second.
+    let clock: ManualClock
+    let publisher: Publisher
+
+    beforeEach(() => {
+      clock = new ManualClock(net.clock.now())
+      const { state, store, discovery, log } = node
+      publisher = new Publisher({ state, store, discovery, clock, log, addresses: () => [] })
+    })
+
+    async function releaseNow(title: string | null = null): Promise<Release> {
+      const record = await node.ingest(KEYS, source)
+      return publisher.release({ keys: KEYS, open: false, session, record, title })
+    }
+
+    it('signs it again as the same release, so that others see it is there, and goes on from that', async () => {
+      const first = await releaseNow('a title')
+      const over = new AbortController()
+      const keeping = publisher.keepFresh(KEYS, session, over.signal)
+      await clock.advance(HEAD_REFRESH_MS - HEAD_REFRESH_LOOK_MS)
+      expect(session.newest).toBe(first.head)
+      await clock.advance(2 * HEAD_REFRESH_LOOK_MS)
+      const { newest } = session
+      expect(newest).toMatchObject({ releaseNumber: 1, revision: 1, root: first.head.root })
+      expect(newest?.signedAt).toBeGreaterThanOrEqual(first.head.signedAt + HEAD_REFRESH_MS)
+      expect(verifyHead(newest?.bytes as Uint8Array, KEYS.publicKey)).toEqual(newest)
+      expect(node.heads.newest(KEYS.publicKey)?.bytes).toEqual(newest?.bytes)
+      await clock.advance(HEAD_REFRESH_MS + HEAD_REFRESH_LOOK_MS)
+      expect(session.newest).toMatchObject({ releaseNumber: 1, revision: 2 })
+      over.abort()
+      await keeping
+      expect(await releaseNow('a title')).toMatchObject({ unchanged: true })
+      expect((await releaseNow('another')).head).toMatchObject({ releaseNumber: 2, revision: 0 })
+    })
+
+    it('does so for a channel that it unpublished, and keeps what it ingested since', async () => {
+      await releaseNow()
+      await publisher.unpublish(KEYS, session)
+      const { ingestId } = await node.ingest(KEYS, source)
+      const over = new AbortController()
+      const keeping = publisher.keepFresh(KEYS, session, over.signal)
+      await clock.advance(HEAD_REFRESH_MS + HEAD_REFRESH_LOOK_MS)
+      over.abort()
+      await keeping
+      expect(session.newest).toMatchObject({
+        releaseNumber: 2,
+        revision: 1,
+        isUnpublished: true,
+        addresses: [],
+      })
+      expect(loadIngest(node.state.ingests, ingestId)).not.toBeNull()
+    })
+
+    it('leaves it alone when another machine with the key has signed since', async () => {
+      await releaseNow()
+      const foreign = signHead(
+        { ...(session.newest as Head), releaseNumber: 2, signedAt: 1 },
+        KEYS.signingKey,
+      )
+      session.accept(foreign.bytes, 'slot')
+      const over = new AbortController()
+      const keeping = publisher.keepFresh(KEYS, session, over.signal)
+      await clock.advance(2 * HEAD_REFRESH_MS)
+      over.abort()
+      await keeping
+      expect(session.newest).toMatchObject({ releaseNumber: 2, revision: 0 })
+    })
   })
 
   it('signs no number twice, whatever fails on the way', async () => {

@@ -7,9 +7,11 @@ import { isMegatorrentError } from '../../../src/base/errors.ts'
 import { VERIFY_UNOFFERED_MS } from '../../../src/base/limits.ts'
 import { type Log, silentLog } from '../../../src/base/log.ts'
 import { loadManifest } from '../../../src/channels/manifest-loader.ts'
-import type { PublisherKeys } from '../../../src/crypto/key-schedule.ts'
-import { type Head, signHead, slotVersion } from '../../../src/wire/head.ts'
+import type { ChannelSession } from '../../../src/channels/session.ts'
+import { dayOf, type PublisherKeys } from '../../../src/crypto/key-schedule.ts'
+import { type Head, headHash, signHead, slotVersion } from '../../../src/wire/head.ts'
 import type { Manifest } from '../../../src/wire/manifest.ts'
+import { encodeSlotSet, type SlotSet, signSlotSet } from '../../../src/wire/slot-set.ts'
 import { SIM_PORT, SimChannel } from '../swarm/sim-node.ts'
 import { SimPeer } from '../swarm/sim-peer.ts'
 import { ChannelNet, type ChannelNode, keysOf } from './channel-node.ts'
@@ -110,6 +112,82 @@ describe('a session', () => {
     const last = fourth.sessions.acquire(KEYS)
     last.accept(head(2, { at: publisher.sim.host }).bytes, 'slot')
     await net.until(() => last.peers > 0)
+  })
+
+  describe('and slots signed ahead', () => {
+    const DAYS = 3
+    const newest = head(2)
+    const hash = headHash(newest.bytes)
+    const signed = (days: number): SlotSet =>
+      [...signSlotSet(KEYS, newest.bytes, dayOf(net.clock.now()), days)].at(-1) as SlotSet
+
+    /** A node that follows the channel and knows the head. */
+    function follow(of: ChannelNode): ChannelSession {
+      of.state.subscriptions.add({
+        ...{ publicKey: KEYS.publicKey, uri: 'a link', readKey: KEYS.readKey, directory: '/', onlyGlobs: [] },
+        ...{ kind: 'follow', state: 'complete', paused: false, addedAt: 0, completeSequence: 0 },
+        ...{ errorCode: null, errorMessage: null, title: null },
+      })
+      const session = of.sessions.acquire(KEYS)
+      session.accept(newest.bytes, 'slot')
+      return session
+    }
+
+    it('go from who has them to who follows, who hands them to whoever looks after slots', async () => {
+      const other = await net.node()
+      follow(other)
+      other.state.slotSets.replace(KEYS.publicKey, hash, encodeSlotSet(signed(DAYS)))
+      const session = follow(node)
+      const { slotSet } = node.discovery.last.hooks
+      expect(slotSet()).toBeNull()
+      session.addPeers([{ ...other.sim.address, nodeKey: null }], 'link')
+      await net.until(() => slotSet() !== null)
+      expect(slotSet()).toEqual(signed(DAYS))
+      // A newer head has none yet, and the peer that has the old ones does not pass for one that has its own.
+      session.accept(head(3).bytes, 'slot')
+      expect(slotSet()).toBeNull()
+      await net.clock.advance(60_000)
+      expect([slotSet(), node.sim.bans.size]).toEqual([null, 0])
+    })
+
+    it('that are false are kept by nobody, and who gave them is banned', async () => {
+      const other = await net.node()
+      follow(other)
+      const content = encodeSlotSet(signed(DAYS))
+      content[content.length - 1] = (content[content.length - 1] as number) ^ 1
+      other.state.slotSets.replace(KEYS.publicKey, hash, content)
+      follow(node).addPeers([{ ...other.sim.address, nodeKey: null }], 'link')
+      await net.until(() => node.sim.bans.size > 0)
+      expect(node.slotSets.get(KEYS.publicKey, newest)).toBeNull()
+    })
+
+    it('are asked for once somebody follows a channel that was only looked at', async () => {
+      const other = await net.node()
+      follow(other)
+      other.state.slotSets.replace(KEYS.publicKey, hash, encodeSlotSet(signed(DAYS)))
+      const look = node.sessions.acquire(KEYS)
+      look.accept(newest.bytes, 'slot')
+      look.addPeers([{ ...other.sim.address, nodeKey: null }], 'link')
+      await net.until(() => look.peers > 0)
+      await net.clock.advance(30_000)
+      expect(node.slotSets.get(KEYS.publicKey, newest)).toBeNull()
+      follow(node)
+      await net.until(() => node.slotSets.get(KEYS.publicKey, newest) !== null)
+    })
+
+    it('are made for a channel of ours with every head, and not anew for one that has them', async () => {
+      node.signer = KEYS
+      node.addChannel(KEYS)
+      const session = node.sessions.acquire(KEYS, false)
+      session.accept(newest.bytes, 'peer')
+      session.seekSlotSet() // of somebody else who needs the channel: what has begun goes on
+      await net.until(() => node.slotSets.get(KEYS.publicKey, newest) !== null)
+      expect(node.slotSets.sourceOf(KEYS.publicKey, newest)).toBe('held')
+      const next = head(3)
+      session.accept(next.bytes, 'peer')
+      expect(node.slotSets.sourceOf(KEYS.publicKey, next)).toBe('sign')
+      session.close()
+    })
   })
 
   it('is one for all who need the channel, and ends with the last of them', () => {

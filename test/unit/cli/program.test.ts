@@ -380,6 +380,18 @@ describe('a subscription whose publisher contradicts itself', () => {
   })
 })
 
+describe('a subscription whose publisher has been silent', () => {
+  it('is shown with a warning and since when, and others are shown without', async () => {
+    const subscriptions = [{ ...SUBSCRIPTION, silentSince: Date.UTC(2026, 0, 5) }]
+    const own = await startDaemon({ getSubscriptions: async () => subscriptions })
+    const args = ['subscriptions', 'show', KEY]
+    expect((await own.run(args)).stdout).toMatch(/^WARNING.*not refreshed since 2026-01-05 00:00:00Z/m)
+    expect((await own.run([...args, '--json'])).json()).toMatchObject({ silentSince: Date.UTC(2026, 0, 5) })
+    expect((await daemon.run(args)).stdout).not.toContain('WARNING')
+    await own.close()
+  })
+})
+
 describe('a terminal', () => {
   it('gets tables that fit it, other outputs get them whole', async () => {
     for (const columns of [60, 80, 200]) {
