@@ -6,7 +6,9 @@
  */
 import { equalBytes, toHex } from '../base/bytes.ts'
 import type { Clock, Timer } from '../base/clock.ts'
+import { SLOT_SET_BURST, SLOT_SETS_PER_HOUR } from '../base/limits.ts'
 import type { Random } from '../base/random.ts'
+import { TokenBucket } from '../base/token-bucket.ts'
 import { type ChannelKeys, tagKey } from '../crypto/key-schedule.ts'
 import { PeerBook } from '../discovery/peer-book.ts'
 import type { PeerAddress } from '../wire/address.ts'
@@ -82,6 +84,8 @@ export class SwarmChannel {
   readonly headAsked = new Map<Peer, number>()
   /** Slots signed ahead that we look for. */
   wantedSet: WantedSet | null = null
+  /** Sets of slots that may still be taken. */
+  readonly setCredit: TokenBucket
   /** What is being fetched, by root id as hex. */
   readonly fetches = new Map<string, Fetch>()
 
@@ -93,6 +97,7 @@ export class SwarmChannel {
     this.addresses = new PeerBook(random)
     this.download = new RateMeter(clock)
     this.upload = new RateMeter(clock)
+    this.setCredit = new TokenBucket(clock, SLOT_SETS_PER_HOUR / 3_600, SLOT_SET_BURST)
   }
 
   /** Tell of another release from now on, of which nothing is held yet; null: of none. */

@@ -2,9 +2,9 @@
  * Slots signed ahead, asked of peers and given to them (PROTOCOL_FINAL.md §5.4, §7.4).
  *
  * A channel wants one set at most: that of its newest head. Any peer that shares the channel may
- * have it, and nothing tells which, so they are asked one after the other: at once those
- * that were not asked yet, again only after times that double. A set is verified above; who
- * sent a false one is banned.
+ * have it, and nothing tells which, so they are asked one after the other: soon those that
+ * were not asked yet, who gave us blobs before others, since strangers come without end; again
+ * only after times that double. A set is verified above; who sent a false one is banned.
  *
  * @module swarm/set-exchange
  */
@@ -22,6 +22,7 @@ import type { BlobMemory } from '../transport/connection.ts'
 import { BLOB_BYTES, BLOB_FRAME_BYTES } from '../wire/constants.ts'
 import type { SwarmChannel } from './channel.ts'
 import type { Peer } from './peer.ts'
+import type { Uploads } from './uploads.ts'
 
 /** A set that a channel is looking for. Times are monotonic, ms. */
 export interface WantedSet {
@@ -52,16 +53,19 @@ export function wantSet(headHash: Uint8Array): WantedSet {
 /** Of peers that share the channel, the one to be asked now; null for none. */
 export function peerToAsk(want: WantedSet, peers: Iterable<Peer>, nowMs: number): Peer | null {
   if (want.isAsking || nowMs < want.nextMs) return null
-  let best: Peer | null = null
-  let bestMs = nowMs < want.againMs ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
+  let fresh: Peer | null = null
+  let oldest: Peer | null = null
+  let oldestMs = nowMs < want.againMs ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
   for (const peer of peers) {
     const askedMs = want.asked.get(peer)
-    if (askedMs === undefined) return peer
-    if (askedMs >= bestMs) continue
-    best = peer
-    bestMs = askedMs
+    if (askedMs === undefined) {
+      if (fresh === null || (peer.isProven && !fresh.isProven)) fresh = peer
+    } else if (askedMs < oldestMs) {
+      oldest = peer
+      oldestMs = askedMs
+    }
   }
-  return best
+  return fresh ?? oldest
 }
 
 export interface SetExchangeDeps {
@@ -69,6 +73,7 @@ export interface SetExchangeDeps {
   readonly log: Log
   readonly channels: ReadonlySet<SwarmChannel>
   readonly peers: ReadonlySet<Peer>
+  readonly uploads: Pick<Uploads, 'inTurn'>
   /** Where memory of frames comes from and goes to; where absent each has its own. */
   readonly memory: BlobMemory | undefined
   /** A peer lied. */
@@ -90,7 +95,7 @@ export class SetExchange {
     for (const channel of this.#deps.channels) {
       if (this.#open >= MAX_SLOT_SETS_ASKED) return
       const want = channel.wantedSet
-      if (want === null) continue
+      if (want === null || channel.setCredit.waitMs(1) > 0) continue
       const peer = peerToAsk(want, this.#sharing(channel), nowMs)
       if (peer !== null) void this.#ask(peer, channel, want)
     }
@@ -100,10 +105,14 @@ export class SetExchange {
     for (const channel of this.#deps.channels) channel.wantedSet?.asked.delete(peer)
   }
 
-  /** A set as a frame carries it, for a peer that has shown to know the channel; or null. */
-  read(peer: Peer, handle: Uint8Array, headHash: Uint8Array): Uint8Array | null {
+  /** A set as a frame carries it, when it is the turn of a peer that has shown to know the channel; or null. */
+  async read(peer: Peer, handle: Uint8Array, headHash: Uint8Array): Promise<Uint8Array | null> {
     const set = peer.byHandle(handle)?.events.readSlotSet?.(headHash) ?? null
-    if (set === null) return null
+    return set === null ? null : this.#deps.uploads.inTurn(peer, async () => this.#pad(set))
+  }
+
+  /** In memory of a frame. */
+  #pad(set: Uint8Array): Uint8Array {
     const frame = this.#deps.memory?.take() ?? new Uint8Array(BLOB_FRAME_BYTES)
     frame.fill(0, set.length)
     frame.set(set)
@@ -124,6 +133,7 @@ export class SetExchange {
     want.asked.set(peer, clock.monotonicMs())
     try {
       const set = await this.#receive(peer, channel, want)
+      channel.setCredit.take(1)
       if (channel.wantedSet === want) await channel.events.onSlotSet?.(set)
     } catch (error) {
       const why = errorMessage(error)

@@ -103,7 +103,8 @@ export class Swarm {
       addAddresses: (...told) => this.#dialing.addAddresses(...told),
     })
     this.#sets = new SetExchange({
-      ...{ clock, log, channels: this.#channels, peers: this.#peers, memory: deps.store.buffers },
+      ...{ clock, log, channels: this.#channels, peers: this.#peers },
+      ...{ uploads: this.#uploads, memory: deps.store.buffers },
       onFalse: (peer, why) => this.#punish(peer, why),
     })
     this.#dialing = new Dialing({
@@ -346,8 +347,7 @@ export class Swarm {
           }
         },
         readBlob: (id) => this.#uploads.read(peer, id),
-        readSlotSet: (handle, hash) =>
-          this.#uploads.inTurn(peer, async () => this.#sets.read(peer, handle, hash)),
+        readSlotSet: (handle, hash) => this.#sets.read(peer, handle, hash),
         onBlobTaken: () => this.#uploads.taken(peer),
         readHead: (handle) => this.#gossip.readHead(peer, handle),
         readPeers: (topic, port) => this.#exchange.readPeers(peer, topic, port),

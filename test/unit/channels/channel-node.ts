@@ -80,6 +80,8 @@ export class ChannelNode {
   readonly publisher: Publisher
   readonly log: Log
   readonly slotSets: SlotSets
+  /** Signs slots ahead and verifies them. */
+  readonly runner = new InlineRunner()
   /** Keys with which slots are signed ahead; none by default, since that takes seconds. */
   signer: PublisherKeys | null = null
   /** What a session says when its channel is unpublished. */
@@ -94,7 +96,7 @@ export class ChannelNode {
     this.sim = new SimNode({ clock, network, host, seed: Number(host.split('.')[2]), blobs: this.store })
     this.heads = new HeadLog(this.state.releases, clock, log)
     this.slotSets = new SlotSets({
-      ...{ table: this.state.slotSets, runner: new InlineRunner(), clock, log },
+      ...{ table: this.state.slotSets, runner: this.runner, clock, log },
       publisherKeys: () => this.signer,
     })
     this.sessions = this.newSessions()

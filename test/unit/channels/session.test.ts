@@ -1,14 +1,15 @@
 /** A channel that a node takes part in: heads from every carrier, what is told, and who shares it. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
 import { isMegatorrentError } from '../../../src/base/errors.ts'
-import { VERIFY_UNOFFERED_MS } from '../../../src/base/limits.ts'
+import { SLOT_SET_DAYS_PER_TASK, VERIFY_UNOFFERED_MS } from '../../../src/base/limits.ts'
 import { type Log, silentLog } from '../../../src/base/log.ts'
 import { loadManifest } from '../../../src/channels/manifest-loader.ts'
 import type { ChannelSession } from '../../../src/channels/session.ts'
 import { dayOf, type PublisherKeys } from '../../../src/crypto/key-schedule.ts'
+import { MAX_SLOT_SET_DAYS } from '../../../src/wire/constants.ts'
 import { type Head, headHash, signHead, slotVersion } from '../../../src/wire/head.ts'
 import type { Manifest } from '../../../src/wire/manifest.ts'
 import { encodeSlotSet, type SlotSet, signSlotSet } from '../../../src/wire/slot-set.ts'
@@ -178,11 +179,13 @@ describe('a session', () => {
     it('are made for a channel of ours with every head, and not anew for one that has them', async () => {
       node.signer = KEYS
       node.addChannel(KEYS)
+      const run = vi.spyOn(node.runner, 'run')
       const session = node.sessions.acquire(KEYS, false)
       session.accept(newest.bytes, 'peer')
       session.seekSlotSet() // of somebody else who needs the channel: what has begun goes on
       await net.until(() => node.slotSets.get(KEYS.publicKey, newest) !== null)
       expect(node.slotSets.sourceOf(KEYS.publicKey, newest)).toBe('held')
+      expect(run).toHaveBeenCalledTimes(MAX_SLOT_SET_DAYS / SLOT_SET_DAYS_PER_TASK)
       const next = head(3)
       session.accept(next.bytes, 'peer')
       expect(node.slotSets.sourceOf(KEYS.publicKey, next)).toBe('sign')

@@ -1,7 +1,7 @@
 /** Channels of this node as its API has them: keys, publishing, and what ends with a channel. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
 import { silentLog } from '../../../src/base/log.ts'
 import { systemRandom } from '../../../src/base/random.ts'
@@ -54,6 +54,16 @@ describe('channels of a node', () => {
 
   const publish = (channel: string | null = null, timeoutMs: number | null = null) =>
     api.publish({ source: { path: source }, channel, title: null, timeoutMs }, OPTIONS)
+
+  it('are kept fresh for as long as they are ours', async () => {
+    const keeping = vi.spyOn(node.publisher, 'keepFresh')
+    const { name } = await api.create({ name: 'main', private: false, open: false })
+    expect(keeping).toHaveBeenCalledTimes(1)
+    const signal = keeping.mock.calls[0]?.[2]
+    expect(signal?.aborted).toBe(false)
+    api.remove(name)
+    expect(signal?.aborted).toBe(true)
+  })
 
   it('are made with a link that leads here, and are followed at once', async () => {
     const info = await api.create({ name: 'main', private: false, open: true })

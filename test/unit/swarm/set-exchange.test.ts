@@ -3,16 +3,18 @@ import { describe, expect, it } from 'vitest'
 import { MegatorrentError } from '../../../src/base/errors.ts'
 import {
   MAX_SLOT_SETS_ASKED,
+  SLOT_SET_BURST,
   SLOT_SET_PATIENCE_MS,
   SLOT_SET_RETRY_MAX_MS,
   SLOT_SET_RETRY_MIN_MS,
+  SLOT_SETS_PER_HOUR,
 } from '../../../src/base/limits.ts'
 import type { SwarmChannel } from '../../../src/swarm/channel.ts'
 import type { Peer } from '../../../src/swarm/peer.ts'
 import { peerToAsk, wantSet } from '../../../src/swarm/set-exchange.ts'
-import { BLOB_BYTES } from '../../../src/wire/constants.ts'
+import { BLOB_BYTES, BLOB_FRAME_BYTES } from '../../../src/wire/constants.ts'
 import { type Rig, useRigs } from './rig.ts'
-import { SimChannel, type SimNode, SimRelease } from './sim-node.ts'
+import { SimChannel, type SimNode, SimRelease, SimStore } from './sim-node.ts'
 import { SimPeer, type SimPeerBehaviour } from './sim-peer.ts'
 
 const CHANNEL = new SimChannel(1)
@@ -32,7 +34,9 @@ interface Member {
 }
 
 async function member(rig: Rig, sim = CHANNEL, set: Uint8Array | null = null): Promise<Member> {
-  const node = await rig.node()
+  // Memory that was used before, for whatever.
+  const buffers = { take: () => new Uint8Array(BLOB_FRAME_BYTES).fill(0xee), give: () => {} }
+  const node = await rig.node({ blobs: Object.assign(new SimStore(), { buffers }) })
   node.keyring.addChannel(sim.keys)
   const taken: Uint8Array[] = []
   const channel: SwarmChannel = node.swarm.join(sim.keys, {
@@ -156,6 +160,18 @@ describe('a set that is wanted', () => {
   })
 })
 
+it('sets of one channel are few in an hour, however many heads its publisher signs', async () => {
+  const rig = newRig()
+  const to = await member(rig)
+  const peer = await dialled(rig, to, { readSlotSet: async () => new Uint8Array(BLOB_BYTES) })
+  for (let number = 0; number < 2 * 3_600; number += 20) {
+    to.node.swarm.wantSlotSet(to.channel, new Uint8Array(32).fill(number))
+    await rig.clock.advance(20_000)
+  }
+  expect(to.taken.length).toBeGreaterThanOrEqual(SLOT_SET_BURST + SLOT_SETS_PER_HOUR)
+  expect(peer.setsAsked.length).toBeLessThanOrEqual(SLOT_SET_BURST + 2 * SLOT_SETS_PER_HOUR)
+})
+
 describe('a set that is held', () => {
   it('is given to members, and to nobody else', async () => {
     const rig = newRig()
@@ -183,7 +199,7 @@ describe('a set that is held', () => {
 })
 
 describe('who is asked', () => {
-  const [a, b] = [{}, {}] as [Peer, Peer]
+  const [a, b, proven] = [{ isProven: false }, { isProven: false }, { isProven: true }] as [Peer, Peer, Peer]
 
   it('is who was not asked before, then who was asked longest ago, each in its time', () => {
     const want = wantSet(HASH)
@@ -200,6 +216,8 @@ describe('who is asked', () => {
     expect(peerToAsk(want, [a, b], 199)).toBe(b)
     want.nextMs = 150
     expect(peerToAsk(want, [a, b], 149)).toBeNull()
+    want.nextMs = 0
+    expect(peerToAsk(want, [b, proven], 199)).toBe(proven)
     want.isAsking = true
     expect(peerToAsk(want, [a, b], 1_000)).toBeNull()
     expect(SLOT_SET_RETRY_MAX_MS).toBeGreaterThan(SLOT_SET_RETRY_MIN_MS)
