@@ -232,8 +232,6 @@ export const MAX_SLOT_SETS_ASKED = 2
 export const SLOT_SETS_PER_HOUR = 6
 /** Sets of slots of one channel that are taken at once: a busy day of a publisher, or a few peers that lie. */
 export const SLOT_SET_BURST = 6
-/** ms that a peer may take for a set of slots: a slow line takes that long for 1 MiB. */
-export const SLOT_SET_PATIENCE_MS = 120_000
 /** ms between two peers that are asked for the set of one channel, and before the same ones are asked again; that doubles. */
 export const SLOT_SET_RETRY_MIN_MS = 10_000
 /** ms, and no more: 100 channels that nobody has a set of cost 5 MB a day. */

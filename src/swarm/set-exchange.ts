@@ -10,12 +10,7 @@
  */
 import type { Clock } from '../base/clock.ts'
 import { errorMessage, isMegatorrentError, MegatorrentError } from '../base/errors.ts'
-import {
-  MAX_SLOT_SETS_ASKED,
-  SLOT_SET_PATIENCE_MS,
-  SLOT_SET_RETRY_MAX_MS,
-  SLOT_SET_RETRY_MIN_MS,
-} from '../base/limits.ts'
+import { MAX_SLOT_SETS_ASKED, SLOT_SET_RETRY_MAX_MS, SLOT_SET_RETRY_MIN_MS } from '../base/limits.ts'
 import { type Log, short } from '../base/log.ts'
 import { openFrame } from '../crypto/sealed-frame.ts'
 import type { BlobMemory } from '../transport/connection.ts'
@@ -151,24 +146,18 @@ export class SetExchange {
 
   /** @returns the plaintext of the frame, a copy. */
   async #receive(peer: Peer, channel: SwarmChannel, want: WantedSet): Promise<Uint8Array> {
-    const { clock, memory } = this.#deps
     const handle = peer.shared.get(channel)?.handle
     if (handle === undefined) throw new MegatorrentError('ERR_ABORTED', 'the channel was left')
-    const over = new AbortController()
-    const timer = clock.setTimer(() => over.abort(), SLOT_SET_PATIENCE_MS)
-    try {
-      const frame = await peer.connection.requestSlotSet(handle, want.headHash, over.signal)
-      const opened = openFrame(frame)
-      if (opened === null) {
-        const changed = new MegatorrentError('ERR_FRAME_OPEN', 'a frame did not open')
-        peer.connection.destroy(changed)
-        throw changed
-      }
-      const set = new Uint8Array(opened)
-      memory?.give(frame.bytes)
-      return set
-    } finally {
-      timer.cancel()
+    // Who does not answer, or sends it in a trickle, is dealt with by the connection.
+    const frame = await peer.connection.requestSlotSet(handle, want.headHash)
+    const opened = openFrame(frame)
+    if (opened === null) {
+      const changed = new MegatorrentError('ERR_FRAME_OPEN', 'a frame did not open')
+      peer.connection.destroy(changed)
+      throw changed
     }
+    const set = new Uint8Array(opened)
+    this.#deps.memory?.give(frame.bytes)
+    return set
   }
 }

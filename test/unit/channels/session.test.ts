@@ -179,9 +179,16 @@ describe('a session', () => {
     it('are made for a channel of ours with every head, and not anew for one that has them', async () => {
       node.signer = KEYS
       node.addChannel(KEYS)
-      const run = vi.spyOn(node.runner, 'run')
+      const { runner } = node
+      const sign = runner.run.bind(runner)
+      // As a worker does it: others go on between two tasks.
+      const run = vi.spyOn(runner, 'run').mockImplementation(async (kind, input) => {
+        await new Promise((resolve) => setImmediate(resolve))
+        return sign(kind, input)
+      })
       const session = node.sessions.acquire(KEYS, false)
       session.accept(newest.bytes, 'peer')
+      await net.until(() => run.mock.calls.length > 3)
       session.seekSlotSet() // of somebody else who needs the channel: what has begun goes on
       await net.until(() => node.slotSets.get(KEYS.publicKey, newest) !== null)
       expect(node.slotSets.sourceOf(KEYS.publicKey, newest)).toBe('held')

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { MegatorrentError } from '../../../src/base/errors.ts'
 import {
   MAX_SLOT_SETS_ASKED,
+  REQUEST_TIMEOUT_MS,
   SLOT_SET_BURST,
-  SLOT_SET_PATIENCE_MS,
   SLOT_SET_RETRY_MAX_MS,
   SLOT_SET_RETRY_MIN_MS,
   SLOT_SETS_PER_HOUR,
@@ -140,7 +140,7 @@ describe('a set that is wanted', () => {
     to.node.swarm.wantSlotSet(to.channel, HASH)
     await rig.until(() => tarpit.setsAsked.length > 0)
     const other = await dialled(rig, to)
-    await rig.until(() => other.setsAsked.length > 0, SLOT_SET_PATIENCE_MS + 2 * SLOT_SET_RETRY_MIN_MS)
+    await rig.until(() => other.setsAsked.length > 0, 4 * REQUEST_TIMEOUT_MS)
   })
 
   it('is one of few at a time, however many channels there are', async () => {
