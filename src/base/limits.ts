@@ -551,8 +551,10 @@ export const MAX_REMEMBERED_EPHEMERALS_LOADED = 65_536
 
 /** ms after which a head of ours is signed again, so that others see that its publisher is there. 1 MiB of slots follows to each reader: at 30 days 4 MB a day for 100 channels. */
 export const HEAD_REFRESH_MS = 2_592_000_000
-/** ms between two looks whether that is due, and before the first: until then we know whether there is a newer head. */
-export const HEAD_REFRESH_LOOK_MS = 600_000
+/** ms, least random time between two looks whether that is due, and before the first: until then we know whether there is a newer head. */
+export const HEAD_REFRESH_LOOK_MIN_MS = 600_000
+/** ms, longest such time: channels of one node are not signed again at one moment, which would link them. */
+export const HEAD_REFRESH_LOOK_MAX_MS = 3_600_000
 /** ms without a new signature after which readers are told that the publisher may be gone: a refresh, and as long again by half. */
 export const PUBLISHER_SILENT_MS = 3_888_000_000
 

@@ -11,9 +11,15 @@
 import { equalBytes } from '../base/bytes.ts'
 import { type Clock, sleep } from '../base/clock.ts'
 import { errorMessage, isMegatorrentError, MegatorrentError } from '../base/errors.ts'
-import { HEAD_REFRESH_LOOK_MS, HEAD_REFRESH_MS, PUT_RETRY_MS } from '../base/limits.ts'
+import {
+  HEAD_REFRESH_LOOK_MAX_MS,
+  HEAD_REFRESH_LOOK_MIN_MS,
+  HEAD_REFRESH_MS,
+  PUT_RETRY_MS,
+} from '../base/limits.ts'
 import { type Log, short } from '../base/log.ts'
 import { Semaphore } from '../base/queue.ts'
+import { type Random, randomInteger } from '../base/random.ts'
 import type { ChannelKeys, PublisherKeys } from '../crypto/key-schedule.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
 import type { State } from '../storage/state.ts'
@@ -177,9 +183,15 @@ export class Publisher {
    * Sign the newest head again when it is a month old, until called off: the same release with a higher
    * revision, the addresses of now and the time, which shows readers that its publisher is there.
    */
-  async keepFresh(keys: PublisherKeys, session: ChannelSession, signal: AbortSignal): Promise<void> {
+  async keepFresh(
+    keys: PublisherKeys,
+    session: ChannelSession,
+    random: Random,
+    signal: AbortSignal,
+  ): Promise<void> {
     for (;;) {
-      await sleep(this.#deps.clock, HEAD_REFRESH_LOOK_MS, signal).catch(() => {}) // called off: the loop ends
+      const lookMs = randomInteger(random, HEAD_REFRESH_LOOK_MIN_MS, HEAD_REFRESH_LOOK_MAX_MS)
+      await sleep(this.#deps.clock, lookMs, signal).catch(() => {}) // called off: the loop ends
       if (signal.aborted) return
       try {
         await this.#turn.run(async () => this.#refresh(keys, session))

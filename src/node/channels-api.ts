@@ -243,7 +243,7 @@ export class ChannelsApi {
     const own: OwnChannel = { keys, session, stopping: new AbortController() }
     this.#own.set(toHex(row.publicKey), own)
     const signal = AbortSignal.any([this.#stopping.signal, own.stopping.signal])
-    this.#inBackground(this.#deps.publisher.keepFresh(keys, session, signal))
+    this.#inBackground(this.#deps.publisher.keepFresh(keys, session, this.#deps.random, signal))
     const { newest } = own.session
     if (newest !== null && !newest.isUnpublished) this.#inBackground(this.#serve(own.session, newest))
   }

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ManualClock } from '../../../src/base/clock.ts'
 import { MegatorrentError } from '../../../src/base/errors.ts'
-import { HEAD_REFRESH_LOOK_MS, HEAD_REFRESH_MS, PUT_RETRY_MS } from '../../../src/base/limits.ts'
+import { HEAD_REFRESH_LOOK_MAX_MS, HEAD_REFRESH_MS, PUT_RETRY_MS } from '../../../src/base/limits.ts'
+import { systemRandom } from '../../../src/base/random.ts'
 import { loadIngest } from '../../../src/channels/ingest-record.ts'
 import { Publisher, type Release } from '../../../src/channels/publisher.ts'
 import type { ChannelSession } from '../../../src/channels/session.ts'
@@ -106,7 +107,7 @@ describe('a publisher', () => {
     beforeEach(() => {
       clock = new ManualClock(net.clock.now())
       const { state, store, discovery, log } = node
-      publisher = new Publisher({ state, store, discovery, clock, log, addresses: () => [] })
+      publisher = new Publisher({ state, store, discovery, clock, log, addressesOf: () => [] })
     })
 
     async function releaseNow(title: string | null = null): Promise<Release> {
@@ -117,16 +118,16 @@ describe('a publisher', () => {
     it('signs it again as the same release, so that others see it is there, and goes on from that', async () => {
       const first = await releaseNow('a title')
       const over = new AbortController()
-      const keeping = publisher.keepFresh(KEYS, session, over.signal)
-      await clock.advance(HEAD_REFRESH_MS - HEAD_REFRESH_LOOK_MS)
+      const keeping = publisher.keepFresh(KEYS, session, systemRandom, over.signal)
+      await clock.advance(HEAD_REFRESH_MS - 1)
       expect(session.newest).toBe(first.head)
-      await clock.advance(2 * HEAD_REFRESH_LOOK_MS)
+      await clock.advance(HEAD_REFRESH_LOOK_MAX_MS)
       const { newest } = session
       expect(newest).toMatchObject({ releaseNumber: 1, revision: 1, root: first.head.root })
       expect(newest?.signedAt).toBeGreaterThanOrEqual(first.head.signedAt + HEAD_REFRESH_MS)
       expect(verifyHead(newest?.bytes as Uint8Array, KEYS.publicKey)).toEqual(newest)
       expect(node.heads.newest(KEYS.publicKey)?.bytes).toEqual(newest?.bytes)
-      await clock.advance(HEAD_REFRESH_MS + HEAD_REFRESH_LOOK_MS)
+      await clock.advance(HEAD_REFRESH_MS + HEAD_REFRESH_LOOK_MAX_MS)
       expect(session.newest).toMatchObject({ releaseNumber: 1, revision: 2 })
       over.abort()
       await keeping
@@ -139,8 +140,8 @@ describe('a publisher', () => {
       await publisher.unpublish(KEYS, session)
       const { ingestId } = await node.ingest(KEYS, source)
       const over = new AbortController()
-      const keeping = publisher.keepFresh(KEYS, session, over.signal)
-      await clock.advance(HEAD_REFRESH_MS + HEAD_REFRESH_LOOK_MS)
+      const keeping = publisher.keepFresh(KEYS, session, systemRandom, over.signal)
+      await clock.advance(HEAD_REFRESH_MS + HEAD_REFRESH_LOOK_MAX_MS)
       over.abort()
       await keeping
       expect(session.newest).toMatchObject({
@@ -160,7 +161,7 @@ describe('a publisher', () => {
       )
       session.accept(foreign.bytes, 'slot')
       const over = new AbortController()
-      const keeping = publisher.keepFresh(KEYS, session, over.signal)
+      const keeping = publisher.keepFresh(KEYS, session, systemRandom, over.signal)
       await clock.advance(2 * HEAD_REFRESH_MS)
       over.abort()
       await keeping

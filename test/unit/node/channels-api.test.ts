@@ -59,7 +59,7 @@ describe('channels of a node', () => {
     const keeping = vi.spyOn(node.publisher, 'keepFresh')
     const { name } = await api.create({ name: 'main', private: false, open: false })
     expect(keeping).toHaveBeenCalledTimes(1)
-    const signal = keeping.mock.calls[0]?.[2]
+    const signal = keeping.mock.calls[0]?.[3]
     expect(signal?.aborted).toBe(false)
     api.remove(name)
     expect(signal?.aborted).toBe(true)
