@@ -312,7 +312,7 @@ export class Connection {
     else if (message.kind === REQUEST_KINDS.blob) {
       this.#server.request(requestId, message.kind, () => handlers.readBlob(message.blobId))
     } else if (message.kind === REQUEST_KINDS.slotSet) {
-      const read = handlers.readSlotSet
+      const read = handlers.readSlotSet?.bind(handlers)
       if (read === undefined) this.#sendError(requestId, ERROR_CODES.unsupported)
       else this.#server.request(requestId, message.kind, () => read(message.handle, message.headHash))
     } else {
