@@ -226,7 +226,7 @@ export const MAX_KEPT_HELLOS = 4
 export const MAX_HEADS_ASKED = 3
 /** ms that a peer may take for a head before another is asked. */
 export const HEAD_PATIENCE_MS = 2_000
-/** Sets of slots signed ahead that are asked for or verified at a time, of all channels: 1 MiB and some 2 s of a worker each. */
+/** Sets of slots signed ahead that are asked for or verified at a time by one swarm, which in safe mode is one channel: 1 MiB of memory each. Verified is one at a time. */
 export const MAX_SLOT_SETS_ASKED = 2
 /** Sets of slots that are taken of one channel in an hour, in the long run: a publisher that signs without end costs 0.3 % of a core. */
 export const SLOT_SETS_PER_HOUR = 6

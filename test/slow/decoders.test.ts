@@ -20,6 +20,7 @@ import { MessageAssembler } from '../../src/wire/message.ts'
 import { checkItem } from '../../src/wire/mutable-item.ts'
 import { PathSet } from '../../src/wire/path-set.ts'
 import { checkPath, foldPath } from '../../src/wire/paths.ts'
+import { decodeSlotSet, encodeSlotSet } from '../../src/wire/slot-set.ts'
 import { parseLink } from '../../src/wire/uri.ts'
 import { readOwnVectors } from '../reference/shared-vectors.ts'
 import { COUNT, feed, hurt, type Maker, mixed, pick, SEED } from './feed.ts'
@@ -283,6 +284,8 @@ describe(`${COUNT} inputs a decoder`, () => {
         return out
       }
     feed('head', decodeHead, sized(568, mixed([head.bytes], ['\0', '\x01', '\xff', '\0\0\0\0'])))
+    const set = encodeSlotSet({ head: head.bytes, firstDay: 9, days: 2, signatures: new Uint8Array(384) })
+    feed('set of slots', decodeSlotSet, mixed([set], ['\0', '\x01', '\x02', '\xff', '\0'.repeat(192)]))
     const binary = [1, 2, 3].map((type) => Uint8Array.of(type, ...seededRandom(type).bytes(37)))
     feed('address', decodeAddress, sized(38, mixed(binary, ['\0', '\x01', '\x02', '\x03', '\xff'])))
     const item = (input: Uint8Array): void =>
