@@ -74,7 +74,7 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
     discovery: NO_DISCOVERY,
     dht: null,
     identity: { mode: 'safe', nodeKey: null, peerAddress: null, dhtPort: null, onionAddress: null },
-    proxy: () => ({ reachable: proxy.error === null, error: messageOf(proxy.error) }),
+    proxy: () => ({ reachable: proxy.isReachable, error: messageOf(proxy.error) }),
     onions: () => (onions === null ? null : { error: messageOf(onions.lastError), ...onions.counts }),
     addressesOf: (keys: ChannelKeys) => (onions === null ? [] : [onionOf(nodeSeed, keys)]),
     addUserAddress(address) {

@@ -29,8 +29,8 @@ export interface NodeStatus {
 }
 
 export interface ProxyStatus {
-  /** False while nothing gets through it: then everything waits. */
-  readonly reachable: boolean
+  /** False while nothing gets through it: then everything waits. Null before it was first used. */
+  readonly reachable: boolean | null
   readonly error: string | null
 }
 

@@ -25,6 +25,7 @@ export class ProxyDialer implements Dialer {
   readonly #options: ProxyDialerOptions
   readonly #places = new Semaphore(MAX_PROXY_DIALS)
   #error: MegatorrentError | null = null
+  #hasWorked = false
   #retryMs = PROXY_RETRY_MIN_MS
   /** Nothing is dialled before; monotonic ms. */
   #retryAtMs = Number.NEGATIVE_INFINITY
@@ -36,6 +37,11 @@ export class ProxyDialer implements Dialer {
   /** Why nothing gets through; null when the last dial showed that the proxy is there, or none was made yet. */
   get error(): MegatorrentError | null {
     return this.#error
+  }
+
+  /** Null before the first dial has shown it. */
+  get isReachable(): boolean | null {
+    return this.#error === null && !this.#hasWorked ? null : this.#error === null
   }
 
   /**
@@ -78,6 +84,7 @@ export class ProxyDialer implements Dialer {
 
   #worked(): void {
     if (this.#error !== null) this.#options.log.info('the proxy is back')
+    this.#hasWorked = true
     this.#error = null
     this.#retryMs = PROXY_RETRY_MIN_MS
     this.#retryAtMs = Number.NEGATIVE_INFINITY

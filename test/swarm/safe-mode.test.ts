@@ -90,7 +90,7 @@ describe('in safe mode', () => {
       ...{ mode: 'safe', nodeKey: null, peerAddress: null, dhtPort: null },
     })
     expect(await reader.node.rpc('getStatus')).toMatchObject({
-      ...{ mode: 'safe', proxy: { reachable: true, error: null }, dht: { enabled: false, nodes: 0 } },
+      ...{ mode: 'safe', proxy: { reachable: null, error: null }, dht: { enabled: false, nodes: 0 } },
     })
   })
 

@@ -82,6 +82,7 @@ function describeChannel(channel: Channel): string {
     ['kind', kindOf(channel)],
     ['release', channel.sequence === 0 ? 'none yet' : String(channel.sequence)],
     ['key', channel.publicKey],
+    ...(channel.onionAddress === null ? [] : [['onion', channel.onionAddress] as const]),
     ['link', channel.uri],
   ])
 }

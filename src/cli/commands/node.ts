@@ -18,6 +18,7 @@ import {
   plural,
 } from '../format.ts'
 
+type Proxy = NonNullable<MethodResult<'getStatus'>['proxy']>
 type Onions = NonNullable<MethodResult<'getStatus'>['onions']>
 
 export async function status(context: CommandContext): Promise<void> {
@@ -29,7 +30,7 @@ export async function status(context: CommandContext): Promise<void> {
     return formatPairs([
       ['version', `${now.version}, protocol ${now.protocolVersion}`],
       ['mode', now.mode],
-      ...(now.proxy === null ? [] : [['proxy', now.proxy.error ?? 'reachable'] as const]),
+      ...(now.proxy === null ? [] : [['proxy', proxyText(now.proxy)] as const]),
       ...(now.onions === null ? [] : [['onions', onionsText(now.onions)] as const]),
       ['up for', formatDuration(now.uptime)],
       ['peers', String(now.peers)],
@@ -39,6 +40,10 @@ export async function status(context: CommandContext): Promise<void> {
       ['address', now.onionAddress ?? now.peerAddress ?? '-'],
     ])
   })
+}
+
+function proxyText({ reachable, error }: Proxy): string {
+  return error ?? (reachable === null ? 'not used yet' : 'reachable')
 }
 
 function onionsText({ wanted, published, error }: Onions): string {

@@ -240,6 +240,7 @@ function describeSubscription(subscription: Subscription): string {
     ...describeConflicts(subscription.conflicts),
     ['directory', subscription.directory ?? 'none: it is hosted'],
     ['key', subscription.publicKey],
+    ...(subscription.onionAddress === null ? [] : [['onion', subscription.onionAddress] as const]),
     ['link', subscription.uri],
   ])
 }
