@@ -63,6 +63,8 @@ export const MAX_STORED_EPHEMERALS_PER_HOUR = 1_024
 export const MAX_QUEUED_SMALL_BYTES = 4_194_304
 /** Requests of one peer that wait for our answer; more are answered busy. */
 export const MAX_OPEN_REQUESTS_PER_PEER = 64
+/** Questions of one peer to a gateway that wait for our answer, a KiB each; more are answered busy. */
+export const MAX_OPEN_QUESTIONS_PER_PEER = 8
 /** ms for an answer to a request; then it is cancelled and asked elsewhere. */
 export const REQUEST_TIMEOUT_MS = 30_000
 /** ms in which something must be taken of what is queued for a peer; a slow line takes a piece of 256 KiB in that time. */

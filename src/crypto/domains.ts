@@ -46,6 +46,8 @@ export const DOMAINS = {
   onionStatement: 'megatorrent/1 onion statement',
   /** SHA-256: proof of work of such a statement. */
   onionStatementWork: 'megatorrent/1 onion statement work',
+  /** SHA-256: proof of work of a PUBLISH. */
+  publishWork: 'megatorrent/1 publish work',
   /** Noise prologue: protocol name and version. */
   prologue: 'megatorrent/1',
 } as const

@@ -5,9 +5,9 @@
  *
  * @module transport/blob-server
  */
-import { MegatorrentError } from '../base/errors.ts'
 import { MAX_OPEN_REQUESTS_PER_PEER } from '../base/limits.ts'
 import { ERROR_CODES, errorToCode, type FramedKind } from '../wire/message.ts'
+import { twoWithOneId } from './question-server.ts'
 
 export interface BlobServerDeps {
   /** @returns false if `drained` will be called before more should be sent. */
@@ -35,15 +35,18 @@ export class BlobServer {
     this.#deps = deps
   }
 
+  /** Is a request with that id open? */
+  has(requestId: number): boolean {
+    return this.#waiting.some((waiting) => waiting.requestId === requestId)
+  }
+
   /**
    * @param read - gives what fills the frame, BLOB_BYTES, or null if it is not held. What it throws becomes an
    *   ERROR; logging it is its own matter.
    * @throws MegatorrentError ERR_PROTOCOL if a request with that id is open.
    */
   request(requestId: number, kind: FramedKind, read: Waiting['read']): void {
-    if (this.#waiting.some((waiting) => waiting.requestId === requestId)) {
-      throw new MegatorrentError('ERR_PROTOCOL', 'two open requests with one id')
-    }
+    if (this.has(requestId)) throw twoWithOneId()
     if (this.#waiting.length >= MAX_OPEN_REQUESTS_PER_PEER) {
       this.#deps.sendError(requestId, ERROR_CODES.busy)
       return

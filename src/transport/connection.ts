@@ -22,58 +22,27 @@ import { BLOB_FRAME_BYTES } from '../wire/constants.ts'
 import {
   BYE_REASONS,
   ERROR_CODES,
+  type FramedKind,
   type Message,
   MessageAssembler,
+  type PublishAnswer,
+  type PublishMessage,
   REQUEST_KINDS,
+  type SlotAnswer,
   splitMessage,
 } from '../wire/message.ts'
 import { decodePeerAddresses, encodePeerAddresses } from '../wire/peers.ts'
 import { BlobServer } from './blob-server.ts'
+import type { BlobMemory, ConnectionHandlers, FoundPeers, Notice } from './connection-handlers.ts'
 import { judge, ProgressMark } from './liveness.ts'
+import { QuestionServer, twoWithOneId } from './question-server.ts'
 import { Requester } from './requester.ts'
 import type { NextFrame, SecureChannel } from './secure-channel.ts'
 import { REFUSAL_WORK, WASTED_READ_WORK, WorkMeter, type WorkShare, workOf } from './work-meter.ts'
 
+export type { BlobMemory, ConnectionHandlers, FoundPeers, Notice }
+
 export type ByeReason = keyof typeof BYE_REASONS
-
-/** Messages that ask nothing: what the owner hears of. */
-export type Notice = Extract<Message, { type: 'hello' | 'have' | 'announce' }>
-
-/** Where memory of BLOB_FRAME_BYTES comes from and goes to. storage/buffer-pool.ts is one. */
-export interface BlobMemory {
-  take(): Uint8Array
-  give(bytes: Uint8Array): void
-}
-
-export interface ConnectionHandlers {
-  /** HELLO, HAVE and ANNOUNCE, in order. Throw kind peer to close the connection. */
-  onNotice(notice: Notice): void
-  /**
-   * The sealed blob, or null for "not found". May take its time: others of the same peer wait.
-   * What it throws is answered with ERROR and goes no further, so whoever reads also logs. With
-   * `blobMemory` the bytes are ours from then on: nobody else may hold them. If they begin memory of
-   * BLOB_FRAME_BYTES, they are sealed and sent where they are.
-   */
-  readBlob(blobId: Uint8Array): Promise<Uint8Array | null>
-  /**
-   * The slots signed ahead of a head of the channel of that handle, as a frame carries them (BLOB_BYTES), or
-   * null for "not found". As `readBlob`. Who leaves this out answers unsupported.
-   */
-  readSlotSet?(handle: Uint8Array, headHash: Uint8Array): Promise<Uint8Array | null>
-  /** The system has taken what `readBlob` or `readSlotSet` gave. Not called for what was queued when it closes. */
-  onBlobTaken?(): void
-  /** Memory for blobs that goes round: taken for those that come in, given back what `readBlob` gave. */
-  readonly blobMemory?: BlobMemory
-  /** The newest head of the channel of that handle, or null. */
-  readHead(handle: Uint8Array): Uint8Array | null
-  /**
-   * Addresses of peers under that topic, MAX_PEERS_ADDRESSES at most, or why there are none. `port` is where
-   * the other side says that it accepts connections, or 0. Who leaves this out answers unsupported.
-   */
-  readPeers?(topic: Uint8Array, port: number): readonly Address[] | 'notFound' | 'busy'
-  /** The last call, once. `reason` is null when nobody did wrong. */
-  onClose(reason: unknown): void
-}
 
 /** ms between two looks at what has gone quiet. */
 const WATCH_INTERVAL_MS = REQUEST_TIMEOUT_MS / 6
@@ -85,6 +54,7 @@ export class Connection {
   readonly #assembler = new MessageAssembler()
   readonly #requester: Requester
   readonly #server: BlobServer
+  readonly #questions: QuestionServer
   readonly #work: WorkMeter
   /** BYE was said, by either side. */
   #ended = false
@@ -114,6 +84,9 @@ export class Connection {
         this.#send({ type: 'data', requestId, kind })
         return this.#ended || this.#sendBlob(blob)
       },
+      sendError: (requestId, code) => this.#sendError(requestId, code),
+    })
+    this.#questions = new QuestionServer({
       sendError: (requestId, code) => this.#sendError(requestId, code),
     })
   }
@@ -216,6 +189,18 @@ export class Connection {
     }
   }
 
+  /** Ask a gateway for a slot; signatures are verified by nobody yet. Errors as `requestBlob`. */
+  requestSlot(slotKey: Uint8Array, signal?: AbortSignal): Promise<SlotAnswer> {
+    this.#closeRequesterIfClosed()
+    return this.#requester.askSlot(slotKey, signal)
+  }
+
+  /** Give an item to a gateway. Errors as `requestBlob`; a refusal is an answer. */
+  publish(message: Omit<PublishMessage, 'type' | 'requestId'>, signal?: AbortSignal): Promise<PublishAnswer> {
+    this.#closeRequesterIfClosed()
+    return this.#requester.publish(message, signal)
+  }
+
   /** Say why and close, after what is queued has gone out. Requests are rejected now, `onClose` follows. */
   close(reason: ByeReason): void {
     if (this.closed) return
@@ -223,6 +208,7 @@ export class Connection {
     if (this.#channel.closed) return // too much was queued for a last word
     this.#ended = true
     this.#server.close()
+    this.#questions.close()
     this.#requester.close(null)
     this.#channel.end()
     // The other side answers our end with its own; one that does not is cut off.
@@ -276,13 +262,15 @@ export class Connection {
     if (message.type === 'data') return this.#requester.onData(message)
     if (message.type === 'bye') this.#channel.destroy()
     else if (message.type === 'ok' || message.type === 'error') this.#requester.onRefusal(message)
-    else if (message.type === 'peers') this.#requester.onPeers(message)
+    else if (message.type === 'peers' || message.type === 'published') this.#requester.onAnswer(message)
     else if (!this.#ended) this.#onOther(message)
     return 'small'
   }
 
   /** Messages that are nothing to us once we have said goodbye. */
-  #onOther(message: Exclude<Message, { type: 'data' | 'bye' | 'ok' | 'error' | 'peers' }>): void {
+  #onOther(
+    message: Exclude<Message, { type: 'data' | 'bye' | 'ok' | 'error' | 'peers' | 'published' }>,
+  ): void {
     switch (message.type) {
       case 'hello':
       case 'have':
@@ -295,7 +283,13 @@ export class Connection {
       case 'findPeers':
         this.#onFindPeers(message)
         break
+      case 'publish':
+        this.#ask(message.requestId, this.#handlers?.publish?.bind(this.#handlers, message), (answer) => {
+          this.#send({ type: 'published', requestId: message.requestId, ...answer })
+        })
+        break
       case 'cancel':
+        this.#questions.cancel(message.requestId)
         if (this.#server.cancel(message.requestId)) this.#work.charge(WASTED_READ_WORK)
         break
       case 'pad':
@@ -310,11 +304,15 @@ export class Connection {
     const handlers = this.#handlers
     if (handlers === null || message.kind === 'unknown') this.#sendError(requestId, ERROR_CODES.unsupported)
     else if (message.kind === REQUEST_KINDS.blob) {
-      this.#server.request(requestId, message.kind, () => handlers.readBlob(message.blobId))
+      this.#serve(requestId, message.kind, () => handlers.readBlob(message.blobId))
     } else if (message.kind === REQUEST_KINDS.slotSet) {
       const read = handlers.readSlotSet?.bind(handlers)
       if (read === undefined) this.#sendError(requestId, ERROR_CODES.unsupported)
-      else this.#server.request(requestId, message.kind, () => read(message.handle, message.headHash))
+      else this.#serve(requestId, message.kind, () => read(message.handle, message.headHash))
+    } else if (message.kind === REQUEST_KINDS.slot) {
+      this.#ask(requestId, handlers.readSlot?.bind(handlers, message.slotKey), (slot) => {
+        this.#send({ type: 'data', requestId, kind: REQUEST_KINDS.slot, slot })
+      })
     } else {
       const head = handlers.readHead(message.handle)
       if (head === null) this.#sendError(requestId, ERROR_CODES.notFound)
@@ -323,9 +321,26 @@ export class Connection {
   }
 
   #onFindPeers({ requestId, topic, port }: Extract<Message, { type: 'findPeers' }>): void {
+    const answer = (found: FoundPeers | 'unsupported'): void => {
+      if (typeof found === 'string') this.#sendError(requestId, ERROR_CODES[found])
+      else this.#send({ type: 'peers', requestId, addresses: encodePeerAddresses(found) })
+    }
     const found = this.#handlers?.readPeers?.(topic, port) ?? 'unsupported'
-    if (typeof found === 'string') this.#sendError(requestId, ERROR_CODES[found])
-    else this.#send({ type: 'peers', requestId, addresses: encodePeerAddresses(found) })
+    if (typeof found === 'function') this.#ask(requestId, found, answer)
+    else answer(found)
+  }
+
+  /** What fills a blob frame. */
+  #serve(requestId: number, kind: FramedKind, read: () => Promise<Uint8Array | null>): void {
+    if (this.#questions.has(requestId)) throw twoWithOneId()
+    this.#server.request(requestId, kind, read)
+  }
+
+  /** A question that takes a while. Without `work` it is one that we do not answer. */
+  #ask<T>(requestId: number, work: (() => Promise<T>) | undefined, send: (answer: T) => void): void {
+    if (this.#server.has(requestId)) throw twoWithOneId()
+    if (work === undefined) this.#sendError(requestId, ERROR_CODES.unsupported)
+    else this.#questions.ask(requestId, work, send)
   }
 
   #sendError(requestId: number, code: number): void {
@@ -373,6 +388,7 @@ export class Connection {
     this.#lingerTimer?.cancel()
     this.#work.close()
     this.#server.close()
+    this.#questions.close()
     this.#requester.close(reason)
     this.#requester.clear()
     this.#handlers?.onClose(reason)

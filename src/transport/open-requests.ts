@@ -8,6 +8,7 @@
  * @module transport/open-requests
  */
 import type { SealedFrame } from '../crypto/sealed-frame.ts'
+import type { PublishAnswer, SlotAnswer } from '../wire/message.ts'
 
 const MAX_REQUEST_ID = 0xffff_ffff
 
@@ -19,6 +20,8 @@ export interface Answers {
   readonly head: Uint8Array
   /** Addresses, undecoded. */
   readonly peers: Uint8Array
+  readonly slot: SlotAnswer
+  readonly published: PublishAnswer
 }
 
 export type Wanted = keyof Answers

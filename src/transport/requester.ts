@@ -1,6 +1,6 @@
 /**
  * Our requests on one connection and what comes of them (PROTOCOL_FINAL.md §7.1,
- * §7.4): the counterpart of transport/blob-server.ts.
+ * §7.4): the counterpart of transport/blob-server.ts and transport/question-server.ts.
  *
  * Every promise settles once: by its answer, when it is called off, when the other
  * side answers later requests and not this one, or when the connection closes.
@@ -11,7 +11,15 @@ import type { Clock } from '../base/clock.ts'
 import { MegatorrentError } from '../base/errors.ts'
 import { MAX_OPEN_REQUESTS_PER_PEER, REQUEST_TIMEOUT_MS } from '../base/limits.ts'
 import type { SealedFrame } from '../crypto/sealed-frame.ts'
-import { codeToError, ERROR_CODES, type Message, REQUEST_KINDS } from '../wire/message.ts'
+import {
+  codeToError,
+  ERROR_CODES,
+  type Message,
+  type PublishAnswer,
+  type PublishMessage,
+  REQUEST_KINDS,
+  type SlotAnswer,
+} from '../wire/message.ts'
 import { type Answers, type OpenRequest, OpenRequests, type Wanted } from './open-requests.ts'
 import type { NextFrame } from './secure-channel.ts'
 
@@ -24,7 +32,9 @@ type Query =
       readonly handle: Uint8Array
       readonly headHash: Uint8Array
     }
+  | { readonly kind: typeof REQUEST_KINDS.slot; readonly slotKey: Uint8Array }
   | { readonly kind: 'peers'; readonly topic: Uint8Array; readonly port: number }
+  | { readonly kind: 'publish'; readonly item: Omit<PublishMessage, 'type' | 'requestId'> }
 
 export interface RequesterDeps {
   readonly clock: Clock
@@ -66,7 +76,7 @@ export class Requester {
     return this.#open.givenUpMs
   }
 
-  /** Errors of all four: as `Connection.requestBlob`. */
+  /** Errors of all: as `Connection.requestBlob`. */
   askBlob(blobId: Uint8Array, signal: AbortSignal | undefined): Promise<SealedFrame> {
     return this.#ask('blob', { kind: REQUEST_KINDS.blob, blobId }, signal)
   }
@@ -86,6 +96,17 @@ export class Requester {
   /** Addresses of ADDRESS_BYTES each, undecoded. */
   askPeers(topic: Uint8Array, port: number, signal: AbortSignal | undefined): Promise<Uint8Array> {
     return this.#ask('peers', { kind: 'peers', topic, port }, signal)
+  }
+
+  askSlot(slotKey: Uint8Array, signal: AbortSignal | undefined): Promise<SlotAnswer> {
+    return this.#ask('slot', { kind: REQUEST_KINDS.slot, slotKey }, signal)
+  }
+
+  publish(
+    item: Omit<PublishMessage, 'type' | 'requestId'>,
+    signal: AbortSignal | undefined,
+  ): Promise<PublishAnswer> {
+    return this.#ask('published', { kind: 'publish', item }, signal)
   }
 
   #ask<W extends Wanted>(wanted: W, query: Query, signal: AbortSignal | undefined): Promise<Answers[W]> {
@@ -125,20 +146,23 @@ export class Requester {
       return request.givenUpMs === null ? 'blob' : 'unwanted blob'
     }
     if (request === undefined) return 'small'
-    if (request.wanted !== 'head') throw wrongAnswer()
+    const { kind } = message
+    const wanted = kind === 'unknown' ? ['head', 'slot'] : [kind === REQUEST_KINDS.head ? 'head' : 'slot']
+    if (!wanted.includes(request.wanted)) throw wrongAnswer()
     this.#answered(request)
     if (message.kind === REQUEST_KINDS.head) request.resolve(message.head)
+    else if (message.kind === REQUEST_KINDS.slot) request.resolve(message.slot)
     else request.reject(new MegatorrentError('ERR_REMOTE_REFUSED', 'an answer of an unknown kind'))
     return 'small'
   }
 
   /** @throws MegatorrentError ERR_PROTOCOL where something else was asked for. */
-  onPeers(message: Extract<Message, { type: 'peers' }>): void {
+  onAnswer(message: Extract<Message, { type: 'peers' | 'published' }>): void {
     const request = this.#open.get(message.requestId)
     if (request === undefined) return
-    if (request.wanted !== 'peers') throw wrongAnswer()
+    if (request.wanted !== message.type) throw wrongAnswer()
     this.#answered(request)
-    request.resolve(message.addresses)
+    request.resolve(message.type === 'peers' ? message.addresses : message)
   }
 
   /** @param frame - null if it was dropped. */
@@ -196,6 +220,7 @@ export class Requester {
 }
 
 function askFor(query: Query, requestId: number): Message {
+  if (query.kind === 'publish') return { type: 'publish', requestId, ...query.item }
   if (query.kind !== 'peers') return { type: 'request', requestId, ...query }
   return { type: 'findPeers', requestId, topic: query.topic, port: query.port }
 }

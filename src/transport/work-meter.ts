@@ -149,15 +149,21 @@ export function workOf(message: Message | null): number {
     case 'have':
       return 30 + message.ranges.length / RANGES_PER_UNIT
     case 'request':
+      if (message.kind === REQUEST_KINDS.slot) return GATEWAY_QUESTION_WORK
       return message.kind === REQUEST_KINDS.head || message.kind === REQUEST_KINDS.slotSet ? 30 : 1
     case 'findPeers':
       return 60
+    case 'publish':
+      return GATEWAY_QUESTION_WORK
     case 'announce':
       return message.statements.length
     default:
       return 1
   }
 }
+
+/** What a gateway does itself for a question: a signature, a row. What the DHT does is bounded by its quotas. */
+const GATEWAY_QUESTION_WORK = 60
 
 /** An ERROR: the look for what is not there, sealing it and sending it. */
 export const REFUSAL_WORK = 10

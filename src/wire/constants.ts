@@ -107,5 +107,15 @@ export const ONION_STATEMENT_BYTES = 134
 export const MAX_ANNOUNCE_STATEMENTS = 7
 /** Times that a statement is handed on in the flood. */
 export const MAX_ANNOUNCE_HOPS = 64
+/** Proof of work in front of a PUBLISH. */
+export const PUBLISH_NONCE_BYTES = 8
+/** Leading zero bits that every gateway may ask of a PUBLISH: some 65,000 tries, a tenth of a second. */
+export const PUBLISH_WORK_BITS = 16
+/** More than this nobody may ask: some 16 million tries, half a minute. */
+export const MAX_PUBLISH_WORK_BITS = 24
+/** Bytes of the value of an item in PUBLISH or DATA: BEP 44's 1,000 without the length before them. */
+export const MAX_PUBLISH_VALUE_BYTES = 996
+/** Values in the answer to one question for a slot: only its owner can have signed several. */
+export const MAX_SLOT_ITEMS = 4
 /** Leading zero bits of the hash that a statement's nonce makes: some 260,000 tries. */
 export const ANNOUNCE_WORK_BITS = 18

@@ -1,6 +1,7 @@
 /**
  * Bodies of the messages: for each type its size, how it is written and how it is
- * read, side by side (PROTOCOL_FINAL.md §7.2, §7.4 to §7.7).
+ * read, side by side (PROTOCOL_FINAL.md §7.2, §7.4 to §7.7). Those of gateways are in
+ * wire/gateway-body.ts.
  *
  * Bytes after the fields known here are ignored, so that later versions can add
  * fields; too few bytes, or a field out of its range, is an error. What is read is
@@ -9,8 +10,9 @@
  * @module wire/message-body
  */
 import { assertBytes, ByteReader, ByteWriter, isZeroBytes } from '../base/bytes.ts'
-import { MegatorrentError } from '../base/errors.ts'
+import { PUBLIC_KEY_BYTES } from '../crypto/ed25519.ts'
 import { decodeAddress, encodeAddress } from './address.ts'
+import { type Body, malformed, take } from './body.ts'
 import {
   ADDRESS_BYTES,
   BLOB_ID_BYTES,
@@ -26,6 +28,7 @@ import {
   ONION_STATEMENT_BYTES,
   TOPIC_BYTES,
 } from './constants.ts'
+import { publish, published, readSlotAnswer, slotAnswerBytes, writeSlotAnswer } from './gateway-body.ts'
 import type {
   AnnounceMessage,
   DataMessage,
@@ -44,20 +47,13 @@ import type {
 type Known = Exclude<Message, UnknownMessage>
 type Named<N extends Known['type']> = Extract<Known, { type: N }>
 
-interface Body<M> {
-  /** Fewer bytes than this cannot be it. */
-  readonly minBytes: number
-  size(message: M): number
-  write(writer: ByteWriter, message: M): void
-  read(reader: ByteReader, requestId: number): M
-}
-
 const HASH_BYTES = 32
 
 // The numbers stand in wire/message.ts, which imports this file: their types hold these to them.
 const KIND_BLOB: (typeof REQUEST_KINDS)['blob'] = 1
 const KIND_HEAD: (typeof REQUEST_KINDS)['head'] = 2
 const KIND_SLOT_SET: (typeof REQUEST_KINDS)['slotSet'] = 3
+const KIND_SLOT: (typeof REQUEST_KINDS)['slot'] = 4
 
 const HELLO_RESERVED_BYTES = 6
 const HELLO_PLACES_BYTES = HELLO_PLACES * HELLO_PLACE_BYTES
@@ -94,6 +90,7 @@ const request: Body<RequestMessage> = {
   minBytes: 1,
   size(message) {
     if (message.kind === KIND_BLOB) return 1 + BLOB_ID_BYTES
+    if (message.kind === KIND_SLOT) return 1 + PUBLIC_KEY_BYTES
     return 1 + CHANNEL_HANDLE_BYTES + (message.kind === KIND_SLOT_SET ? HASH_BYTES : 0)
   },
   write(writer, message) {
@@ -107,6 +104,9 @@ const request: Body<RequestMessage> = {
       assertBytes(message.handle, CHANNEL_HANDLE_BYTES, 'handle')
       assertBytes(message.headHash, HASH_BYTES, 'headHash')
       writer.u8(KIND_SLOT_SET).put(message.handle).put(message.headHash)
+    } else if (message.kind === KIND_SLOT) {
+      assertBytes(message.slotKey, PUBLIC_KEY_BYTES, 'slotKey')
+      writer.u8(KIND_SLOT).put(message.slotKey)
     }
   },
   read(reader, requestId) {
@@ -121,15 +121,22 @@ const request: Body<RequestMessage> = {
       const handle = take(reader, CHANNEL_HANDLE_BYTES)
       return { type: 'request', requestId, kind, handle, headHash: take(reader, HASH_BYTES) }
     }
+    if (kind === KIND_SLOT) {
+      return { type: 'request', requestId, kind, slotKey: take(reader, PUBLIC_KEY_BYTES) }
+    }
     return { type: 'request', requestId, kind: 'unknown' }
   },
 }
 
 const data: Body<DataMessage> = {
   minBytes: 1,
-  size: (message) => 1 + (message.kind === KIND_HEAD ? HEAD_BYTES : 0),
+  size(message) {
+    if (message.kind === KIND_SLOT) return 1 + slotAnswerBytes(message.slot)
+    return 1 + (message.kind === KIND_HEAD ? HEAD_BYTES : 0)
+  },
   write(writer, message) {
     if (message.kind === KIND_BLOB || message.kind === KIND_SLOT_SET) writer.u8(message.kind)
+    if (message.kind === KIND_SLOT) writeSlotAnswer(writer.u8(KIND_SLOT), message.slot)
     if (message.kind === KIND_HEAD) {
       assertBytes(message.head, HEAD_BYTES, 'head')
       writer.u8(KIND_HEAD).put(message.head)
@@ -139,6 +146,7 @@ const data: Body<DataMessage> = {
     const kind = reader.u8()
     if (kind === KIND_BLOB || kind === KIND_SLOT_SET) return { type: 'data', requestId, kind }
     if (kind === KIND_HEAD) return { type: 'data', requestId, kind, head: take(reader, HEAD_BYTES) }
+    if (kind === KIND_SLOT) return { type: 'data', requestId, kind, slot: readSlotAnswer(reader) }
     return { type: 'data', requestId, kind: 'unknown' }
   },
 }
@@ -273,6 +281,8 @@ const BODIES: { readonly [N in Known['type']]: Body<Named<N>> } = {
   findPeers,
   peers,
   announce,
+  publish,
+  published,
   bye,
   error,
   ok: empty((requestId) => ({ type: 'ok', requestId })),
@@ -299,12 +309,6 @@ export function decodeBody(name: Known['type'], requestId: number, bytes: Uint8A
   return body.read(new ByteReader(bytes), requestId)
 }
 
-/** A copy of the next bytes: not by `slice`, which of a Buffer gives a view. */
-function take(reader: ByteReader, count: number): Uint8Array {
-  if (reader.remaining < count) throw malformed('the body ends in a field')
-  return new Uint8Array(reader.take(count))
-}
-
 function followsOn(range: HaveRange, end: number): boolean {
   return range.length >= 1 && range.start >= end && range.start + range.length - 1 <= MAX_POSITION
 }
@@ -315,8 +319,4 @@ function isStatementCount(count: number): boolean {
 
 function isReleaseNumber(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 1 && value <= MAX_RELEASE_NUMBER
-}
-
-function malformed(what: string): MegatorrentError {
-  return new MegatorrentError('ERR_MESSAGE_BODY', what)
 }

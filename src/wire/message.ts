@@ -16,25 +16,38 @@ import { FRAME_BODY_BYTES, MAX_MESSAGE_FRAGMENTS } from './constants.ts'
 import { decodeFrame, encodeFrame } from './frame.ts'
 import { decodeBody, encodeBody } from './message-body.ts'
 
-/** Type bytes, §7.1. Those marked later are named, so that nobody uses them twice, and not decoded. */
+/** Type bytes, §7.1. */
 export const MESSAGE_TYPES = {
   hello: 0x01,
   request: 0x02,
   data: 0x03,
   findPeers: 0x04,
   peers: 0x05,
-  publish: 0x06, // later
+  publish: 0x06,
   announce: 0x07,
   ok: 0x08,
   have: 0x09,
   cancel: 0x0a,
   bye: 0x0b,
   pad: 0x0c,
+  published: 0x0d,
   error: 0xff,
 } as const
 
 /** What a REQUEST asks for and a DATA holds. */
-export const REQUEST_KINDS = { blob: 1, head: 2, slotSet: 3 } as const
+export const REQUEST_KINDS = { blob: 1, head: 2, slotSet: 3, slot: 4 } as const
+
+/** What became of an item that was published (§7.8). From `work` on it was not taken, and why. */
+export const PUBLISH_OUTCOMES = {
+  stored: 0,
+  kept: 1,
+  work: 2,
+  item: 3,
+  size: 4,
+  stale: 5,
+  window: 6,
+  quota: 7,
+} as const
 
 /** Codes of ERROR. */
 export const ERROR_CODES = { unsupported: 1, notFound: 2, busy: 3, malformed: 4, cancelled: 5 } as const
@@ -75,15 +88,37 @@ export type RequestMessage = { readonly type: 'request'; readonly requestId: num
       /** `headHash` of the head whose slots they are. */
       readonly headHash: Uint8Array
     }
+  /** `slotKey`: the key of a BEP 44 item, 32 bytes. */
+  | { readonly kind: typeof REQUEST_KINDS.slot; readonly slotKey: Uint8Array }
   | { readonly kind: 'unknown' }
 )
 
 /** Kinds that a blob frame follows. */
 export type FramedKind = typeof REQUEST_KINDS.blob | typeof REQUEST_KINDS.slotSet
 
+/** One value of a slot as a gateway found it. The key is that of the question. */
+export interface SlotItem {
+  /** Of the nearest nodes of the DHT, those that returned it. */
+  readonly holders: number
+  readonly seq: number
+  /** 64 bytes, verified by nobody yet. */
+  readonly signature: Uint8Array
+  /** 1..MAX_PUBLISH_VALUE_BYTES. */
+  readonly value: Uint8Array
+}
+
+/** What a gateway found when it read a slot. */
+export interface SlotAnswer {
+  /** Nearest nodes of the DHT that answered it: 0 means that it did not reach any. */
+  readonly nearest: number
+  /** At most MAX_SLOT_ITEMS, the highest seq first. */
+  readonly items: readonly SlotItem[]
+}
+
 export type DataMessage = { readonly type: 'data'; readonly requestId: number } & (
   | { readonly kind: FramedKind }
   | { readonly kind: typeof REQUEST_KINDS.head; readonly head: Uint8Array }
+  | { readonly kind: typeof REQUEST_KINDS.slot; readonly slot: SlotAnswer }
   | { readonly kind: 'unknown' }
 )
 
@@ -127,6 +162,45 @@ export interface AnnounceMessage {
   readonly statements: readonly HopStatement[]
 }
 
+/** A signed item for a gateway to put, and from when to when. */
+export interface PublishedItem {
+  /** ms since 1970; 0 is at once. */
+  readonly notBefore: number
+  /** ms since 1970. */
+  readonly notAfter: number
+  /** 32 bytes. */
+  readonly slotKey: Uint8Array
+  readonly seq: number
+  /** 64 bytes. */
+  readonly signature: Uint8Array
+  /** 1..MAX_PUBLISH_VALUE_BYTES. */
+  readonly value: Uint8Array
+}
+
+export interface PublishMessage extends PublishedItem {
+  readonly type: 'publish'
+  readonly requestId: number
+  /** PUBLISH_NONCE_BYTES: proof of work (wire/publish-work.ts). */
+  readonly nonce: Uint8Array
+}
+
+/** What a gateway says of an item. */
+export interface PublishAnswer {
+  /** One of PUBLISH_OUTCOMES, or of a later version: a refusal. */
+  readonly outcome: number
+  /** With `work`: leading zero bits that it asks for. Else 0. */
+  readonly workBits: number
+  /** Nodes of the DHT that gave it back to the gateway; 0 where it was not stored or not asked for yet. */
+  readonly nodes: number
+  /** With `stale`: the highest seq that it knows. Else 0. */
+  readonly highestSeq: number
+}
+
+export interface PublishedMessage extends PublishAnswer {
+  readonly type: 'published'
+  readonly requestId: number
+}
+
 export interface UnknownMessage {
   readonly type: 'unknown'
   readonly code: number
@@ -141,6 +215,8 @@ export type Message =
   | FindPeersMessage
   | PeersMessage
   | AnnounceMessage
+  | PublishMessage
+  | PublishedMessage
   | { readonly type: 'ok'; readonly requestId: number }
   | { readonly type: 'cancel'; readonly requestId: number }
   | { readonly type: 'bye'; readonly reason: number }
@@ -236,12 +312,7 @@ export function decodeMessage(code: number, requestId: number, body: Uint8Array)
       `request id ${requestId} in a message of type ${code}`,
     )
   }
-  switch (name) {
-    case 'publish':
-      return { type: 'unknown', code, requestId }
-    default:
-      return decodeBody(name, requestId, body)
-  }
+  return decodeBody(name, requestId, body)
 }
 
 /**

@@ -162,6 +162,6 @@ function workInput({ onionKey, topic, day }: Worked, nonce: Uint8Array): Uint8Ar
 }
 
 /** Of the first 32 bits: more are never asked for. */
-function leadingZeroBits(hash: Uint8Array): number {
+export function leadingZeroBits(hash: Uint8Array): number {
   return Math.clz32(new ByteReader(hash).u32())
 }

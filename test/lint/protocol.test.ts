@@ -118,6 +118,9 @@ describe('the document', () => {
     const announce = 1 + c.MAX_ANNOUNCE_STATEMENTS * (1 + c.ONION_STATEMENT_BYTES)
     expect(announce).toBeLessThanOrEqual(c.FRAME_BODY_BYTES)
     expect(announce + 1 + c.ONION_STATEMENT_BYTES).toBeGreaterThan(c.FRAME_BODY_BYTES)
+    // An item with a sealed head fits into one frame, and the length before a value of BEP 44 is what is left.
+    expect(c.PUBLISH_NONCE_BYTES + 122 + c.SLOT_VALUE_BYTES).toBeLessThanOrEqual(c.FRAME_BODY_BYTES)
+    expect(c.MAX_PUBLISH_VALUE_BYTES + '996:'.length).toBe(1000)
     expect((c.MAX_RELEASE_NUMBER + 1) * c.REVISIONS_PER_RELEASE).toBe(2 ** 52)
     expect(2 ** 52 + 2 ** c.SEQ_OFFSET_BITS).toBeLessThan(Number.MAX_SAFE_INTEGER)
   })
@@ -135,6 +138,7 @@ describe('the document', () => {
       DOMAINS.nodeCertificate,
       DOMAINS.onionStatement,
       DOMAINS.onionStatementWork,
+      DOMAINS.publishWork,
       DOMAINS.prologue,
     ])
     const expected = Object.values(DOMAINS).filter((label) => !elsewhere.has(label))

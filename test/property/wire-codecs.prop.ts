@@ -15,6 +15,7 @@ import { accepted, address, bytes, RUNS, releaseNumber, u16, u32 } from './wire-
 const LIMITS = { maxDepth: 50, maxItems: 10_000 }
 
 const safe = fc.maxSafeInteger()
+const safeNat = fc.maxSafeNat()
 
 const bencode: fc.Arbitrary<BencodeValue> = fc.letrec<{ value: BencodeValue }>((tie) => ({
   value: fc.oneof(
@@ -184,6 +185,8 @@ const ranges = fc
     })
   })
 
+const signed = { seq: safeNat, signature: bytes(64), value: fc.uint8Array({ minLength: 1, maxLength: 996 }) }
+
 const message: fc.Arbitrary<Message> = fc.oneof(
   fc
     .record({
@@ -213,6 +216,40 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     requestId,
     kind: fc.constant(2 as const),
     head: bytes(568),
+  }),
+  fc.record({
+    type: fc.constant('request' as const),
+    requestId,
+    kind: fc.constant(4 as const),
+    slotKey: bytes(32),
+  }),
+  fc.record({
+    type: fc.constant('data' as const),
+    requestId,
+    kind: fc.constant(4 as const),
+    slot: fc.record({
+      nearest: u16,
+      items: fc
+        .array(fc.record({ holders: u16, ...signed }), { maxLength: 4 })
+        .map((items) => items.sort((a, b) => b.seq - a.seq)),
+    }),
+  }),
+  fc.record({
+    type: fc.constant('publish' as const),
+    requestId,
+    nonce: bytes(8),
+    notBefore: safeNat,
+    notAfter: safeNat,
+    slotKey: bytes(32),
+    ...signed,
+  }),
+  fc.record({
+    type: fc.constant('published' as const),
+    requestId,
+    outcome: fc.nat(255),
+    workBits: fc.nat(255),
+    nodes: u16,
+    highestSeq: safeNat,
   }),
   fc.record({ type: fc.constantFrom('ok' as const, 'cancel' as const), requestId }),
   fc.record({

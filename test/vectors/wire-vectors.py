@@ -390,6 +390,33 @@ def make_messages():
     def announced(hops):
         return {"type": "announce", "statements": [{"hops": h, "statement": onion.hex()} for h in hops]}
 
+    key, signature = derived("slot key"), derived("sig 1") + derived("sig 2")
+
+    def signed(seq, value, n=None):
+        return u64(seq) + signature + u16(len(value) if n is None else n) + value
+
+    def publish(value, before=0, after=2**53 - 1, seq=7, n=None):
+        return b"nonce 8b" + u64(before) + u64(after) + key + signed(seq, value, n)
+
+    def published(outcome, bits=0, nodes=0, seq=0):
+        return u8(outcome) + u8(bits) + u16(nodes) + u64(seq)
+
+    def found(nearest, items, count=None):
+        out = u8(4) + u16(nearest) + u8(len(items) if count is None else count)
+        return out + b"".join(u16(holders) + signed(seq, value) for holders, seq, value in items)
+
+    def publish_fields(value, before=0, after=2**53 - 1, seq=7):
+        return {"type": "publish", "requestId": 6, "nonce": b"nonce 8b".hex(), "notBefore": before, "notAfter": after, "slotKey": key.hex(), "seq": seq, "signature": signature.hex(), "value": value.hex()}
+
+    def published_fields(outcome, bits=0, nodes=0, seq=0):
+        return {"type": "published", "requestId": 6, "outcome": outcome, "workBits": bits, "nodes": nodes, "highestSeq": seq}
+
+    def found_fields(nearest, items):
+        items = [{"holders": h, "seq": s, "signature": signature.hex(), "value": v.hex()} for h, s, v in items]
+        return {"type": "data", "requestId": 6, "kind": 4, "slot": {"nearest": nearest, "items": items}}
+
+    sealed, long = (derived("sealed") * 19)[:608], bytes(996)
+    slots = [(8, 9, sealed), (0, 9, b"x"), (65535, 2, long), (1, 0, sealed)]
     many = [(3 * i, 2) for i in range(4096)]
     message = lambda name, kind, body, fields, request_id=0: {"name": name, "type": kind, "requestId": request_id, "body": body.hex(), "fields": fields}
     valid = [
@@ -416,6 +443,16 @@ def make_messages():
         message("BYE", 11, u8(3), {"type": "bye", "reason": 3}),
         message("BYE of a later version", 11, u8(200), {"type": "bye", "reason": 200}),
         message("PAD", 12, b"", {"type": "pad"}),
+        message("REQUEST of a slot", 2, u8(4) + key, {"type": "request", "requestId": 6, "kind": 4, "slotKey": key.hex()}, 6),
+        message("DATA of a slot that nobody has", 3, found(0, []), found_fields(0, []), 6),
+        message("DATA of a slot", 3, found(8, slots[:1]), found_fields(8, slots[:1]), 6),
+        message("DATA of a slot with all that may be", 3, found(65535, slots), found_fields(65535, slots), 6),
+        message("PUBLISH of a sealed head", 6, publish(sealed), publish_fields(sealed), 6),
+        message("PUBLISH of the longest value", 6, publish(long, 1, 0, 0), publish_fields(long, 1, 0, 0), 6),
+        message("PUBLISHED, stored", 13, published(0, 0, 8), published_fields(0, 0, 8), 6),
+        message("PUBLISHED, more work", 13, published(2, 24), published_fields(2, 24), 6),
+        message("PUBLISHED, stale", 13, published(5, 0, 0, 2**53 - 1), published_fields(5, 0, 0, 2**53 - 1), 6),
+        message("PUBLISHED of a later version", 13, published(255), published_fields(255), 6),
         message("ERROR", 255, u16(2), {"type": "error", "requestId": 4, "code": 2}, 4),
     ]
     # Accepted, though this version would not write them so.
@@ -424,12 +461,14 @@ def make_messages():
         message("REQUEST with more bytes", 2, u8(1) + blob_id + b"later", valid[2]["fields"], 1),
         message("OK with a body", 8, b"later", {"type": "ok", "requestId": 5}, 5),
         message("PAD with a body", 12, b"\x01" * 1000, {"type": "pad"}),
-        message("REQUEST of an unknown kind", 2, u8(4), {"type": "request", "requestId": 1, "kind": "unknown"}, 1),
+        message("REQUEST of an unknown kind", 2, u8(5), {"type": "request", "requestId": 1, "kind": "unknown"}, 1),
         message("DATA of an unknown kind", 3, u8(0), {"type": "data", "requestId": 1, "kind": "unknown"}, 1),
         message("FIND_PEERS with more bytes", 4, topic + u16(7) + b"later", {"type": "findPeers", "requestId": 8, "topic": topic.hex(), "port": 7}, 8),
         message("PEERS with more bytes", 5, u8(1) + ip + b"later", {"type": "peers", "requestId": 8, "addresses": ip.hex()}, 8),
         message("ANNOUNCE with more bytes", 7, announce([2]) + b"later", announced([2])),
-        message("PUBLISH, later", 6, b"x", {"type": "unknown", "code": 6, "requestId": 8}, 8),
+        message("PUBLISH with more bytes", 6, publish(sealed) + b"later", publish_fields(sealed), 6),
+        message("PUBLISHED with more bytes", 13, published(1) + b"later", published_fields(1), 6),
+        message("DATA of a slot with more bytes", 3, found(8, slots[:1]) + b"later", found_fields(8, slots[:1]), 6),
         message("unknown notice", 0x40, b"x", {"type": "unknown", "code": 0x40, "requestId": 0}),
         message("unknown request", 0x41, b"x", {"type": "unknown", "code": 0x41, "requestId": 3}, 3),
         message("type 0", 0, b"", {"type": "unknown", "code": 0, "requestId": 0}),
@@ -480,6 +519,27 @@ def make_messages():
         refused("ANNOUNCE that ends in a statement", 7, announce([1, 1])[:-1], "ERR_MESSAGE_BODY"),
         refused("ANNOUNCE with a count and no statements", 7, announce([], 7), "ERR_MESSAGE_BODY"),
         refused("ANNOUNCE after 65 hops", 7, announce([65]), "ERR_MESSAGE_BODY"),
+        refused("REQUEST with a short slot key", 2, u8(4) + key[:-1], "ERR_MESSAGE_BODY", 1),
+        refused("DATA of a slot without a count", 3, u8(4) + u16(8), "ERR_MESSAGE_BODY", 1),
+        refused("DATA of a slot of 5 values", 3, found(8, 5 * slots[:1]), "ERR_MESSAGE_BODY", 1),
+        refused("DATA of a slot that ends in a value", 3, found(8, slots[:2])[:-1], "ERR_MESSAGE_BODY", 1),
+        refused("DATA of a slot that ends before a value", 3, found(8, slots[:1], 2), "ERR_MESSAGE_BODY", 1),
+        refused("DATA of a slot that ends before a length", 3, found(8, slots[:1])[:-609], "ERR_MESSAGE_BODY", 1),
+        refused("DATA of a slot that ascends", 3, found(8, [slots[2], slots[0]]), "ERR_MESSAGE_BODY", 1),
+        refused("DATA of a slot with an empty value", 3, found(8, [(1, 1, b"")]), "ERR_MESSAGE_BODY", 1),
+        refused("PUBLISH without a request id", 6, publish(sealed), "ERR_MESSAGE_REQUEST_ID"),
+        refused("PUBLISH that ends in its value", 6, publish(sealed)[:-1], "ERR_MESSAGE_BODY", 1),
+        refused("PUBLISH of nothing", 6, b"", "ERR_MESSAGE_BODY", 1),
+        refused("PUBLISH without a value", 6, publish(b""), "ERR_MESSAGE_BODY", 1),
+        refused("PUBLISH with an empty value", 6, publish(b"x", n=0), "ERR_MESSAGE_BODY", 1),
+        refused("PUBLISH of 997 bytes", 6, publish(bytes(997)), "ERR_MESSAGE_BODY", 1),
+        refused("PUBLISH with a length and no value", 6, publish(b"x", n=65535), "ERR_MESSAGE_BODY", 1),
+        refused("PUBLISH with seq 2^53", 6, publish(sealed, seq=2**53), "ERR_MESSAGE_BODY", 1),
+        refused("PUBLISH not before 2^53", 6, publish(sealed, before=2**53), "ERR_MESSAGE_BODY", 1),
+        refused("PUBLISH not after 2^64 - 1", 6, publish(sealed, after=2**64 - 1), "ERR_MESSAGE_BODY", 1),
+        refused("PUBLISHED without a request id", 13, published(0), "ERR_MESSAGE_REQUEST_ID"),
+        refused("PUBLISHED one byte short", 13, published(0)[:-1], "ERR_MESSAGE_BODY", 1),
+        refused("PUBLISHED of seq 2^53", 13, published(5, seq=2**53), "ERR_MESSAGE_BODY", 1),
     ]
     return {"valid": valid, "tolerated": tolerated, "invalid": invalid}
 

@@ -37,6 +37,8 @@ import {
 import { failureOf, heldBytes } from './helpers.ts'
 import { blobOf, blobRequest, idOf, Peer, RawPeer, Rig } from './rig.ts'
 
+/** Of a later version. */
+const UNKNOWN_TYPE = 0x60
 const HANDLE = new Uint8Array(16).fill(5)
 const HEAD = new Uint8Array(HEAD_BYTES).fill(6)
 
@@ -258,7 +260,7 @@ describe('requests of the other side', () => {
     raw.sendFrame(MESSAGE_TYPES.request, 7, Uint8Array.of(99, 1, 2, 3))
     raw.sendFrame(MESSAGE_TYPES.request, 6, Uint8Array.of(3, ...new Uint8Array(48))) // of one who answers no such question
     raw.sendFrame(MESSAGE_TYPES.findPeers, 8, new Uint8Array(22)) // as before
-    raw.sendFrame(MESSAGE_TYPES.publish, 9, new Uint8Array(50))
+    raw.sendFrame(UNKNOWN_TYPE, 9, new Uint8Array(50))
     raw.sendFrame(0x77, 10)
     raw.sendFrame(0x77, 0)
     raw.sendFrame(MESSAGE_TYPES.peers, 11, Uint8Array.of(0)) // an answer to a question that nobody asked
@@ -814,7 +816,7 @@ describe('a peer that never reads', () => {
     raw.channel.pauseReading()
     // Unknown requests, each answered with an ERROR of its own.
     const frame = (requestId: number): Uint8Array =>
-      encodeFrame({ type: MESSAGE_TYPES.publish, requestId, body: new Uint8Array(0), more: false })
+      encodeFrame({ type: UNKNOWN_TYPE, requestId, body: new Uint8Array(0), more: false })
     raw.sendFrames(Array.from({ length: 5000 }, (_, i) => frame(i + 1)))
     await rig.clock.advance(10_000)
     expect(peer.closes.map(codeOf)).toEqual(['ERR_PROTOCOL'])

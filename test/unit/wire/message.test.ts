@@ -48,6 +48,10 @@ const BYTE_FIELDS = new Set([
   'topic',
   'addresses',
   'statement',
+  'nonce',
+  'slotKey',
+  'signature',
+  'value',
 ])
 
 /** The message that a vector states, with bytes and objects where the vector has text. */
@@ -55,6 +59,8 @@ function messageOf(fields: Record<string, unknown>): Message {
   const entries = Object.entries(fields).map(([name, value]) => {
     if (BYTE_FIELDS.has(name)) return [name, hex(value as string)]
     if (name === 'observedAddress') return [name, value === null ? null : parseAddress(value as string)]
+    if (name === 'slot') return [name, messageOf(value as Record<string, unknown>)]
+    if (name === 'items') return [name, (value as Record<string, unknown>[]).map(messageOf)]
     if (name === 'statements') return [name, (value as Record<string, unknown>[]).map(messageOf)]
     if (name === 'ranges' && !Array.isArray(value)) {
       const { count, every, length } = value as { count: number; every: number; length: number }
@@ -275,6 +281,7 @@ describe('codes', () => {
       cancel: 10,
       bye: 11,
       pad: 12,
+      published: 13,
       error: 255,
     })
     expect(ERROR_CODES).toEqual({ unsupported: 1, notFound: 2, busy: 3, malformed: 4, cancelled: 5 })
