@@ -464,6 +464,29 @@ export const BLOB_ANNOUNCES_PER_HOUR = 30
 /** Bytes a day that 100 followed channels may cost in DHT traffic: checked by a model. */
 export const DHT_IDLE_BYTES_PER_DAY = 300_000_000
 
+// discovery: gateways
+
+/** Items that a gateway keeps for others, 1 KiB each on disk: what it can look after with two walks of the DHT a second. */
+export const MAX_GATEWAY_ITEMS = 8_192
+/** Items of one host among these: an eighth, the slots of a hundred channels. */
+export const GATEWAY_HOST_ITEMS = 1_024
+/** Items of all who come through loopback or an onion, who look like one host: half. */
+export const GATEWAY_SHARED_ITEMS = 4_096
+/** Walks of the DHT for others that run at a time: half of DHT_PARALLEL_WALKS. */
+export const GATEWAY_PARALLEL_WALKS = 4
+/** Questions of others that wait for such a walk, a KiB each: one of each of a thousand hosts. The host that had most is told busy. */
+export const GATEWAY_MAX_WAITING = 1_024
+/** Questions of one host among these. */
+export const GATEWAY_MAX_WAITING_PER_HOST = 16
+/** ms after which the walks that a host has had count half when it is decided who comes first. */
+export const GATEWAY_USE_HALF_LIFE_MS = 600_000
+/** ms after which whoever publishes is told that it is kept, if it could not be put by then: before he gives up. */
+export const GATEWAY_ANSWER_MS = 20_000
+/** Looks at kept items that run at a time, besides the walks for others. */
+export const GATEWAY_PARALLEL_LOOKS = 2
+/** ms in which items that come in are gathered and written down together: 20 syncs of the disk a second at most. */
+export const GATEWAY_SAVE_MS = 50
+
 // storage
 
 /** Worker threads at most. More than four only wait for each other's memory, and each costs some 13 MiB, 50 MiB when busy. */

@@ -202,8 +202,21 @@ CREATE TABLE slot_sets (
 ) STRICT;
 `
 
+const GATEWAY_ITEMS = `
+-- Items that a gateway keeps for others. Nothing says whose they are or who gave them.
+CREATE TABLE gateway_items (
+  slot_key BLOB PRIMARY KEY CHECK (length(slot_key) = 32),
+  seq INTEGER NOT NULL,
+  signature BLOB NOT NULL CHECK (length(signature) = 64),
+  value BLOB NOT NULL,
+  not_before INTEGER NOT NULL,
+  not_after INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+`
+
 /** See `DatabaseOptions.migrations`. */
 export const MIGRATIONS: readonly string[] = [
   ...[VERSION_1, ACCESS_KEYS, SOURCE_MEMORY, ANCHORS, HOSTED],
   SLOT_SETS,
+  GATEWAY_ITEMS,
 ]

@@ -12,6 +12,7 @@ import { BansTable } from './tables/bans-table.ts'
 import { BlobsTable } from './tables/blobs-table.ts'
 import { ChannelsTable } from './tables/channels-table.ts'
 import { EphemeralsTable } from './tables/ephemerals-table.ts'
+import { GatewayItemsTable } from './tables/gateway-items-table.ts'
 import { IngestsTable } from './tables/ingests-table.ts'
 import { MetaTable } from './tables/meta-table.ts'
 import { PendingPutsTable } from './tables/pending-puts-table.ts'
@@ -42,6 +43,7 @@ export interface State {
   readonly bans: BansTable
   readonly accessKeys: AccessKeysTable
   readonly anchors: AnchorsTable
+  readonly gatewayItems: GatewayItemsTable
   /** Idempotent. */
   close(): void
 }
@@ -74,6 +76,7 @@ export function openState(path: string, key: Uint8Array | null): State {
     bans: new BansTable(database),
     accessKeys: new AccessKeysTable(database),
     anchors: new AnchorsTable(database),
+    gatewayItems: new GatewayItemsTable(database),
     close: () => database.close(),
   }
 }

@@ -113,6 +113,8 @@ export const PUBLISH_NONCE_BYTES = 8
 export const PUBLISH_WORK_BITS = 16
 /** More than this nobody may ask: some 16 million tries, half a minute. */
 export const MAX_PUBLISH_WORK_BITS = 24
+/** ms ahead to which an item may be kept: three days and DAY_OVERLAP_MS, for the slots of tomorrow and the day after. */
+export const MAX_PUBLISH_AHEAD_MS = 270_000_000
 /** Bytes of the value of an item in PUBLISH or DATA: BEP 44's 1,000 without the length before them. */
 export const MAX_PUBLISH_VALUE_BYTES = 996
 /** Values in the answer to one question for a slot: only its owner can have signed several. */

@@ -421,3 +421,30 @@ describe('AnchorsTable', () => {
     expect([anchors.list(key(1)), anchors.list(key(2))]).toEqual([['d:1'], []])
   })
 })
+
+describe('GatewayItemsTable', () => {
+  const row = (n: number, seq: number, notAfter = 9) => ({
+    item: { publicKey: key(n), seq, signature: new Uint8Array(64).fill(n), value: Uint8Array.of(n, seq) },
+    notBefore: 0,
+    notAfter,
+  })
+
+  it('keeps one value under a key, over a restart, and forgets what it is told to', () => {
+    const folder = tempFolder()
+    const before = openTestState(folder)
+    before.gatewayItems.save([row(1, 1), row(2, 2 ** 53 - 1), row(3, 1)])
+    before.gatewayItems.save([row(1, 2, 10)])
+    before.gatewayItems.remove([key(3), key(4)])
+    before.close()
+    const { gatewayItems } = openTestState(folder)
+    const kept = gatewayItems.all().sort((a, b) => a.item.seq - b.item.seq)
+    expect(kept).toEqual([row(1, 2, 10), row(2, 2 ** 53 - 1)])
+  })
+
+  it('takes all or nothing', () => {
+    const { gatewayItems } = open()
+    const bad = { ...row(2, 1), item: { ...row(2, 1).item, signature: Uint8Array.of(1) } }
+    expect(() => gatewayItems.save([row(1, 1), bad])).toThrow()
+    expect(gatewayItems.all()).toEqual([])
+  })
+})

@@ -1,0 +1,212 @@
+/**
+ * What a gateway does for nodes without a DHT (PROTOCOL_FINAL.md §7.8): takes their
+ * items, reads slots and looks up topics. What it takes is looked after by
+ * item-keeper.ts; what may be taken stands in gateway-rules.ts.
+ *
+ * It knows no channel and cannot open what it holds.
+ *
+ * @module discovery/gateway/gateway-service
+ */
+import { toHex } from '../../base/bytes.ts'
+import { type Clock, sleep } from '../../base/clock.ts'
+import { errorMessage } from '../../base/errors.ts'
+import {
+  GATEWAY_ANSWER_MS,
+  GATEWAY_HOST_ITEMS,
+  GATEWAY_MAX_WAITING,
+  GATEWAY_MAX_WAITING_PER_HOST,
+  GATEWAY_PARALLEL_WALKS,
+  GATEWAY_SHARED_ITEMS,
+  GATEWAY_USE_HALF_LIFE_MS,
+  MAX_GATEWAY_ITEMS,
+} from '../../base/limits.ts'
+import type { Log } from '../../base/log.ts'
+import type { Random } from '../../base/random.ts'
+import type { Address } from '../../wire/address.ts'
+import type { AddressClass } from '../../wire/address-class.ts'
+import {
+  MAX_PEERS_ADDRESSES,
+  MAX_PUBLISH_WORK_BITS,
+  MAX_SLOT_ITEMS,
+  PUBLISH_WORK_BITS,
+} from '../../wire/constants.ts'
+import {
+  PUBLISH_OUTCOMES,
+  type PublishAnswer,
+  type PublishMessage,
+  type SlotAnswer,
+} from '../../wire/message.ts'
+import { publishWork } from '../../wire/publish-work.ts'
+import { addressGroup } from '../address-group.ts'
+import type { Dht } from '../dht.ts'
+import { spread } from '../pex.ts'
+import { isHintedPort, mayBeTold } from '../told-address.ts'
+import { FairQueue, type FairQueueRules } from './fair-queue.ts'
+import { itemOf, refusal, refuseKnown, refuseUnseen, staleAgainst } from './gateway-rules.ts'
+import type { GatewayStore, KeptItem } from './gateway-store.ts'
+import { ItemKeeper, type KeeperTiming } from './item-keeper.ts'
+import { BEFORE_RESTART, PlaceLedger, type PlaceRules } from './place-ledger.ts'
+
+/** Who asks, as far as a gateway cares. */
+export interface GatewayAsker {
+  /** Hosts that count as one have one name. */
+  readonly host: string
+  /** Are many behind that host, as behind loopback and onions? */
+  readonly isShared: boolean
+  /** Where it comes from: addresses of our own network are for those in it. */
+  readonly hostClass: AddressClass
+  /** Of the connection. */
+  readonly handshakeHash: Uint8Array
+}
+
+/** Bounds, in base/limits.ts but for tests and simulations. */
+export interface GatewayRules extends PlaceRules, FairQueueRules {
+  /** Work that is asked of everybody. */
+  readonly workBits: number
+  readonly answerMs: number
+}
+
+export const GATEWAY_RULES: GatewayRules = {
+  places: MAX_GATEWAY_ITEMS,
+  perHost: GATEWAY_HOST_ITEMS,
+  sharedHost: GATEWAY_SHARED_ITEMS,
+  parallel: GATEWAY_PARALLEL_WALKS,
+  waiting: GATEWAY_MAX_WAITING,
+  waitingPerHost: GATEWAY_MAX_WAITING_PER_HOST,
+  halfLifeMs: GATEWAY_USE_HALF_LIFE_MS,
+  workBits: PUBLISH_WORK_BITS,
+  answerMs: GATEWAY_ANSWER_MS,
+}
+
+export interface GatewayServiceOptions {
+  readonly dht: Dht
+  readonly store: GatewayStore
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly rules?: Partial<GatewayRules>
+  readonly timing?: Partial<KeeperTiming>
+}
+
+export class GatewayService {
+  readonly #options: GatewayServiceOptions
+  readonly #rules: GatewayRules
+  readonly #places: PlaceLedger
+  readonly #queue: FairQueue
+  readonly #keeper: ItemKeeper
+  readonly #stopping = new AbortController()
+
+  constructor(options: GatewayServiceOptions) {
+    this.#options = options
+    this.#rules = { ...GATEWAY_RULES, ...options.rules }
+    this.#places = new PlaceLedger(this.#rules)
+    this.#queue = new FairQueue(this.#rules, options.clock)
+    this.#keeper = new ItemKeeper({
+      ...options,
+      onForgotten: (key) => this.#places.free(toHex(key)),
+    })
+    for (const key of this.#keeper.keys()) this.#places.take(key, BEFORE_RESTART)
+  }
+
+  /** Items that are kept. */
+  get kept(): number {
+    return this.#places.taken
+  }
+
+  /** Work that a PUBLISH has to show now: more, the more wait and the fewer places are left. */
+  get workBits(): number {
+    const load = Math.max(this.#queue.load, 2 * this.#places.fill - 1, 0)
+    const more = Math.floor(load * (MAX_PUBLISH_WORK_BITS - PUBLISH_WORK_BITS))
+    return Math.min(this.#rules.workBits + more, MAX_PUBLISH_WORK_BITS)
+  }
+
+  /** Rejects only when the item could not be written down. */
+  async publish(asker: GatewayAsker, message: PublishMessage): Promise<PublishAnswer> {
+    const { clock } = this.#options
+    const work = publishWork(asker.handshakeHash, message, message.nonce)
+    const nowMs = clock.now()
+    const refused = refuseUnseen({ item: message, work, workBits: this.workBits, nowMs })
+    if (refused !== null) return refused
+    const key = toHex(message.slotKey)
+    const verdict = this.#places.judge(key, asker.host, asker.isShared)
+    if (!verdict.granted) return refusal(PUBLISH_OUTCOMES.quota)
+    const unfit = refuseKnown(message, this.#keeper.newest(message.slotKey))
+    if (unfit !== null) return unfit
+    const { notBefore, notAfter } = message
+    await this.#keep(key, asker.host, verdict.evict, { item: itemOf(message), notBefore, notAfter })
+    return notBefore > nowMs ? refusal(PUBLISH_OUTCOMES.kept) : this.#putNow(asker, message)
+  }
+
+  /** @throws MegatorrentError as `Dht.getMutable`, ERR_DHT_BUSY also when others come first. */
+  async readSlot(asker: GatewayAsker, slotKey: Uint8Array): Promise<SlotAnswer> {
+    const { signal } = this.#stopping
+    const read = await this.#queue.run(asker.host, () => this.#options.dht.getMutable(slotKey, { signal }))
+    const items = read.candidates.slice(0, MAX_SLOT_ITEMS).map(({ item, holders }) => ({
+      holders: asU16(holders),
+      seq: item.seq,
+      signature: item.signature,
+      value: item.value,
+    }))
+    return { nearest: asU16(read.nearest), items: items.filter(({ value }) => value.length > 0) }
+  }
+
+  /** Peers that announced the topic; nobody has tried them. Errors as `readSlot`. */
+  async findPeers(asker: GatewayAsker, topic: Uint8Array): Promise<readonly Address[]> {
+    const { dht, random } = this.#options
+    const { signal } = this.#stopping
+    const found: Address[] = []
+    await this.#queue.run(asker.host, () =>
+      dht.lookup(topic, ({ host, port }) => found.push({ kind: 'ipv4', host, port }), { signal }),
+    )
+    const tellable = found
+      .filter((address) => isHintedPort(address.port) && mayBeTold(address, asker.hostClass))
+      .map((address) => ({ address, group: addressGroup(address) }))
+    return spread(tellable, MAX_PEERS_ADDRESSES, random).map(({ address }) => address)
+  }
+
+  /** Resolves when nothing of it runs any more. */
+  async close(): Promise<void> {
+    this.#stopping.abort()
+    this.#queue.close()
+    await this.#keeper.close()
+  }
+
+  /** The place is taken before the item is written down: others that come meanwhile see it. */
+  async #keep(key: string, host: string, evict: string | null, kept: KeptItem): Promise<void> {
+    if (evict !== null) this.#keeper.forget([evict])
+    this.#places.take(key, host)
+    try {
+      await this.#keeper.keep(kept)
+    } catch (error) {
+      if (this.#keeper.newest(kept.item.publicKey) === null) this.#places.free(key)
+      this.#options.log.warn('an item could not be kept', { why: errorMessage(error) })
+      throw error
+    }
+  }
+
+  /** Put it in its turn, and say how that went; when it takes long, that it is kept. */
+  async #putNow({ host }: GatewayAsker, { slotKey, seq }: PublishMessage): Promise<PublishAnswer> {
+    const { clock, log } = this.#options
+    const late = new AbortController()
+    const putting = this.#queue
+      .run(host, () => this.#keeper.put(slotKey))
+      .then(({ nodes, newestSeq }): PublishAnswer => {
+        if (newestSeq > seq) return staleAgainst(newestSeq)
+        return nodes === 0 ? refusal(PUBLISH_OUTCOMES.kept) : { ...refusal(PUBLISH_OUTCOMES.stored), nodes }
+      })
+      .catch((error: unknown) => {
+        log.debug('an item was kept and not put', { why: errorMessage(error) })
+        return refusal(PUBLISH_OUTCOMES.kept)
+      })
+      .finally(() => late.abort())
+    const waiting = sleep(clock, this.#rules.answerMs, late.signal).then(
+      () => refusal(PUBLISH_OUTCOMES.kept),
+      () => putting, // it was put in time
+    )
+    return waiting
+  }
+}
+
+function asU16(count: number): number {
+  return Math.min(count, 0xffff)
+}

@@ -1,0 +1,335 @@
+import { describe, expect, it } from 'vitest'
+import { isMegatorrentError } from '../../../../src/base/errors.ts'
+import { DHT_CLOSEST_NODES, GATEWAY_ANSWER_MS, GATEWAY_SAVE_MS } from '../../../../src/base/limits.ts'
+import { HEAD_BYTES, MAX_PUBLISH_AHEAD_MS, MAX_PUBLISH_WORK_BITS } from '../../../../src/wire/constants.ts'
+import { PUBLISH_OUTCOMES, type PublishedItem } from '../../../../src/wire/message.ts'
+import { findPublishNonce } from '../../../../src/wire/publish-work.ts'
+import { asker, HOUR_MS, NOON, newKey, offered, signed, WORK_BITS, World } from './gateway-rig.ts'
+
+const outcomeName = (outcome: number): string | undefined =>
+  Object.entries(PUBLISH_OUTCOMES).find(([, number]) => number === outcome)?.[0]
+
+describe('a gateway that is given an item', () => {
+  it('writes it down, puts it, reads it back, and says how many nodes gave it', async () => {
+    const world = new World()
+    const item = signed()
+    const answer = await world.publish(asker(), offered(item))
+    expect(answer).toEqual({
+      outcome: PUBLISH_OUTCOMES.stored,
+      workBits: 0,
+      nodes: DHT_CLOSEST_NODES,
+      highestSeq: 0,
+    })
+    expect(world.network.holders(item.publicKey)).toBe(DHT_CLOSEST_NODES)
+    expect(world.store.all().map((kept) => kept.item)).toEqual([item])
+  })
+
+  it('takes the head in clear of an open channel too', async () => {
+    const world = new World()
+    const answer = await world.publish(asker(), offered(signed(newKey(), 1, 1, HEAD_BYTES)))
+    expect(answer.outcome).toBe(PUBLISH_OUTCOMES.stored)
+  })
+
+  const key = newKey()
+  const small = (bytes: number): PublishedItem => offered(signed(newKey(), 1, 1, bytes))
+  const good = offered(signed(key, 5))
+  const turned = (bytes: Uint8Array, at: number, mask: number): Uint8Array => {
+    const out = new Uint8Array(bytes)
+    out[at] = (out[at] as number) ^ mask
+    return out
+  }
+  /** S + L: the same equation, another encoding. */
+  const uncanonical = (signature: Uint8Array): Uint8Array => {
+    const order = (1n << 252n) + 27742317777372353535851937790883648493n
+    const out = new Uint8Array(signature)
+    let sum = order
+    for (let i = 0; i < 32; i++) sum += BigInt(signature[32 + i] as number) << BigInt(8 * i)
+    for (let i = 0; i < 32; i++) out[32 + i] = Number((sum >> BigInt(8 * i)) & 0xffn)
+    return out
+  }
+
+  it.each<[string, PublishedItem, keyof typeof PUBLISH_OUTCOMES]>([
+    ['a forged value', { ...good, value: turned(good.value, 9, 1) }, 'item'],
+    ['a forged seq', { ...good, seq: 6 }, 'item'],
+    ['a forged signature', { ...good, signature: turned(good.signature, 3, 1) }, 'item'],
+    ['another key', { ...good, slotKey: newKey().publicKey }, 'item'],
+    ['a signature that is not canonical', { ...good, signature: uncanonical(good.signature) }, 'item'],
+    // 2^255 - 18, which is 1 encoded anew: a point of small order, not canonical.
+    [
+      'a key that is not canonical',
+      { ...good, slotKey: Uint8Array.from([0xee, ...new Array(30).fill(0xff), 0x7f]) },
+      'item',
+    ],
+    ['a key of small order', { ...good, slotKey: Uint8Array.from([1, ...new Array(31).fill(0)]) }, 'item'],
+    ['one byte too many', small(609), 'size'],
+    ['one byte too few', small(567), 'size'],
+    ['as much as BEP 44 allows', small(996), 'size'],
+    ['a time that is over', { ...good, notAfter: NOON }, 'window'],
+    ['a time that ends before it begins', { ...good, notBefore: NOON + 2, notAfter: NOON + 1 }, 'window'],
+    ['a time too far away', { ...good, notAfter: NOON + MAX_PUBLISH_AHEAD_MS + 1000 }, 'window'],
+    ['an older seq', offered(signed(key, 3)), 'stale'],
+    ['another value under the seq that is known', offered(signed(key, 4, 9)), 'stale'],
+  ])('refuses %s, says why, and keeps nothing of it', async (_name, item, outcome) => {
+    const world = new World()
+    await world.publish(asker(), offered(signed(key, 4)))
+    const before = [world.network.puts.length, world.store.saves]
+    const answer = await world.publish(asker(), item)
+    expect(outcomeName(answer.outcome)).toBe(outcome)
+    expect(answer.highestSeq).toBe(outcome === 'stale' ? 4 : 0)
+    expect([world.network.puts.length, world.store.saves]).toEqual(before)
+  })
+
+  it('looks at the work before anything else, and says how much it asks for', async () => {
+    const world = new World()
+    const from = asker()
+    const item = { ...good, value: turned(good.value, 9, 1) }
+    // A nonce that does less, and one that was done for another connection.
+    let nonce = new Uint8Array(8)
+    for (let at = 0; ; at++) {
+      nonce = findPublishNonce(from.handshakeHash, item, 0, at, 1) as Uint8Array<ArrayBuffer>
+      if (findPublishNonce(from.handshakeHash, item, WORK_BITS, at, 1) === null) break
+    }
+    const answer = await world.publish(from, item, { nonce })
+    expect(answer).toEqual({ outcome: PUBLISH_OUTCOMES.work, workBits: WORK_BITS, nodes: 0, highestSeq: 0 })
+  })
+
+  it('never puts below what the DHT has, says so, and looks after the newer one from then on', async () => {
+    const world = new World()
+    const newer = signed(key, 9)
+    world.network.plant(newer)
+    const answer = await world.publish(asker(), good)
+    expect(answer).toEqual({ outcome: PUBLISH_OUTCOMES.stale, workBits: 0, nodes: 0, highestSeq: 9 })
+    expect(world.network.puts).toEqual([])
+    expect(world.store.all().map((kept) => kept.item)).toEqual([newer])
+  })
+
+  it('takes a newer value in place of an older, and the same again for longer', async () => {
+    const world = new World()
+    await world.publish(asker(), good)
+    await world.publish(asker(), offered(signed(key, 6)))
+    expect(world.gateway.kept).toBe(1)
+    const again = await world.publish(asker(), offered(signed(key, 6), { notAfter: NOON + 48 * HOUR_MS }))
+    expect(again.outcome).toBe(PUBLISH_OUTCOMES.stored)
+    await world.publish(asker(), offered(signed(key, 6)))
+    expect(world.store.all().map((kept) => [kept.item.seq, kept.notAfter])).toEqual([
+      [6, NOON + 48 * HOUR_MS],
+    ])
+  })
+
+  it('waits with it until its time has come', async () => {
+    const world = new World()
+    const answer = await world.publish(asker(), { ...good, notBefore: NOON + 5 * HOUR_MS })
+    expect(answer.outcome).toBe(PUBLISH_OUTCOMES.kept)
+    await world.clock.advance(4 * HOUR_MS)
+    expect(world.network.puts).toEqual([])
+    await world.clock.advance(1.1 * HOUR_MS)
+    expect(world.network.holders(good.slotKey)).toBe(DHT_CLOSEST_NODES)
+  })
+
+  it('says that it is kept when the DHT does not answer, and puts it when it does', async () => {
+    const world = new World()
+    world.dht.isReachable = false
+    const answer = await world.publish(asker(), good)
+    expect(answer).toEqual({ outcome: PUBLISH_OUTCOMES.kept, workBits: 0, nodes: 0, highestSeq: 0 })
+    world.dht.isReachable = true
+    await world.clock.advance(HOUR_MS / 4)
+    expect(world.network.holders(good.slotKey)).toBe(DHT_CLOSEST_NODES)
+  })
+
+  it('says so in time when a put takes long', async () => {
+    const world = new World()
+    world.dht.updateMutable = () => new Promise(() => {})
+    const from = asker()
+    const answer = world.gateway.publish(from, world.message(from, good))
+    await world.clock.advance(GATEWAY_SAVE_MS + GATEWAY_ANSWER_MS)
+    expect((await answer).outcome).toBe(PUBLISH_OUTCOMES.kept)
+  })
+
+  it('is busy when the disk is full, and gives the place back', async () => {
+    const world = new World({ rules: { places: 1 } })
+    world.store.isFull = true
+    const failed = await world.publish(asker(), good).catch((error: unknown) => error)
+    expect(isMegatorrentError(failed, 'ERR_DISK_FULL')).toBe(true)
+    world.store.isFull = false
+    expect((await world.publish(asker(), good)).outcome).toBe(PUBLISH_OUTCOMES.stored)
+  })
+
+  it('has no more than its places, also when one has to go that is not written down yet', async () => {
+    const world = new World({ rules: { places: 2, workBits: -20 } })
+    const publish = (host: string) => {
+      const from = asker(host)
+      return world.gateway.publish(from, world.message(from, offered(signed())))
+    }
+    const settling = Promise.allSettled([publish('a'), publish('a'), publish('b')])
+    await world.clock.advance(1000)
+    const settled = await settling
+    expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect([world.gateway.kept, world.store.items.size]).toEqual([2, 2])
+  })
+
+  it('writes down a flood in few syncs of the disk', async () => {
+    const world = new World({ rules: { workBits: 0 } })
+    const items = Array.from({ length: 100 }, () => offered(signed()))
+    const answers = items.map((item) => {
+      const from = asker()
+      return world.gateway.publish(from, world.message(from, item))
+    })
+    await world.clock.advance(GATEWAY_SAVE_MS)
+    expect(world.store.saves).toBe(1)
+    await world.clock.advance(1000)
+    await Promise.all(answers)
+  })
+})
+
+describe('a gateway that keeps an item', () => {
+  const timing = { checkMinMs: HOUR_MS / 2, checkMaxMs: 1.5 * HOUR_MS, refreshMs: 1.5 * HOUR_MS }
+
+  it('puts it back when the nodes have gone, and before they forget it', async () => {
+    const world = new World({ timing })
+    const item = offered(signed(), { notAfter: NOON + 48 * HOUR_MS })
+    await world.publish(asker(), item)
+    let least = DHT_CLOSEST_NODES
+    for (let hour = 0; hour < 40; hour++) {
+      if (hour === 20) world.network.replaceAll()
+      await world.clock.advance(HOUR_MS)
+      if (hour !== 20) least = Math.min(least, world.network.holders(item.slotKey))
+    }
+    expect(least).toBeGreaterThanOrEqual(8)
+    const { length } = world.network.puts
+    expect(length).toBeGreaterThan(20)
+    expect(length).toBeLessThan(50)
+  })
+
+  it('forgets it when its time is over', async () => {
+    const world = new World({ timing })
+    await world.publish(asker(), offered(signed(), { notAfter: NOON + 3 * HOUR_MS }))
+    await world.clock.advance(3 * HOUR_MS + 1000)
+    expect([world.gateway.kept, world.store.items.size]).toEqual([0, 0])
+    const { length } = world.network.puts
+    await world.clock.advance(24 * HOUR_MS)
+    expect([world.network.puts.length, world.clock.pendingTimers]).toEqual([length, 0])
+  })
+
+  it('looks after it over a restart', async () => {
+    const world = new World({ timing })
+    const item = offered(signed(), { notAfter: NOON + 48 * HOUR_MS })
+    await world.publish(asker(), item)
+    await world.restart()
+    world.network.replaceAll()
+    expect(world.gateway.kept).toBe(1)
+    await world.clock.advance(HOUR_MS)
+    expect(world.network.holders(item.slotKey)).toBe(DHT_CLOSEST_NODES)
+    expect((await world.publish(asker(), { ...item, seq: 0 })).outcome).toBe(PUBLISH_OUTCOMES.stale)
+  })
+
+  it('takes over a newer value that it finds, and never puts the older one again', async () => {
+    const world = new World({ timing })
+    const key = newKey()
+    await world.publish(asker(), offered(signed(key, 1), { notAfter: NOON + 48 * HOUR_MS }))
+    const newer = signed(key, 2)
+    world.network.plant(newer, 3)
+    await world.clock.advance(24 * HOUR_MS)
+    expect(world.store.all().map((kept) => kept.item)).toEqual([newer])
+    expect(world.network.puts.slice(1).every((put) => put.item.seq === 2)).toBe(true)
+    expect(world.network.holders(key.publicKey)).toBe(DHT_CLOSEST_NODES)
+  })
+
+  it('drops it when its owner has put something there that is no value of a channel', async () => {
+    const world = new World({ timing })
+    const key = newKey()
+    await world.publish(asker(), offered(signed(key, 1), { notAfter: NOON + 48 * HOUR_MS }))
+    world.network.plant(signed(key, 2, 1, 40))
+    await world.clock.advance(3 * HOUR_MS)
+    expect([world.gateway.kept, world.store.items.size]).toEqual([0, 0])
+  })
+
+  it('outlives a jump of the clock', async () => {
+    const world = new World({ timing })
+    await world.publish(asker(), offered(signed(), { notBefore: NOON + HOUR_MS }))
+    world.clock.jumpWall(-24 * HOUR_MS)
+    await world.clock.advance(2 * HOUR_MS)
+    expect(world.network.puts).toEqual([])
+    world.clock.jumpWall(72 * HOUR_MS)
+    await world.clock.advance(HOUR_MS)
+    expect(world.gateway.kept).toBe(0)
+  })
+
+  it('leaves nothing running when it is closed', async () => {
+    const world = new World({ timing })
+    await world.publish(asker(), offered(signed()))
+    await world.gateway.close()
+    expect(world.clock.pendingTimers).toBe(0)
+  })
+})
+
+describe('a gateway that is asked', () => {
+  it('reads slots: values as the DHT has them, the highest first, and how many nodes answered', async () => {
+    const world = new World()
+    const key = newKey()
+    const [old, young] = [signed(key, 1), signed(key, 2)]
+    world.network.plant(old)
+    world.network.plant(young, 3)
+    const found = await world.gateway.readSlot(asker(), key.publicKey)
+    expect(found.nearest).toBe(DHT_CLOSEST_NODES)
+    expect(found.items).toEqual([
+      { holders: 3, seq: 2, signature: young.signature, value: young.value },
+      { holders: DHT_CLOSEST_NODES - 3, seq: 1, signature: old.signature, value: old.value },
+    ])
+    expect(await world.gateway.readSlot(asker(), newKey().publicKey)).toEqual({
+      nearest: DHT_CLOSEST_NODES,
+      items: [],
+    })
+  })
+
+  it('gives out what the DHT has, not what it keeps', async () => {
+    const world = new World()
+    const item = offered(signed())
+    await world.publish(asker(), item)
+    world.network.replaceAll()
+    expect((await world.gateway.readSlot(asker(), item.slotKey)).items).toEqual([])
+  })
+
+  it('looks up peers: a few, at ports that may be dialled, of our own network only to those in it', async () => {
+    const world = new World()
+    const topic = new Uint8Array(20).fill(3)
+    const told = [
+      ...Array.from({ length: 40 }, (_, i) => ({ host: `198.51.${i}.7`, port: 7117 })),
+      { host: '198.51.100.9', port: 22 },
+      { host: '10.0.0.3', port: 7117 },
+      { host: '127.0.0.1', port: 7117 },
+    ]
+    world.dht.lookup = async (_topic, onPeer) => {
+      told.forEach(onPeer)
+      return { peers: told.length }
+    }
+    const found = await world.gateway.findPeers(asker(), topic)
+    expect(found).toHaveLength(16)
+    expect(found.every(({ host, port }) => host.startsWith('198.51.') && port === 7117)).toBe(true)
+    told.splice(0, 40)
+    expect(await world.gateway.findPeers(asker(), topic)).toEqual([])
+    expect(await world.gateway.findPeers(asker('127.0.0.1', { hostClass: 'loopback' }), topic)).toHaveLength(
+      2,
+    )
+  })
+
+  it('is busy when one host asks too much at once, and not for others', async () => {
+    const world = new World({ rules: { parallel: 1, waitingPerHost: 2 } })
+    world.dht.getMutable = () => new Promise(() => {})
+    const reads = Array.from({ length: 4 }, () => world.gateway.readSlot(asker('a'), newKey().publicKey))
+    const other = world.gateway.readSlot(asker('b'), newKey().publicKey)
+    const failed = await reads[3]?.catch((error: unknown) => error)
+    expect(isMegatorrentError(failed, 'ERR_DHT_BUSY')).toBe(true)
+    await world.gateway.close()
+    const settled = await Promise.allSettled([...reads.slice(1, 3), other])
+    const codes = settled.map((one) => (one.status === 'rejected' ? one.reason.code : null))
+    expect(codes).toEqual(Array(3).fill('ERR_DHT_CLOSED'))
+  })
+
+  it('asks for more work the more there is to do, and never for more than may be asked', async () => {
+    const world = new World({ rules: { places: 64, perHost: 64, workBits: WORK_BITS } })
+    expect(world.gateway.workBits).toBe(WORK_BITS)
+    for (let i = 0; i < 48; i++) await world.publish(asker(), offered(signed()))
+    expect(world.gateway.workBits).toBe(WORK_BITS + 4)
+    expect(new World({ rules: { workBits: 40 } }).gateway.workBits).toBe(MAX_PUBLISH_WORK_BITS)
+  })
+})
