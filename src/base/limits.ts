@@ -486,6 +486,12 @@ export const GATEWAY_ANSWER_MS = 20_000
 export const GATEWAY_PARALLEL_LOOKS = 2
 /** ms in which items that come in are gathered and written down together: 20 syncs of the disk a second at most. */
 export const GATEWAY_SAVE_MS = 50
+/** Gateways that are asked one after the other for one thing, or given one item, until one has done it. */
+export const GATEWAY_TRIES = 3
+/** ms for which a gateway that was found out is asked only if there is no other. */
+export const GATEWAY_REST_MS = 3_600_000
+/** ms at most that an item waits before it goes to a gateway, by chance, in direct mode: whoever publishes waits for it. */
+export const GATEWAY_SPREAD_MS = 3_000
 
 // storage
 

@@ -247,7 +247,7 @@ function addressAt(host: string, port: number): Address | null {
 }
 
 /** Of whom we know nothing but an onion or a scoped address, nothing private is told. */
-function classOf(host: string): AddressClass {
+export function classOf(host: string): AddressClass {
   const address = addressAt(host, 1)
   return address === null ? 'public' : addressClass(address)
 }

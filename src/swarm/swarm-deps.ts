@@ -13,6 +13,7 @@ import type { AnchorStore } from './anchors.ts'
 import type { Bans } from './bans.ts'
 import type { DialingDeps } from './dialing.ts'
 import type { BlobSink } from './downloads.ts'
+import type { Gateway } from './gateway-desk.ts'
 import type { BlobSource } from './uploads.ts'
 
 /** Where blobs are kept and read. storage/blob-store.ts is one. */
@@ -46,4 +47,6 @@ export interface SwarmDeps {
   readonly maxInFlight?: () => number
   /** As `DialingDeps`. */
   readonly dialTimeoutMs?: number
+  /** What this node does as a gateway; null or absent for one that is none. */
+  readonly gateway?: () => Gateway | null
 }

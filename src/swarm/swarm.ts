@@ -27,6 +27,7 @@ import { paceOf } from './download-pace.ts'
 import { Downloads } from './downloads.ts'
 import { surplus } from './eviction.ts'
 import type { FetchOptions, Wants } from './fetch.ts'
+import { GatewayDesk } from './gateway-desk.ts'
 import { Gossip } from './gossip.ts'
 import { HaveTeller } from './have-teller.ts'
 import { HelloState } from './hello-state.ts'
@@ -335,6 +336,7 @@ export class Swarm {
     this.#whenClosed.set(peer, onEnd)
     this.#deps.log.debug('peer connected', { direction: peer.direction, peers: this.#peers.size })
     const { buffers } = this.#deps.store
+    const desk = GatewayDesk.of(this.#deps.gateway?.() ?? null, secured, this.#deps.log)
     peer.connection.start(
       {
         onNotice: (notice) => {
@@ -350,7 +352,11 @@ export class Swarm {
         readSlotSet: (handle, hash) => this.#sets.read(peer, handle, hash),
         onBlobTaken: () => this.#uploads.taken(peer),
         readHead: (handle) => this.#gossip.readHead(peer, handle),
-        readPeers: (topic, port) => this.#exchange.readPeers(peer, topic, port),
+        readPeers: (topic, port) => {
+          const found = this.#exchange.readPeers(peer, topic, port)
+          return found === 'notFound' && desk !== null ? () => desk.findPeers(topic) : found
+        },
+        ...desk?.handlers,
         ...(buffers === undefined ? {} : { blobMemory: buffers }),
         onClose: (reason) => this.#onClose(peer, reason),
       },

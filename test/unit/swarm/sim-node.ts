@@ -18,6 +18,7 @@ import type { Placement, PutOptions, PutResult } from '../../../src/storage/blob
 import { type Ban, Bans } from '../../../src/swarm/bans.ts'
 import type { ReleaseId, SwarmChannel } from '../../../src/swarm/channel.ts'
 import type { FetchOptions, Wants } from '../../../src/swarm/fetch.ts'
+import type { Gateway } from '../../../src/swarm/gateway-desk.ts'
 import type { JoinSwarm } from '../../../src/swarm/joined.ts'
 import { Swarm, type SwarmStore } from '../../../src/swarm/swarm.ts'
 import { Acceptor, type Door } from '../../../src/transport/acceptor.ts'
@@ -167,6 +168,7 @@ export interface SimNodeOptions {
   readonly transport?: Transport
   /** Instead of the node's own `store`. */
   readonly blobs?: SwarmStore
+  readonly gateway?: () => Gateway | null
 }
 
 /** What a node does with one channel, as channels/session.ts would. */
@@ -224,6 +226,7 @@ export class SimNode {
       },
       listenPort: () => options.listenPort ?? SIM_PORT,
       maxPeers: options.maxPeers ?? 200,
+      ...(options.gateway === undefined ? {} : { gateway: options.gateway }),
     })
     this.#acceptor = new Acceptor({
       ephemerals: new EphemeralMemory({ load: () => [], add: () => {}, prune: () => {} }),
