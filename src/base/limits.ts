@@ -492,6 +492,8 @@ export const GATEWAY_TRIES = 3
 export const GATEWAY_REST_MS = 3_600_000
 /** ms at most that an item waits before it goes to a gateway, by chance, in direct mode: whoever publishes waits for it. */
 export const GATEWAY_SPREAD_MS = 3_000
+/** ms at most that an item waits before it goes to a gateway, by chance, in safe mode: so that it can be put and read back within the minute that a publisher waits. */
+export const GATEWAY_SAFE_SPREAD_MS = 15_000
 
 // storage
 

@@ -1,7 +1,7 @@
 /**
  * What channels ask of the network beyond connected peers: slots and topics, by
  * whichever way this node reaches them. Declared here, handed in by the node
- * (over a DHT, later through gateways), absent for a node with neither.
+ * (over a DHT, or through gateways).
  *
  * @module channels/discovery
  */
@@ -27,6 +27,11 @@ export interface FollowHooks {
 export interface Followed {
   /** Look for the newest head and for peers now; resolves when one round is over. Never rejects. */
   look(signal: AbortSignal): Promise<void>
+  /**
+   * Gateways that a link of the channel names: hints. A node that has no other way asks them, for this
+   * channel alone.
+   */
+  useGateways(addresses: readonly PeerAddress[]): void
   stop(): void
 }
 
@@ -43,6 +48,6 @@ export interface ChannelDiscovery {
 
 /** For a node without DHT and gateways: it knows what its peers tell. */
 export const NO_DISCOVERY: ChannelDiscovery = {
-  follow: () => ({ look: async () => {}, stop: () => {} }),
+  follow: () => ({ look: async () => {}, useGateways: () => {}, stop: () => {} }),
   publish: async () => 0,
 }

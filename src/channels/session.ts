@@ -19,6 +19,7 @@ import type { PeerAddress } from '../wire/address.ts'
 import { BLOB_ID_BYTES } from '../wire/constants.ts'
 import { type Head, headHash, slotVersion } from '../wire/head.ts'
 import type { Manifest } from '../wire/manifest.ts'
+import type { Link } from '../wire/uri.ts'
 import type { ChannelDiscovery, Followed } from './discovery.ts'
 import type { HeadCarrier, HeadLog, HeadOutcome } from './head-log.ts'
 import type { SetSource, SlotSets } from './slot-sets.ts'
@@ -40,6 +41,8 @@ export class ChannelSession {
   readonly #deps: SessionDeps
   readonly #joined: Joined
   #followed: Followed
+  /** Those that a link named. */
+  #gateways: readonly PeerAddress[] = []
   readonly #listeners = new Set<(head: Head) => void>()
   #newest: Head | null
   /** The release that peers are told of. */
@@ -66,6 +69,7 @@ export class ChannelSession {
     if (this.#closed) return
     this.#followed.stop()
     this.#followed = this.#follow(open)
+    this.#followed.useGateways(this.#gateways)
     this.seekSlotSet()
   }
 
@@ -144,6 +148,14 @@ export class ChannelSession {
 
   addPeers(addresses: readonly PeerAddress[], source: 'link' | 'user'): void {
     this.#swarm.addAddresses(this.#swarmChannel, addresses, source)
+  }
+
+  /** Whom a link of the channel names: peers, and gateways for a node that has nothing better. */
+  takeLink({ peers, gateways }: Pick<Link, 'peers' | 'gateways'>): void {
+    this.addPeers(peers, 'link')
+    if (gateways.length === 0) return
+    this.#gateways = gateways
+    this.#followed.useGateways(gateways)
   }
 
   /** One round of looking for heads and peers. */

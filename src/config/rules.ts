@@ -46,9 +46,13 @@ function checkDht(config: Config, isSet: IsSet, refuse: Refuse): void {
       if (isSet(stem))
         refuse(stem, 'is a setting of the DHT, which --no-dht switches off: remove one of them')
     }
-    if (config.dhtServer)
-      refuse('dhtServer', 'needs the DHT, which --no-dht switches off: remove one of them')
+    for (const stem of ['dhtServer', 'gateway'] as const) {
+      if (config[stem]) refuse(stem, 'needs the DHT, which --no-dht switches off: remove one of them')
+    }
     return
+  }
+  if (config.useGateway.length > 0) {
+    refuse('useGateway', 'is for nodes without a DHT of their own: add --no-dht, or remove it')
   }
   if (config.listen.host.includes(':')) {
     refuse('listen', 'is IPv6, which the DHT does not speak: use an IPv4 address, or add --no-dht')

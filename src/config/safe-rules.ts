@@ -14,11 +14,15 @@ export type IsSet = (stem: keyof Config) => boolean
 /** Settings that say nothing without a proxy. */
 const NEED_PROXY = ['proxyAuthFile', 'proxyNoIsolation', 'torControl', 'torControlPasswordFile'] as const
 
+/** Settings whose addresses are dialled. */
+const ADDRESSES = ['peer', 'useGateway'] as const
+
 /** Settings of what safe mode does not have. */
 const OF_DIRECT_MODE: readonly (readonly [keyof Config, string])[] = [
   ['dhtPort', 'is a setting of the DHT, which would show your address'],
   ['bootstrap', 'is a setting of the DHT, which would show your address'],
   ['dhtServer', 'is a setting of the DHT, which would show your address'],
+  ['gateway', 'reaches the DHT for others, which would show your address'],
   ['external', 'announces an address of yours'],
 ]
 
@@ -29,8 +33,10 @@ export function checkSafeMode(config: Config, isSet: IsSet, refuse: Refuse): voi
       if (config[stem] !== null && config[stem] !== false)
         refuse(stem, 'is a setting of safe mode: add --proxy')
     }
-    if (config.peer.some(isOnionAddress))
-      refuse('peer', 'is an onion, which only a proxy can reach: add --proxy')
+    for (const stem of ADDRESSES) {
+      if (config[stem].some(isOnionAddress))
+        refuse(stem, 'is an onion, which only a proxy can reach: add --proxy')
+    }
     return
   }
   for (const [stem, why] of OF_DIRECT_MODE) {
@@ -45,8 +51,10 @@ export function checkSafeMode(config: Config, isSet: IsSet, refuse: Refuse): voi
   if (!isLoopback(config.rpc.host)) {
     refuse('rpc', 'would be reachable from other machines, which safe mode never is: use a loopback address')
   }
-  if (config.peer.some((address) => !isOnionAddress(address) && !isPinnedAddress(address))) {
-    refuse('peer', 'has no node key, and behind a proxy anybody can pose as it: put NODEKEY@ in front')
+  for (const stem of ADDRESSES) {
+    if (config[stem].some((address) => !isOnionAddress(address) && !isPinnedAddress(address))) {
+      refuse(stem, 'has no node key, and behind a proxy anybody can pose as it: put NODEKEY@ in front')
+    }
   }
   checkProxy(config, refuse)
 }

@@ -13,12 +13,22 @@
  * @module config/schema
  */
 import { join } from 'node:path'
-import { each, fileRow, identity, limitRow, one, ROW, type Setting, type SettingRow } from './setting.ts'
+import {
+  addressesRow,
+  each,
+  fileRow,
+  flagRow,
+  identity,
+  limitRow,
+  one,
+  ROW,
+  type Setting,
+  type SettingRow,
+} from './setting.ts'
 import {
   choice,
   formatHostPort,
   type HostPort,
-  parseBoolean,
   parseBootstrap,
   parseExternalAddress,
   parseHostName,
@@ -27,7 +37,6 @@ import {
   parseMaxStore,
   parseOrigin,
   parsePath,
-  parsePeerAddress,
   parseProxy,
   parseSize,
 } from './values.ts'
@@ -54,6 +63,9 @@ export interface Config {
   readonly dhtServer: boolean
   /** ADDRESS texts, shape checked. */
   readonly peer: readonly string[]
+  readonly gateway: boolean
+  /** ADDRESS texts, shape checked. */
+  readonly useGateway: readonly string[]
   readonly external: HostPort | null
   /** Absolute. */
   readonly downloadDir: string
@@ -158,17 +170,10 @@ export const SETTINGS: { readonly [K in keyof Config]: Setting<Config[K]> } = {
     parse: each(parseOrigin),
     show: identity,
   },
-  rpcAllowRemote: {
-    ...ROW,
-    name: 'rpc-allow-remote',
-    argument: null,
-    fileType: 'boolean',
-    doc: 'let --rpc listen where other machines reach it; the token then travels in clear',
-    defaultText: 'false',
-    fallback: () => false,
-    parse: one(parseBoolean),
-    show: identity,
-  },
+  rpcAllowRemote: flagRow(
+    'rpc-allow-remote',
+    'let --rpc listen where other machines reach it; the token then travels in clear',
+  ),
   dhtPort: {
     ...ROW,
     name: 'dht-port',
@@ -191,39 +196,17 @@ export const SETTINGS: { readonly [K in keyof Config]: Setting<Config[K]> } = {
     parse: parseBootstrap,
     show: (routers) => (routers.length === 0 ? ['none'] : routers.map(formatHostPort)),
   },
-  noDht: {
-    ...ROW,
-    name: 'no-dht',
-    argument: null,
-    fileType: 'boolean',
-    doc: 'use no DHT: only --peer addresses, links and known peers',
-    defaultText: 'false',
-    fallback: () => false,
-    parse: one(parseBoolean),
-    show: identity,
-  },
-  dhtServer: {
-    ...ROW,
-    name: 'dht-server',
-    argument: null,
-    fileType: 'boolean',
-    doc: 'answer DHT queries of others; ordinary nodes only ask',
-    defaultText: 'false',
-    fallback: () => false,
-    parse: one(parseBoolean),
-    show: identity,
-  },
-  peer: {
-    ...ROW,
-    name: 'peer',
-    argument: 'ADDRESS',
-    isList: true,
-    doc: 'a peer to stay connected to: HOST:PORT, with NODEKEY@ in front to insist on its key; may be repeated',
-    defaultText: 'none',
-    fallback: () => [],
-    parse: each(parsePeerAddress),
-    show: identity,
-  },
+  noDht: flagRow('no-dht', 'use no DHT: only --peer addresses, links, known peers and gateways'),
+  dhtServer: flagRow('dht-server', 'answer DHT queries of others; ordinary nodes only ask'),
+  peer: addressesRow(
+    'peer',
+    'a peer to stay connected to: HOST:PORT, with NODEKEY@ in front to insist on its key; may be repeated',
+  ),
+  gateway: flagRow('gateway', 'put, read and look up in the DHT for others who have none'),
+  useGateway: addressesRow(
+    'use-gateway',
+    'a gateway to publish and look up through, in place of a DHT: needs --no-dht or --proxy; better three than one; may be repeated',
+  ),
   external: {
     ...ROW,
     name: 'external',
@@ -293,17 +276,10 @@ export const SETTINGS: { readonly [K in keyof Config]: Setting<Config[K]> } = {
     'proxy-auth-file',
     'file with USER:PASSWORD for the proxy; needs --proxy-no-isolation',
   ),
-  proxyNoIsolation: {
-    ...ROW,
-    name: 'proxy-no-isolation',
-    argument: null,
-    fileType: 'boolean',
-    doc: 'accept a proxy that cannot keep connections for different purposes apart',
-    defaultText: 'false',
-    fallback: () => false,
-    parse: one(parseBoolean),
-    show: identity,
-  },
+  proxyNoIsolation: flagRow(
+    'proxy-no-isolation',
+    'accept a proxy that cannot keep connections for different purposes apart',
+  ),
   torControl: {
     ...ROW,
     name: 'tor-control',
@@ -353,8 +329,6 @@ const later = (name: string, argument: string | null, doc: string, isList = fals
 
 /** Part of the contract, not of this version: refused wherever they are set. */
 export const LATER_SETTINGS: readonly SettingRow[] = [
-  later('gateway', null, 'serve as a gateway'),
-  later('use-gateway', 'ADDRESS', 'publish and look up through this gateway', true),
   later('bind-interface', 'NAME', 'send only through this interface'),
 ]
 

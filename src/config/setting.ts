@@ -3,7 +3,7 @@
  *
  * @module config/setting
  */
-import { parsePath, parseRate } from './values.ts'
+import { parseBoolean, parsePath, parsePeerAddress, parseRate } from './values.ts'
 
 /** What a parser or a default may depend on. */
 export interface SettingContext {
@@ -71,5 +71,27 @@ export const fileRow = (name: string, doc: string): Setting<string | null> => ({
   defaultText: 'none',
   fallback: () => null,
   parse: one((text, { callerFolder }) => parsePath(text, callerFolder)),
+  show: identity,
+})
+export const flagRow = (name: string, doc: string): Setting<boolean> => ({
+  ...ROW,
+  name,
+  argument: null,
+  fileType: 'boolean',
+  doc,
+  defaultText: 'false',
+  fallback: () => false,
+  parse: one(parseBoolean),
+  show: identity,
+})
+export const addressesRow = (name: string, doc: string): Setting<readonly string[]> => ({
+  ...ROW,
+  name,
+  argument: 'ADDRESS',
+  isList: true,
+  doc,
+  defaultText: 'none',
+  fallback: () => [],
+  parse: each(parsePeerAddress),
   show: identity,
 })

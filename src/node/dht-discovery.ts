@@ -56,6 +56,7 @@ export class DhtDiscovery implements ChannelDiscovery {
             log.debug('a look found nothing', { why: errorMessage(work.reason) })
         }
       },
+      useGateways: () => {}, // there is a way already
       stop: () => {
         stopSlots()
         stopAnnouncing()

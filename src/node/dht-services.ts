@@ -1,20 +1,18 @@
 /**
- * The DHT and what uses it: slots, announcements, and the file of known nodes.
+ * The DHT of our own, and the file of the nodes that it knows.
  *
  * @module node/dht-services
  */
 import { join } from 'node:path'
 import { MegatorrentError } from '../base/errors.ts'
 import { DHT_MAX_STATE_BYTES } from '../base/limits.ts'
-import type { ChannelDiscovery } from '../channels/discovery.ts'
-import { Announcer } from '../discovery/announcer.ts'
 import type { Dht } from '../discovery/dht.ts'
 import { DhtStateKeeper, loadDhtState } from '../discovery/dht-state.ts'
+import { GatewayService } from '../discovery/gateway/gateway-service.ts'
 import { openMainline } from '../discovery/mainline.ts'
-import { SlotService } from '../discovery/slot-service.ts'
 import { readFileIfExists, writeFileAtomic } from '../storage/atomic-file.ts'
-import { DhtDiscovery } from './dht-discovery.ts'
 import type { NetworkDeps } from './network.ts'
+import { openServices, type Services } from './services.ts'
 
 const STATE_FILE = 'dht_state.json'
 
@@ -56,32 +54,9 @@ export async function openDht(
 }
 
 /** @param port - where we accept connections: what is announced. */
-export function openDhtServices(
-  deps: NetworkDeps,
-  dht: Dht,
-  port: number,
-): { discovery: ChannelDiscovery; close(): Promise<void> } {
-  const { config, state, clock, random, log, tuning } = deps
-  const slots = new SlotService({
-    dht,
-    store: state.slots,
-    clock,
-    random,
-    log: log.child('slots'),
-    ...(tuning.slots === undefined ? {} : { timing: tuning.slots }),
-  })
-  const announcer = new Announcer({
-    dht,
-    clock,
-    random,
-    log: log.child('announce'),
-    port: () => port,
-    nextBlob: async (after) => state.blobs.page(after, 1)[0] ?? null,
-    timing: {
-      ...(tuning.topicMinMs === undefined ? {} : { topicMinMs: tuning.topicMinMs }),
-      ...(tuning.topicMaxMs === undefined ? {} : { topicMaxMs: tuning.topicMaxMs }),
-    },
-  })
+export function openDhtServices(deps: NetworkDeps, dht: Dht, port: number): Services {
+  const { config, clock, log } = deps
+  const services = openServices(deps, dht, port)
   const keeper = new DhtStateKeeper({
     dht,
     write: async (text) => writeFileAtomic(join(config.dataDir, STATE_FILE), Buffer.from(text)),
@@ -89,10 +64,15 @@ export function openDhtServices(
     log,
   })
   return {
-    discovery: new DhtDiscovery({ slots, announcer, publisherKeys: deps.publisherKeys, log }),
+    discovery: services.discovery,
     async close() {
       await keeper.close()
-      await Promise.all([slots.close(), announcer.close()])
+      await services.close()
     },
   }
+}
+
+/** Be a gateway over it. */
+export function openGateway({ state, clock, random, log }: NetworkDeps, dht: Dht): GatewayService {
+  return new GatewayService({ dht, store: state.gatewayItems, clock, random, log: log.child('gateway') })
 }

@@ -6,8 +6,9 @@
  */
 import { toHex } from '../base/bytes.ts'
 import { errorMessage } from '../base/errors.ts'
-import { NO_DISCOVERY } from '../channels/discovery.ts'
+import { GATEWAY_SPREAD_MS } from '../base/limits.ts'
 import { SigningKey } from '../crypto/ed25519.ts'
+import type { GatewayService } from '../discovery/gateway/gateway-service.ts'
 import { Swarm } from '../swarm/swarm.ts'
 import type { Door } from '../transport/acceptor.ts'
 import { HandshakeKeyring } from '../transport/handshake-keys.ts'
@@ -15,7 +16,8 @@ import { resolveHost } from '../transport/resolver.ts'
 import { TcpTransport } from '../transport/tcp.ts'
 import type { ByteStream, Listener, Transport } from '../transport/transport.ts'
 import { parseAddress, parsePeerAddress } from '../wire/address.ts'
-import { type OpenDht, openDht, openDhtServices } from './dht-services.ts'
+import { type OpenDht, openDht, openDhtServices, openGateway } from './dht-services.ts'
+import { openGatewayDiscovery } from './gateways.ts'
 import { type Network, type NetworkDeps, networkParts } from './network.ts'
 import { announcedAddresses, isAcceptableFrom, isOwnAddress, reachableHere } from './own-addresses.ts'
 import { Swarms } from './swarms.ts'
@@ -32,6 +34,7 @@ export async function openDirectNetwork(deps: NetworkDeps): Promise<Network> {
   const keyring = new HandshakeKeyring(nodeKey.publicKey)
   const tcp = limited(new TcpTransport())
   let listenPort = 0 // until we listen
+  let gateway: GatewayService | null = null // until there is a DHT
   const swarm = new Swarm({
     ...swarmDeps,
     dialer: tcp,
@@ -42,6 +45,7 @@ export async function openDirectNetwork(deps: NetworkDeps): Promise<Network> {
       return limits.now.maxPeers
     },
     listenPort: () => listenPort,
+    gateway: () => gateway,
   })
   const door: Door = {
     candidates: (nowMs) => keyring.candidates(nowMs),
@@ -52,6 +56,13 @@ export async function openDirectNetwork(deps: NetworkDeps): Promise<Network> {
   const { listener, dht } = await bind(deps, tcp, (stream) => acceptor.accept(stream, door))
   listenPort = external?.port ?? listener.endpoint.port
   const services = dht === null ? null : openDhtServices(deps, dht.dht, listenPort)
+  if (config.gateway && dht !== null) gateway = openGateway(deps, dht.dht)
+  const through = openGatewayDiscovery(deps, {
+    dialer: tcp,
+    resolve: resolveHost,
+    spreadMs: GATEWAY_SPREAD_MS,
+    isAcceptable: isAcceptableFrom(config.listen.host),
+  })
   for (const text of config.peer) swarm.addUserAddress(parsePeerAddress(text))
   const host = reachableHere(listener.endpoint)
   const key = toHex(nodeKey.publicKey)
@@ -67,10 +78,12 @@ export async function openDirectNetwork(deps: NetworkDeps): Promise<Network> {
       }
       return { swarm, channel, onionAddress: null, serve: () => {}, leave }
     },
-    discovery: services?.discovery ?? NO_DISCOVERY,
+    discovery: (services ?? through).discovery,
     dht: dht?.dht ?? null,
+    canPut: services !== null || through.canPut,
+    gateways: () => through.usable(),
     identity: {
-      mode: 'direct',
+      mode: config.gateway ? 'gateway' : 'direct',
       nodeKey: key,
       peerAddress: host === null ? null : `${key}@${host}`,
       dhtPort: dht?.port ?? null,
@@ -84,7 +97,7 @@ export async function openDirectNetwork(deps: NetworkDeps): Promise<Network> {
       await listener.close().catch(() => {}) // it was closed already: nothing more to do
       acceptor.close()
       swarm.close()
-      await services?.close()
+      await Promise.all([services?.close(), through.close(), gateway?.close()])
       await dht?.dht.close()
       swarm.destroy()
       close()

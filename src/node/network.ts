@@ -58,6 +58,10 @@ export interface Network {
   readonly joinSwarm: JoinSwarm
   readonly discovery: ChannelDiscovery
   readonly dht: Dht | null
+  /** Can slots be put: over a DHT, or through gateways? */
+  readonly canPut: boolean
+  /** Gateways that answer us. */
+  gateways(): number
   /** Who we are to others. */
   readonly identity: Omit<NodeInfo, 'version'>
   /** Null where there is none. */

@@ -69,7 +69,7 @@ export function createNodeApi(parts: NodeParts): NodeApi {
         heldBlobs: store.count,
         storedBytes: store.bytes,
         dht: { enabled: dht !== null, nodes: dht?.nodeCount ?? 0, server: dht?.isServer ?? false },
-        gateways: 0,
+        gateways: network.gateways(),
         proxy: network.proxy(),
         onions: network.onions(),
         uploadRate: swarms.uploadRate,

@@ -125,7 +125,7 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
       statedClock,
       addressesOf,
       dataDir: config.dataDir,
-      canPut: network.dht !== null,
+      canPut: network.canPut,
       clock,
       random,
       log: log.child('channels'),

@@ -8,8 +8,7 @@
  * @module node/safe-network
  */
 import { errorMessage, MegatorrentError } from '../base/errors.ts'
-import { MAX_BLOBS_IN_FLIGHT } from '../base/limits.ts'
-import { NO_DISCOVERY } from '../channels/discovery.ts'
+import { GATEWAY_SAFE_SPREAD_MS, MAX_BLOBS_IN_FLIGHT, PROXY_DIAL_TIMEOUT_MS } from '../base/limits.ts'
 import type { ChannelKeys } from '../crypto/key-schedule.ts'
 import { readFileIfExists } from '../storage/atomic-file.ts'
 import type { Swarm } from '../swarm/swarm.ts'
@@ -22,7 +21,9 @@ import { Socks5Dialer } from '../transport/socks5.ts'
 import { TcpTransport } from '../transport/tcp.ts'
 import type { Dialer, Endpoint } from '../transport/transport.ts'
 import { formatAddress, type PeerAddress, parsePeerAddress, provenKey } from '../wire/address.ts'
+import { openGatewayDiscovery } from './gateways.ts'
 import { joinTransport, type Network, type NetworkDeps, networkParts } from './network.ts'
+import { isAcceptableBehindProxy } from './own-addresses.ts'
 import { onionOf, SafeChannel } from './safe-channel.ts'
 import { readSecretLine } from './secret-line.ts'
 import { Swarms } from './swarms.ts'
@@ -45,6 +46,13 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
   })
   const transport = limited(joinTransport(proxy, tcp))
   const onions = openOnions(deps, tcp)
+  const through = openGatewayDiscovery(deps, {
+    dialer: transport,
+    resolve: null,
+    dialTimeoutMs: PROXY_DIAL_TIMEOUT_MS,
+    spreadMs: GATEWAY_SAFE_SPREAD_MS,
+    isAcceptable: (address) => isAcceptableBehindProxy(address, 'link') && provenKey(address) !== null,
+  })
   const channels = new Set<SafeChannel>()
   const swarms = new Set<Swarm>()
   const all = new Swarms(swarms, bans)
@@ -71,8 +79,10 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
       const { swarm, channel } = safe
       return { swarm, channel, onionAddress, serve: (manifest) => safe.served.serve(manifest), leave }
     },
-    discovery: NO_DISCOVERY,
+    discovery: through.discovery,
     dht: null,
+    canPut: through.canPut,
+    gateways: () => through.usable(),
     identity: { mode: 'safe', nodeKey: null, peerAddress: null, dhtPort: null, onionAddress: null },
     proxy: () => ({ reachable: proxy.isReachable, error: messageOf(proxy.error) }),
     onions: () => (onions === null ? null : { error: messageOf(onions.lastError), ...onions.counts }),
@@ -90,6 +100,7 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
     async close() {
       for (const safe of [...channels]) safe.close()
       acceptor.close()
+      await through.close()
       onions?.close()
       for (const { swarm } of channels) swarm.destroy()
       close()

@@ -103,7 +103,7 @@ export class SubscriptionsApi {
     const kind = params.once ? 'once' : 'follow'
     const row = this.#rowOf(link, { ...params, only: params.only ?? [] }, kind)
     const subscription = await this.#begin(link, known ?? null, row)
-    subscription.session.addPeers(link.peers, 'link')
+    subscription.session.takeLink(link)
     if (params.wait || params.once) await this.#wait(subscription, params.timeoutMs, options)
     return subscriptionAdded(subscription)
   }
@@ -116,7 +116,7 @@ export class SubscriptionsApi {
     if (known?.row.kind === 'once') throw new MegatorrentError('ERR_SUBSCRIPTION_DIR', FETCHED)
     if (known !== null) this.#meet(known, link, { ...params, ...asked, only: null, once: false })
     const subscription = known ?? (await this.#begin(link, null, this.#rowOf(link, asked, 'host')))
-    subscription.session.addPeers(link.peers, 'link')
+    subscription.session.takeLink(link)
     if (params.wait) await this.#wait(subscription, params.timeoutMs, options)
     const { directory: _none, ...result } = subscriptionAdded(subscription)
     return result
@@ -166,7 +166,7 @@ export class SubscriptionsApi {
     // What is fetched for a look belongs to nobody: it is spared while the look lasts.
     const lease = this.#deps.store.openLease()
     try {
-      session.addPeers(link.peers, 'link')
+      session.takeLink(link)
       const signal = withTimeout(options.signal, params.timeoutMs)
       const head = await this.#newestHead(session, signal, options)
       if (head.isUnpublished) throw unpublished()
@@ -254,7 +254,7 @@ export class SubscriptionsApi {
   #run(row: SubscriptionRow): Subscription {
     const { state, store, sessions, collector, clock, random, log, config, claims } = this.#deps
     const session = sessions.acquire(channelKeys(row.publicKey, row.readKey))
-    session.addPeers(parseLink(row.uri).peers, 'link')
+    session.takeLink(parseLink(row.uri))
     const subscription = new Subscription(row, session, {
       ...{ state, store, collector, clock, log },
       assemble: async ({ publicKey, directory, onlyGlobs, completeSequence, kind }, manifest) =>

@@ -16,20 +16,23 @@ import type { Errand, GatewayLink } from '../discovery/gateway/gateway-dht.ts'
 import { Connection } from '../transport/connection.ts'
 import { initiateHandshake, type Secured } from '../transport/handshake.ts'
 import type { Dialer } from '../transport/transport.ts'
-import type { Address, PeerAddress } from '../wire/address.ts'
+import { type Address, type PeerAddress, provenKey } from '../wire/address.ts'
 import { MAX_PUBLISH_WORK_BITS, PROTOCOL_VERSION, PUBLISH_WORK_BITS } from '../wire/constants.ts'
 import { buildPlaces } from '../wire/hello.ts'
 import { PUBLISH_OUTCOMES, type PublishAnswer, type PublishedItem, type SlotAnswer } from '../wire/message.ts'
-import { onionKey, parseOnion } from '../wire/onion.ts'
 import { findPublishNonce } from '../wire/publish-work.ts'
 
 export interface GatewayLinkDeps {
   readonly dialer: Dialer
-  /** IP literals of a host name that the user typed. */
-  readonly resolve: (host: string) => Promise<readonly string[]>
+  /** IP literals of a host name that the user typed; null: the dialler takes names as they are. */
+  readonly resolve: ((host: string) => Promise<readonly string[]>) | null
+  /** ms for a connection; DIAL_TIMEOUT_MS by default. */
+  readonly dialTimeoutMs?: number
   readonly clock: Clock
   /** Makes keys: the operating system's. */
   readonly random: Random
+  /** Work that is done unasked; PUBLISH_WORK_BITS but in simulations. */
+  readonly workBits?: number
 }
 
 /** Times that more work is done when a gateway asks for it: its load may have grown meanwhile. */
@@ -49,7 +52,7 @@ export class DialledGateways implements GatewayLink<PeerAddress> {
     signal: AbortSignal,
   ): Promise<PublishAnswer> {
     return this.#with(gateway, errand, signal, async (connection, handshakeHash) => {
-      let bits = PUBLISH_WORK_BITS
+      let bits = this.#deps.workBits ?? PUBLISH_WORK_BITS
       for (let round = 1; ; round++) {
         const nonce = await this.#work(handshakeHash, item, bits, signal)
         const answer = await connection.publish({ nonce, ...item }, signal)
@@ -95,12 +98,13 @@ export class DialledGateways implements GatewayLink<PeerAddress> {
   }
 
   async #dial(gateway: PeerAddress, { purpose, subject }: Errand, signal: AbortSignal): Promise<Secured> {
-    const { dialer, clock, random } = this.#deps
-    const host = gateway.kind === 'name' ? await this.#resolve(gateway.host) : gateway.host
+    const { dialer, clock, random, resolve, dialTimeoutMs: timeoutMs = DIAL_TIMEOUT_MS } = this.#deps
+    const isResolved = gateway.kind !== 'name' || resolve === null
+    const host = isResolved ? gateway.host : await firstOf(resolve, gateway.host)
     const circuit = { purpose, subject, day: dayOf(clock.now()) }
     const endpoint = { host, port: gateway.port }
-    const stream = await dialer.dial(endpoint, { signal, timeoutMs: DIAL_TIMEOUT_MS, circuit })
-    const expectedNodeKey = nodeKeyOf(gateway)
+    const stream = await dialer.dial(endpoint, { signal, timeoutMs, circuit })
+    const expectedNodeKey = provenKey(gateway)
     return initiateHandshake(stream, {
       psk: expectedNodeKey === null ? NETWORK_HANDSHAKE_KEY : nodeHandshakeKey(expectedNodeKey),
       purpose: { kind: expectedNodeKey === null ? 'network' : 'node' },
@@ -145,17 +149,10 @@ export class DialledGateways implements GatewayLink<PeerAddress> {
       await sleep(this.#deps.clock, 0, signal)
     }
   }
-
-  async #resolve(host: string): Promise<string> {
-    const [first] = await this.#deps.resolve(host)
-    if (first !== undefined) return first
-    throw new MegatorrentError('ERR_NAME_NOT_RESOLVED', 'the name of the gateway has no address')
-  }
 }
 
-/** The key that a gateway has to prove: that of its address, or the one that its onion is made of. */
-function nodeKeyOf(gateway: PeerAddress): Uint8Array | null {
-  if (gateway.nodeKey !== null || gateway.kind !== 'onion') return gateway.nodeKey
-  const host = parseOnion(gateway.host)
-  return host === null ? null : onionKey(host)
+async function firstOf(resolve: (host: string) => Promise<readonly string[]>, host: string): Promise<string> {
+  const [first] = await resolve(host)
+  if (first !== undefined) return first
+  throw new MegatorrentError('ERR_NAME_NOT_RESOLVED', 'the name of the gateway has no address')
 }

@@ -71,6 +71,8 @@ export interface GatewayDhtOptions<G> {
 
 interface Known<G> extends GatewayRecord {
   readonly address: G
+  /** From 1, in the order in which they were given: the log names no addresses. */
+  readonly place: number
 }
 
 export class GatewayDht<G> implements Dht {
@@ -81,8 +83,8 @@ export class GatewayDht<G> implements Dht {
 
   constructor(options: GatewayDhtOptions<G>) {
     this.#options = options
-    this.#gateways = [...options.gateways].map(([key, address]) => {
-      return { key, address, putMs: -1, readMs: -1, restUntilMs: 0, isReached: null }
+    this.#gateways = [...options.gateways].map(([key, address], index) => {
+      return { key, address, place: index + 1, putMs: -1, readMs: -1, restUntilMs: 0, isReached: null }
     })
   }
 
@@ -210,7 +212,7 @@ export class GatewayDht<G> implements Dht {
       link.publish(gateway.address, errand, offer, signal),
     )
     if (answer !== null && answer.outcome > PUBLISH_OUTCOMES.kept) {
-      log.info('a gateway did not take an item', { gateway: gateway.key, outcome: answer.outcome })
+      log.debug('a gateway did not take an item', { gateway: gateway.place, outcome: answer.outcome })
     }
     return answer
   }
@@ -250,7 +252,7 @@ export class GatewayDht<G> implements Dht {
     const nowMs = clock.monotonicMs()
     if (gateway === undefined || isResting(gateway, nowMs)) return
     gateway.restUntilMs = nowMs + GATEWAY_REST_MS
-    log.warn('a gateway is left alone for a while', { gateway: key, why })
+    log.warn('a gateway is left alone for a while', { gateway: gateway.place, why })
   }
 
   #verified(gateway: Known<G>, publicKey: Uint8Array, { nearest, items }: SlotAnswer): DhtGetResult {
@@ -287,7 +289,7 @@ export class GatewayDht<G> implements Dht {
       this.#throwIfOver(options)
       if (!isMegatorrentError(error)) throw error
       gateway.isReached = false
-      log.debug('a gateway did not answer', { gateway: gateway.key, why: errorMessage(error) })
+      log.debug('a gateway did not answer', { gateway: gateway.place, why: errorMessage(error) })
       return null
     }
   }

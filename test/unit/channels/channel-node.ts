@@ -19,6 +19,7 @@ import { type ChannelKeys, type PublisherKeys, publisherKeys } from '../../../sr
 import { MemoryBlobStore } from '../../../src/storage/memory-blob-store.ts'
 import { openState, type State } from '../../../src/storage/state.ts'
 import { MemoryNetwork } from '../../../src/transport/memory.ts'
+import type { PeerAddress } from '../../../src/wire/address.ts'
 import type { Head } from '../../../src/wire/head.ts'
 import { InlineRunner } from '../storage/harness.ts'
 import { SimClock } from '../swarm/sim-clock.ts'
@@ -30,6 +31,8 @@ export interface Follow {
   readonly open: boolean
   readonly hooks: FollowHooks
   looks: number
+  /** Those of a link. */
+  gateways: readonly PeerAddress[]
   isStopped: boolean
 }
 
@@ -43,12 +46,15 @@ export class FakeDiscovery implements ChannelDiscovery {
   onPublish: (head: Head, signal: AbortSignal) => Promise<number> = async () => 8
 
   follow(keys: ChannelKeys, open: boolean, hooks: FollowHooks): ReturnType<ChannelDiscovery['follow']> {
-    const follow: Follow = { keys, open, hooks, looks: 0, isStopped: false }
+    const follow: Follow = { keys, open, hooks, looks: 0, gateways: [], isStopped: false }
     this.follows.push(follow)
     return {
       look: (signal) => {
         follow.looks++
         return this.onLook(follow, signal)
+      },
+      useGateways: (addresses) => {
+        follow.gateways = addresses
       },
       stop: () => {
         follow.isStopped = true

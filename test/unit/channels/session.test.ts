@@ -238,6 +238,17 @@ describe('a session', () => {
     expect(node.discovery.follows).toHaveLength(3)
   })
 
+  it('passes on the gateways of its link, also when it is followed anew', () => {
+    const session = node.sessions.acquire(KEYS)
+    session.takeLink({ peers: [], gateways: [node.sim.address] })
+    session.takeLink({ peers: [], gateways: [] })
+    session.followAgain(true)
+    expect(node.discovery.follows.map(({ gateways }) => gateways)).toEqual([
+      [node.sim.address],
+      [node.sim.address],
+    ])
+  })
+
   it('takes in nothing that comes after its end', () => {
     const session = node.sessions.acquire(KEYS)
     const { hooks } = node.discovery.last

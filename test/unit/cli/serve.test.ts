@@ -57,7 +57,7 @@ const LOOPBACK = { listen: ['127.0.0.1:0'], rpc: ['127.0.0.1:0'], 'no-dht': true
 
 describe('serve refuses', () => {
   it.each<[string, Record<string, readonly string[] | true>]>([
-    ['a flag that is not in this version', { 'use-gateway': ['127.0.0.1:7117'] }],
+    ['a flag that is not in this version', { 'bind-interface': ['tun0'] }],
     ['RPC that others could reach', { rpc: ['0.0.0.0:0'] }],
     ['a value that is wrong', { 'max-peers': ['many'] }],
   ])('%s, before it makes anything', async (_name, flags) => {

@@ -63,6 +63,8 @@ describe('without any source', () => {
       noDht: false,
       dhtServer: false,
       peer: [],
+      gateway: false,
+      useGateway: [],
       external: null,
       downloadDir: '/home/u/.local/share/megatorrent/downloads',
       maxStore: 20 * 2 ** 30,
@@ -70,6 +72,11 @@ describe('without any source', () => {
       maxPeers: 200,
       uploadLimit: 0,
       downloadLimit: 0,
+      proxy: null,
+      proxyAuthFile: null,
+      proxyNoIsolation: false,
+      torControl: null,
+      torControlPasswordFile: null,
       passphraseFile: null,
       logLevel: 'info',
       logFormat: 'text',
@@ -271,7 +278,7 @@ describe('combinations', () => {
     },
   )
 
-  it.each(['dht-port=1', 'bootstrap=none', 'bootstrap=10.0.0.1:1', 'dht-server'])(
+  it.each(['dht-port=1', 'bootstrap=none', 'bootstrap=10.0.0.1:1', 'dht-server', 'gateway'])(
     'no DHT excludes %s',
     (flag) => {
       expect(problemsOf(flagsOf('no-dht', flag))).toEqual([expect.stringContaining('--no-dht')])
@@ -281,6 +288,21 @@ describe('combinations', () => {
 
   it('no DHT alone is fine', () => {
     expect(configOf(flagsOf('no-dht'))).toMatchObject({ noDht: true, dhtServer: false })
+  })
+
+  it('a gateway is one with a DHT, and whoever uses gateways has none', () => {
+    expect(configOf(flagsOf('gateway'))).toMatchObject({ gateway: true, noDht: false })
+    const uses = 'use-gateway=127.0.0.1:7117'
+    expect(configOf(flagsOf('no-dht', uses))).toMatchObject({ useGateway: ['127.0.0.1:7117'] })
+    expect(problemsOf(flagsOf(uses))).toEqual([expect.stringMatching(/^use_gateway .*--no-dht/)])
+    expect(problemsOf(flagsOf('gateway', uses))).toHaveLength(1)
+    const onion = `use-gateway=${'a'.repeat(56)}.onion:7117`
+    expect(problemsOf(flagsOf('no-dht', onion))).toEqual([expect.stringContaining('use_gateway')])
+    const safe = 'proxy=socks5://127.0.0.1:9050'
+    expect(problemsOf(flagsOf(safe, 'gateway'))).toEqual([expect.stringContaining('gateway')])
+    expect(problemsOf(flagsOf(safe, uses))).toEqual([expect.stringMatching(/^use_gateway .*node key/)])
+    const pinned = `use-gateway=${'ab'.repeat(31)}00@127.0.0.1:7117`
+    expect(problemsOf(flagsOf(safe, pinned))).toEqual([])
   })
 
   it('a first node answers others', () => {

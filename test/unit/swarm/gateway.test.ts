@@ -19,8 +19,14 @@ import { initiateHandshake } from '../../../src/transport/handshake.ts'
 import { MemoryNetwork } from '../../../src/transport/memory.ts'
 import type { Dialer } from '../../../src/transport/transport.ts'
 import { formatPeerAddress, type PeerAddress } from '../../../src/wire/address.ts'
-import { PUBLISH_WORK_BITS } from '../../../src/wire/constants.ts'
-import { MemoryGatewayStore, NOON, newKey, offered, signed } from '../discovery/gateway/gateway-rig.ts'
+import {
+  MemoryGatewayStore,
+  NOON,
+  newKey,
+  offered,
+  signed,
+  WORK_BITS,
+} from '../discovery/gateway/gateway-rig.ts'
 import { MemoryNetwork as MemoryDhtNetwork } from '../discovery/memory-dht.ts'
 import { SIM_PORT, SimChannel, SimNode } from './sim-node.ts'
 
@@ -48,7 +54,13 @@ class World {
       },
     }
     const resolve = async (): Promise<readonly string[]> => ['10.0.1.0']
-    this.link = new DialledGateways({ dialer, resolve, clock: this.clock, random: systemRandom })
+    this.link = new DialledGateways({
+      dialer,
+      resolve,
+      clock: this.clock,
+      random: systemRandom,
+      workBits: WORK_BITS,
+    })
   }
 
   async gateway(isGateway = true): Promise<SimNode> {
@@ -58,6 +70,7 @@ class World {
       clock: this.clock,
       random: seededRandom(4),
       log: silentLog,
+      rules: { workBits: WORK_BITS },
     })
     const { clock, network } = this
     const seed = this.gateways.length
@@ -188,7 +201,7 @@ describe('a gateway in the swarm', () => {
     const world = new World()
     const { pinned } = await world.gateway()
     const [service] = world.services
-    Object.defineProperty(service, 'workBits', { get: () => PUBLISH_WORK_BITS + 1 })
+    Object.defineProperty(service, 'workBits', { get: () => WORK_BITS + 10 })
     const answer = await world.wait(world.link.publish(pinned, ERRAND, offered(signed()), never()))
     expect(answer).toMatchObject({ outcome: 0 })
   })
@@ -233,5 +246,21 @@ describe('the DHT through gateways, over connections', () => {
     const hostsOf = (verb: string): string[] =>
       world.dialled.filter(({ circuit }) => circuit?.subject.startsWith(verb)).map(({ host }) => host)
     expect(new Set(hostsOf('put')).size).toBe(3)
+  })
+
+  it('finds out a gateway that only says that it has stored an item, within the three puts of a day', async () => {
+    const world = new World()
+    for (let i = 0; i < 3; i++) await world.gateway()
+    const [liar] = world.services
+    if (liar !== undefined) {
+      liar.publish = async () => ({ outcome: 0, workBits: 0, nodes: 8, highestSeq: 0 })
+    }
+    const dht = world.dht()
+    for (let replica = 0; replica < 3; replica++) {
+      const item = signed()
+      expect(await world.wait(dht.putMutable(item))).toMatchObject({ storedBy: DHT_CLOSEST_NODES })
+      expect(world.dhtNetwork.holders(item.publicKey)).toBe(DHT_CLOSEST_NODES)
+    }
+    expect(dht.usable).toBe(2)
   })
 })

@@ -102,8 +102,8 @@ function answer(outcome: number, nodes = 0): PublishAnswer {
 }
 
 describe('putting through gateways', () => {
-  it('gives the item to one and reads it back by another', async () => {
-    const net = new Net(['honest', 'honest', 'honest'])
+  it.each([1, 2, 3, 4, 5, 6])('gives the item to one and reads it back by another (%i)', async (seed) => {
+    const net = new Net(['honest', 'honest', 'honest'], seed)
     const item = signed()
     const put = await net.wait(net.dht.putMutable(item))
     expect(put).toEqual({ storedBy: DHT_CLOSEST_NODES, alreadyHeldBy: 0, asked: 1, newer: null })
@@ -114,9 +114,10 @@ describe('putting through gateways', () => {
 
   it('makes do with one gateway, over another connection', async () => {
     const net = new Net(['honest'])
-    const put = await net.wait(net.dht.putMutable(signed()))
-    expect(put.storedBy).toBe(DHT_CLOSEST_NODES)
-    expect(new Set(net.asked.map(({ errand }) => errand.subject)).size).toBe(2)
+    for (let i = 0; i < 2; i++) {
+      expect((await net.wait(net.dht.putMutable(signed()))).storedBy).toBe(DHT_CLOSEST_NODES)
+    }
+    expect(new Set(net.asked.map(({ errand }) => errand.subject)).size).toBe(4)
   })
 
   it.each([1, 2, 3, 4, 5, 6])(
@@ -131,7 +132,7 @@ describe('putting through gateways', () => {
         expect(net.world.network.holders(item.publicKey)).toBe(DHT_CLOSEST_NODES)
       }
       expect(net.warned).toHaveLength(1)
-      expect(net.warned[0]).toMatchObject({ gateway: 'gateway 0' })
+      expect(net.warned[0]).toMatchObject({ gateway: 1 })
       // From now on it is asked for nothing, until its time is over.
       const before = net.asked.length
       for (let i = 0; i < 4; i++) await net.wait(net.dht.putMutable(signed()))
@@ -157,7 +158,7 @@ describe('putting through gateways', () => {
     for (let i = 0; i < 6; i++) {
       expect((await net.wait(net.dht.putMutable(signed()))).storedBy).toBe(DHT_CLOSEST_NODES)
     }
-    expect(net.warned).toEqual([{ gateway: 'gateway 0', why: 'does not find what another one does' }])
+    expect(net.warned).toEqual([{ gateway: 1, why: 'does not find what another one does' }])
   })
 
   it('accuses nobody on the word of a gateway that does not reach the DHT itself', async () => {
@@ -232,7 +233,7 @@ describe('reading through gateways', () => {
       await net.wait(net.dht.getMutable(item.publicKey)),
     ]
     expect(reads.map(({ candidates }) => candidates.length).sort()).toEqual([0, 1])
-    expect(net.warned).toEqual([{ gateway: 'gateway 0', why: 'gave what nobody signed' }])
+    expect(net.warned).toEqual([{ gateway: 1, why: 'gave what nobody signed' }])
   })
 
   it('asks different gateways for what follows each other, and others when one does not answer', async () => {

@@ -1,0 +1,72 @@
+/**
+ * Gateways asked in place of a DHT, in direct mode and in safe mode alike. How they are dialled is handed
+ * in. Safe mode loads this, so it knows no UDP.
+ *
+ * @module node/gateways
+ */
+import type { ChannelDiscovery } from '../channels/discovery.ts'
+import { GatewayDht } from '../discovery/gateway/gateway-dht.ts'
+import { DialledGateways, type GatewayLinkDeps } from '../swarm/gateway-link.ts'
+import { formatPeerAddress, type PeerAddress, parsePeerAddress } from '../wire/address.ts'
+import { LinkGateways } from './link-gateways.ts'
+import type { NetworkDeps } from './network.ts'
+import { openServices, type Services } from './services.ts'
+
+/** How gateways are reached from here. */
+export interface GatewayReach extends Pick<GatewayLinkDeps, 'dialer' | 'resolve' | 'dialTimeoutMs'> {
+  /** ms that an item waits before it goes to one, at most. */
+  readonly spreadMs: number
+  /** May a gateway that a link names be dialled? */
+  readonly isAcceptable: (address: PeerAddress) => boolean
+}
+
+/** What a node without a DHT has: its gateways or, if it has none, those that links name. */
+export interface GatewayDiscovery {
+  readonly discovery: ChannelDiscovery
+  /** Can slots be put? */
+  readonly canPut: boolean
+  /** Gateways that answer. */
+  usable(): number
+  close(): Promise<void>
+}
+
+export function openGatewayDiscovery(deps: NetworkDeps, reach: GatewayReach): GatewayDiscovery {
+  const own = deps.config.useGateway.map(parsePeerAddress)
+  if (own.length === 0) {
+    const open = (addresses: readonly PeerAddress[]): Services =>
+      openThrough(deps, connect(deps, reach, addresses))
+    const links = new LinkGateways({ open, isAcceptable: reach.isAcceptable })
+    return { discovery: links, canPut: false, usable: () => 0, close: () => links.close() }
+  }
+  const gateways = connect(deps, reach, own)
+  const services = openThrough(deps, gateways)
+  return { ...services, canPut: true, usable: () => gateways.usable }
+}
+
+function connect(
+  { clock, random, log }: NetworkDeps,
+  { spreadMs, ...reach }: GatewayReach,
+  addresses: readonly PeerAddress[],
+): GatewayDht<PeerAddress> {
+  return new GatewayDht({
+    // The same one named twice is one.
+    gateways: new Map(addresses.map((address) => [formatPeerAddress(address), address])),
+    link: new DialledGateways({ ...reach, clock, random }),
+    clock,
+    random,
+    log: log.child('gateways'),
+    spreadMs,
+  })
+}
+
+/** Gateways cannot announce for us. */
+function openThrough(deps: NetworkDeps, gateways: GatewayDht<PeerAddress>): Services {
+  const { discovery, close } = openServices(deps, gateways, null)
+  return {
+    discovery,
+    async close() {
+      await close()
+      await gateways.close()
+    },
+  }
+}

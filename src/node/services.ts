@@ -1,0 +1,48 @@
+/**
+ * Slots and topics over a DHT, whichever way it is reached. Safe mode loads this, so it knows no UDP.
+ *
+ * @module node/services
+ */
+import type { ChannelDiscovery } from '../channels/discovery.ts'
+import { Announcer } from '../discovery/announcer.ts'
+import type { Dht } from '../discovery/dht.ts'
+import { SlotService } from '../discovery/slot-service.ts'
+import { DhtDiscovery } from './dht-discovery.ts'
+import type { NetworkDeps } from './network.ts'
+
+/** Discovery by one way, and how it ends. */
+export interface Services {
+  readonly discovery: ChannelDiscovery
+  close(): Promise<void>
+}
+
+/** @param port - to announce; null: nothing is announced. */
+export function openServices(deps: NetworkDeps, dht: Dht, port: number | null): Services {
+  const { state, clock, random, log, tuning } = deps
+  const slots = new SlotService({
+    dht,
+    store: state.slots,
+    clock,
+    random,
+    log: log.child('slots'),
+    ...(tuning.slots === undefined ? {} : { timing: tuning.slots }),
+  })
+  const announcer = new Announcer({
+    dht,
+    clock,
+    random,
+    log: log.child('announce'),
+    port: () => port,
+    nextBlob: async (after) => state.blobs.page(after, 1)[0] ?? null,
+    timing: {
+      ...(tuning.topicMinMs === undefined ? {} : { topicMinMs: tuning.topicMinMs }),
+      ...(tuning.topicMaxMs === undefined ? {} : { topicMaxMs: tuning.topicMaxMs }),
+    },
+  })
+  return {
+    discovery: new DhtDiscovery({ slots, announcer, publisherKeys: deps.publisherKeys, log }),
+    async close() {
+      await Promise.all([slots.close(), announcer.close()])
+    },
+  }
+}
