@@ -3,6 +3,7 @@
  * nothing loaded that knows another. What was planted shows.
  */
 import { spawnSync } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -41,6 +42,12 @@ const traced = (file: string): readonly string[] => [
   `trace=${TRACED}`,
 ]
 
+/** Of a node that does not exist. */
+function anyNodeKey(): string {
+  const { publicKey } = generateKeyPairSync('ed25519')
+  return Buffer.from(publicKey.export({ format: 'jwk' }).x as string, 'base64url').toString('hex')
+}
+
 describe.skipIf(!HAS_STRACE)('the system calls of a node in safe mode', () => {
   it('are those of a program that knows the proxy and nothing else', async () => {
     const folder = await newFolder()
@@ -49,11 +56,16 @@ describe.skipIf(!HAS_STRACE)('the system calls of a node in safe mode', () => {
     const source = join(folder, 'source')
     await mkdir(source)
     await makeTree(source, { seed: 5, smallFiles: 5, smallBytes: 1_000, bigBytes: 2_000_000 })
-    const publisher = await net.node({ name: 'publisher', wrapper: traced(join(folder, 'publisher')) })
+    const publisher = await net.node({
+      name: 'publisher',
+      wrapper: traced(join(folder, 'publisher')),
+      args: ['--use-gateway', `${anyNodeKey()}@gateway.example:7117`],
+    })
     const reader = await net.node({ name: 'reader', wrapper: traced(join(folder, 'reader')) })
     const { uri } = await publisher.node.rpc<{ uri: string }>('createChannel', { name: 'news' })
-    await publisher.node.rpc('publish', { path: source, channel: 'news' }).catch(() => {}) // nobody can confirm
-    const link = `${uri}&peer=name.example:7117&peer=${encodeURIComponent('[2620:fe::9]:7117')}`
+    await publisher.node.rpc('publish', { path: source, channel: 'news', timeout: 1 }).catch(() => {}) // nobody can confirm
+    const gateway = `gateway=${anyNodeKey()}${encodeURIComponent('@9.9.9.9:7117')}`
+    const link = `${uri}&peer=name.example:7117&peer=${encodeURIComponent('[2620:fe::9]:7117')}&${gateway}`
     await reader.node.rpc('addSubscription', {
       uri: link,
       dir: join(folder, 'target'),
@@ -61,8 +73,14 @@ describe.skipIf(!HAS_STRACE)('the system calls of a node in safe mode', () => {
       timeout: 50,
     })
     expect(await compareTrees(source, join(folder, 'target'))).toEqual([])
-    const asked = (): boolean => reader.proxy.requests.some(({ host }) => host === 'name.example')
-    await waitUntil(asked, 30_000, 'the name is asked for')
+    for (const [{ proxy }, name] of [
+      [reader, 'name.example'],
+      [reader, '9.9.9.9'],
+      [publisher, 'gateway.example'],
+    ] as const) {
+      const asked = (): boolean => proxy.requests.some(({ host }) => host === name)
+      await waitUntil(asked, 30_000, `the proxy of one is asked for ${name}`)
+    }
     for (const { node, proxy, control } of [publisher, reader]) {
       await node.stop()
       // The control port is the one thing besides that was given.
