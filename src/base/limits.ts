@@ -494,6 +494,8 @@ export const GATEWAY_REST_MS = 3_600_000
 export const GATEWAY_SPREAD_MS = 3_000
 /** ms at most that an item waits before it goes to a gateway, by chance, in safe mode: so that it can be put and read back within the minute that a publisher waits. */
 export const GATEWAY_SAFE_SPREAD_MS = 15_000
+/** Peers of one look for a topic that safe mode dials: a few, since nobody has tried them and each costs a circuit. */
+export const GATEWAY_SAFE_PEERS = 4
 
 // storage
 

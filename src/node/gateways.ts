@@ -16,6 +16,8 @@ import { openServices, type Services } from './services.ts'
 export interface GatewayReach extends Pick<GatewayLinkDeps, 'dialer' | 'resolve' | 'dialTimeoutMs'> {
   /** ms that an item waits before it goes to one, at most. */
   readonly spreadMs: number
+  /** Peers of one look for a topic that are dialled at most; all by default. */
+  readonly maxPeers?: number
   /** May a gateway that a link names be dialled? */
   readonly isAcceptable: (address: PeerAddress) => boolean
 }
@@ -45,7 +47,7 @@ export function openGatewayDiscovery(deps: NetworkDeps, reach: GatewayReach): Ga
 
 function connect(
   { clock, random, log }: NetworkDeps,
-  { spreadMs, ...reach }: GatewayReach,
+  { spreadMs, maxPeers, ...reach }: GatewayReach,
   addresses: readonly PeerAddress[],
 ): GatewayDht<PeerAddress> {
   return new GatewayDht({
@@ -56,6 +58,7 @@ function connect(
     random,
     log: log.child('gateways'),
     spreadMs,
+    ...(maxPeers === undefined ? {} : { maxPeers }),
   })
 }
 

@@ -39,12 +39,12 @@ export function isAcceptableFrom(listenHost: string): (address: Address) => bool
 }
 
 /**
- * The same in safe mode: onions, and clear addresses that the channel itself names. What peers tell
- * could lead its exits to whoever wants to see them.
+ * The same in safe mode: onions, clear addresses that the channel itself names, and the few that a gateway
+ * finds under its topic. What peers tell could lead its exits to whoever wants to see them.
  */
 export function isAcceptableBehindProxy(address: Address, source: AddressSource): boolean {
   const is = addressClass(address)
-  return is === 'onion' || (is === 'public' && (source === 'link' || source === 'head'))
+  return is === 'onion' || (is === 'public' && ['link', 'head', 'topic'].includes(source))
 }
 
 /**

@@ -8,7 +8,12 @@
  * @module node/safe-network
  */
 import { errorMessage, MegatorrentError } from '../base/errors.ts'
-import { GATEWAY_SAFE_SPREAD_MS, MAX_BLOBS_IN_FLIGHT, PROXY_DIAL_TIMEOUT_MS } from '../base/limits.ts'
+import {
+  GATEWAY_SAFE_PEERS,
+  GATEWAY_SAFE_SPREAD_MS,
+  MAX_BLOBS_IN_FLIGHT,
+  PROXY_DIAL_TIMEOUT_MS,
+} from '../base/limits.ts'
 import type { ChannelKeys } from '../crypto/key-schedule.ts'
 import { readFileIfExists } from '../storage/atomic-file.ts'
 import type { Swarm } from '../swarm/swarm.ts'
@@ -51,6 +56,7 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
     resolve: null,
     dialTimeoutMs: PROXY_DIAL_TIMEOUT_MS,
     spreadMs: GATEWAY_SAFE_SPREAD_MS,
+    maxPeers: GATEWAY_SAFE_PEERS,
     isAcceptable: (address) => isAcceptableBehindProxy(address, 'link') && provenKey(address) !== null,
   })
   const channels = new Set<SafeChannel>()

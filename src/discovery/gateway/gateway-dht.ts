@@ -17,7 +17,7 @@ import { GATEWAY_REST_MS, GATEWAY_SPREAD_MS, GATEWAY_TRIES } from '../../base/li
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import type { Address } from '../../wire/address.ts'
-import { MAX_PUBLISH_AHEAD_MS } from '../../wire/constants.ts'
+import { MAX_PEERS_ADDRESSES, MAX_PUBLISH_AHEAD_MS } from '../../wire/constants.ts'
 import {
   PUBLISH_OUTCOMES,
   type PublishAnswer,
@@ -67,6 +67,8 @@ export interface GatewayDhtOptions<G> {
   readonly log: Log
   /** ms that an item waits before it goes to a gateway, at most. */
   readonly spreadMs?: number
+  /** Peers that one look for a topic gives out, at most; all that a gateway tells by default. */
+  readonly maxPeers?: number
 }
 
 interface Known<G> extends GatewayRecord {
@@ -166,6 +168,7 @@ export class GatewayDht<G> implements Dht {
     options: DhtOptions = {},
   ): Promise<{ readonly peers: number }> {
     const given = new Set<string>()
+    const { maxPeers = MAX_PEERS_ADDRESSES } = this.#options
     for (const gateway of this.#inTurn('readMs').slice(0, GATEWAY_TRIES)) {
       gateway.readMs = this.#options.clock.monotonicMs()
       const errand: Errand = { purpose: 'topic', subject: `${gateway.key} ${toHex(infohash)}` }
@@ -173,7 +176,7 @@ export class GatewayDht<G> implements Dht {
         this.#options.link.findPeers(gateway.address, errand, infohash, signal),
       )
       for (const { kind, host, port } of found ?? []) {
-        if (kind !== 'ipv4' || given.has(`${host}:${port}`)) continue
+        if (kind !== 'ipv4' || given.has(`${host}:${port}`) || given.size >= maxPeers) continue
         given.add(`${host}:${port}`)
         onPeer({ host, port })
       }

@@ -36,7 +36,7 @@ class Net {
   readonly dht: GatewayDht<Manner>
   seed: number
 
-  constructor(manners: readonly Manner[], seed = 1) {
+  constructor(manners: readonly Manner[], seed = 1, maxPeers = 16) {
     this.seed = seed
     this.dht = new GatewayDht({
       gateways: new Map(manners.map((manner, i) => [`gateway ${i}`, manner])),
@@ -45,6 +45,7 @@ class Net {
       random: seededRandom(seed),
       log: { ...silentLog, warn: (_message, fields) => void this.warned.push(fields) },
       spreadMs: SPREAD_MS,
+      maxPeers,
     })
   }
 
@@ -265,6 +266,18 @@ describe('reading through gateways', () => {
     await net.wait(net.dht.announce(topic, 7117, { onPeer: (peer) => found.push(peer) }))
     expect(found).toEqual([{ host: '192.0.2.1', port: 7117 }])
     expect(net.world.network.announces).toEqual([])
+  })
+})
+
+describe('peers that gateways find', () => {
+  it('are given out up to the number that is wanted', async () => {
+    const net = new Net(['honest'], 1, 2)
+    for (let i = 1; i <= 5; i++) net.peers.push({ kind: 'ipv4', host: `9.9.9.${i}`, port: 7117 })
+    const found: unknown[] = []
+    expect(await net.wait(net.dht.lookup(new Uint8Array(20), (peer) => found.push(peer)))).toEqual({
+      peers: 2,
+    })
+    expect(found).toHaveLength(2)
   })
 })
 
