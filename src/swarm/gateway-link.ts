@@ -35,8 +35,8 @@ export interface GatewayLinkDeps {
   readonly workBits?: number
 }
 
-/** Times that more work is done when a gateway asks for it: its load may have grown meanwhile. */
-const MAX_WORK_ROUNDS = 3
+/** Times that work is done for one item: what every gateway asks, and once what this one asks instead. */
+const MAX_WORK_ROUNDS = 2
 
 export class DialledGateways implements GatewayLink<PeerAddress> {
   readonly #deps: GatewayLinkDeps

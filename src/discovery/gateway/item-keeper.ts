@@ -284,6 +284,8 @@ export class ItemKeeper {
     const { item } = entry.kept
     const newest = read.candidates[0]?.item
     if (newest === undefined || newest.seq <= item.seq) return item
+    // It may have had to make room while the DHT was asked: then nothing of it is written down again.
+    if (this.#entries.get(toHex(item.publicKey)) !== entry) return null
     if (isSlotSize(newest.value.length)) {
       const kept = { ...entry.kept, item: newest }
       this.#options.store.save([kept])

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { sleep } from '../../../../src/base/clock.ts'
 import { isMegatorrentError } from '../../../../src/base/errors.ts'
 import { DHT_CLOSEST_NODES, GATEWAY_ANSWER_MS, GATEWAY_SAVE_MS } from '../../../../src/base/limits.ts'
 import { HEAD_BYTES, MAX_PUBLISH_AHEAD_MS, MAX_PUBLISH_WORK_BITS } from '../../../../src/wire/constants.ts'
@@ -164,6 +165,28 @@ describe('a gateway that is given an item', () => {
     await world.clock.advance(1000)
     const settled = await settling
     expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect([world.gateway.kept, world.store.items.size]).toEqual([2, 2])
+  })
+
+  it('writes nothing down again of what had to go while it was put', async () => {
+    const world = new World({ rules: { places: 2, workBits: -20 } })
+    const publish = (host: string, item: PublishedItem) => {
+      const from = asker(host)
+      return world.gateway.publish(from, world.message(from, item))
+    }
+    await Promise.all([publish('a', offered(signed())), world.clock.advance(100)])
+    const update = world.dht.updateMutable.bind(world.dht)
+    world.dht.updateMutable = async (...args) => {
+      await sleep(world.clock, 1000)
+      return update(...args)
+    }
+    const key = newKey()
+    const going = publish('a', offered(signed(key, 1)))
+    await world.clock.advance(100)
+    world.network.plant(signed(key, 2))
+    const coming = publish('b', offered(signed()))
+    await world.clock.advance(5000)
+    await Promise.all([going, coming])
     expect([world.gateway.kept, world.store.items.size]).toEqual([2, 2])
   })
 
