@@ -10,6 +10,7 @@
  *
  * @module discovery/gateway/gateway-dht
  */
+import { setMaxListeners } from 'node:events'
 import { toHex } from '../../base/bytes.ts'
 import { type Clock, sleep } from '../../base/clock.ts'
 import { errorMessage, isMegatorrentError, MegatorrentError } from '../../base/errors.ts'
@@ -85,6 +86,7 @@ export class GatewayDht<G> implements Dht {
 
   constructor(options: GatewayDhtOptions<G>) {
     this.#options = options
+    setMaxListeners(0, this.#stopping.signal) // each errand under way hears of the end
     this.#gateways = [...options.gateways].map(([key, address], index) => {
       return { key, address, place: index + 1, putMs: -1, readMs: -1, restUntilMs: 0, isReached: null }
     })
