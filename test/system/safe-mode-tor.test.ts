@@ -151,3 +151,57 @@ describe.skipIf(!HAS_TOR)('a publisher and a reader behind Tor', () => {
     LONG_MS * 2,
   )
 })
+
+describe.skipIf(!HAS_TOR)('through gateways on the clear side, with a DHT behind them', () => {
+  const GATEWAYS = 3
+  const DHT_NODES = 6
+  const clear: TestNode[] = []
+  let safe: { publisher: TestNode; reader: TestNode }
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'megatorrent-test-'))
+    tor = await TorNet.start(2)
+    const first = await TestNode.start({ name: 'gateway-0', args: ['--gateway', '--bootstrap', 'none'] })
+    clear.push(first)
+    for (let number = 1; number < GATEWAYS + DHT_NODES; number++) {
+      const kind = number < GATEWAYS ? ['--gateway', '--dht-server'] : ['--dht-server']
+      const args = [...kind, '--bootstrap', first.bootstrapAddress]
+      clear.push(await TestNode.start({ name: `clear-${number}`, args }))
+    }
+    const uses = clear.slice(0, GATEWAYS).flatMap((node) => ['--use-gateway', node.peerAddress])
+    const [one, two] = tor.clients as [TorClient, TorClient]
+    safe = {
+      publisher: await TestNode.start({ name: 'publisher', args: [...args(one), ...uses] }),
+      reader: await TestNode.start({ name: 'reader', args: [...args(two), ...uses] }),
+    }
+    await mkdir(join(folder, 'source'))
+    await makeTree(join(folder, 'source'), { seed: 9, smallFiles: 5, smallBytes: 2_000, bigBytes: 2_000_000 })
+  }, LONG_MS * 2)
+
+  afterAll(async () => {
+    await Promise.all([...clear, ...Object.values(safe ?? {})].map((node) => node.dispose()))
+    await tor?.dispose()
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+  })
+
+  it(
+    'a release is confirmed, and found by a link that names nobody',
+    async () => {
+      const channel = await safe.publisher.rpc<{ uri: string }>('createChannel', { name: 'news' })
+      const published = await safe.publisher.rpc<{ storedBy: number }>(
+        'publish',
+        { path: join(folder, 'source'), channel: 'news', timeout: 170 },
+        LONG_MS,
+      )
+      expect(published.storedBy).toBeGreaterThanOrEqual(1)
+      const [bare = ''] = channel.uri.split('?')
+      await safe.reader.rpc(
+        'addSubscription',
+        { uri: bare, dir: join(folder, 'target'), wait: true, timeout: 170 },
+        LONG_MS,
+      )
+      expect(await compareTrees(join(folder, 'source'), join(folder, 'target'))).toEqual([])
+    },
+    LONG_MS * 2,
+  )
+})
