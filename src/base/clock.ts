@@ -34,8 +34,8 @@ export const systemClock: Clock = {
 }
 
 /** Wall time to the hour: it does not tell how well the clock of this machine goes. */
-export function hourClock({ now }: Clock): Pick<Clock, 'now'> {
-  return { now: () => Math.floor(now() / MS_PER_HOUR) * MS_PER_HOUR }
+export function hourClock(clock: Pick<Clock, 'now'>): Pick<Clock, 'now'> {
+  return { now: () => Math.floor(clock.now() / MS_PER_HOUR) * MS_PER_HOUR }
 }
 
 /** Resolves after `delayMs`, or rejects with the signal's reason. */

@@ -40,7 +40,7 @@ export interface PublisherDeps {
   readonly discovery: ChannelDiscovery
   readonly clock: Clock
   readonly log: Log
-  /** What a head says the time is; where absent, `clock`. */
+  /** What a head and a manifest with another title say the time is; where absent, `clock`. */
   readonly statedClock?: Pick<Clock, 'now'>
   /** Addresses that a head of that channel may name. */
   readonly addressesOf: (keys: ChannelKeys) => readonly Address[]
@@ -276,7 +276,7 @@ export class Publisher {
   async #rootOf(request: PublishRequest): Promise<Uint8Array> {
     const { title, record, keys } = request
     if (title === null || title === (await this.#titleOf(record.root))) return record.root
-    const change = { title, time: this.#deps.clock.now() }
+    const change = { title, time: this.#statedMs() }
     return retitleManifest(this.#deps.store, keys.convergenceSecret, record.root, change)
   }
 

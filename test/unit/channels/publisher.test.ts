@@ -2,11 +2,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { ManualClock } from '../../../src/base/clock.ts'
+import { hourClock, ManualClock } from '../../../src/base/clock.ts'
 import { MegatorrentError } from '../../../src/base/errors.ts'
 import { HEAD_REFRESH_LOOK_MAX_MS, HEAD_REFRESH_MS, PUT_RETRY_MS } from '../../../src/base/limits.ts'
 import { systemRandom } from '../../../src/base/random.ts'
 import { loadIngest } from '../../../src/channels/ingest-record.ts'
+import { loadManifest } from '../../../src/channels/manifest-loader.ts'
 import { Publisher, type Release } from '../../../src/channels/publisher.ts'
 import type { ChannelSession } from '../../../src/channels/session.ts'
 import { referenceId } from '../../../src/wire/blob.ts'
@@ -167,6 +168,20 @@ describe('a publisher', () => {
       await keeping
       expect(session.newest).toMatchObject({ releaseNumber: 2, revision: 0 })
     })
+  })
+
+  it('states no time but that of the clock for what others read, under another title too', async () => {
+    const { state, store, discovery, clock, log } = node
+    const statedClock = hourClock(clock)
+    await clock.advance(1_234_567)
+    const publisher = new Publisher({ state, store, discovery, clock, log, statedClock, addressesOf: () => [] })
+    const record = await node.ingest(KEYS, source)
+    const request = { keys: KEYS, open: false, session, record, title: 'another title' }
+    const { head } = await publisher.release(request)
+    const fetch = (): Promise<never> => Promise.reject(new Error('all is here'))
+    const { time } = await loadManifest({ root: head.root, store, fetch })
+    expect([head.signedAt, time]).toEqual([statedClock.now(), statedClock.now()])
+    expect(clock.now()).not.toBe(statedClock.now())
   })
 
   it('signs no number twice, whatever fails on the way', async () => {
