@@ -12,6 +12,7 @@ import type { Log } from '../base/log.ts'
 import { SigningKey } from '../crypto/ed25519.ts'
 import { type ChannelKeys, dayOf } from '../crypto/key-schedule.ts'
 import { onionSeed } from '../crypto/onion-key.ts'
+import type { Bans } from '../swarm/bans.ts'
 import type { ChannelEvents, SwarmChannel } from '../swarm/channel.ts'
 import { Swarm, type SwarmDeps } from '../swarm/swarm.ts'
 import type { Acceptor, Door } from '../transport/acceptor.ts'
@@ -32,8 +33,9 @@ export interface SafeChannelDeps {
   /** What swarms of all channels have in common. */
   readonly swarmDeps: Omit<
     SwarmDeps,
-    'dialer' | 'nodeKey' | 'resolve' | 'isAcceptable' | 'listenPort' | 'maxPeers'
+    'bans' | 'dialer' | 'nodeKey' | 'resolve' | 'isAcceptable' | 'isTellable' | 'listenPort' | 'maxPeers'
   >
+  readonly bans: Bans
   /** Connections that this node may have besides those that it has. */
   readonly freePlaces: () => number
   /** Dials through the proxy, and listens on this machine. */
@@ -75,9 +77,12 @@ export class SafeChannel {
         return (swarm?.peers.size ?? 0) + deps.freePlaces()
       },
       source: this.served,
+      bans: deps.bans.within(toHex(keys.publicKey)),
       dialer: onCircuitsOf(keys, deps),
       resolve: null,
       isAcceptable: isAcceptableBehindProxy,
+      // All who come by an onion seem to be of this machine, so its networks are no measure here.
+      isTellable: ({ kind }) => kind === 'onion',
       nodeKey: ownKey,
       listenPort: () => 0,
       dialTimeoutMs: PROXY_DIAL_TIMEOUT_MS,

@@ -68,7 +68,7 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
     swarms: all,
     joinSwarm(keys, events) {
       const safe = new SafeChannel(keys, events, {
-        ...{ clock, log: log.child('onion'), transport, acceptor, onions, nodeSeed },
+        ...{ clock, log: log.child('onion'), transport, acceptor, onions, bans, nodeSeed },
         listenHost: config.listen.host,
         freePlaces: () => limits.now.maxPeers - all.peerCount,
         swarmDeps: { ...swarmDeps, maxInFlight: () => placesOfOne(swarms) },

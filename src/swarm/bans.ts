@@ -15,7 +15,7 @@ import { type Address, formatAddress } from '../wire/address.ts'
 import type { PeerInit } from './peer.ts'
 
 export interface Ban {
-  /** `node:<hex>`, `address:<text>` or `ip:<host>`. */
+  /** `node:<hex>`, `address:<text>` or `ip:<host>`; behind `<scope>/` for a ban that holds there alone. */
   readonly subject: string
   /** Wall time, ms. */
   readonly until: number
@@ -34,6 +34,9 @@ export const FOR_GOOD = 8_640_000_000_000_000
 
 /** What identifies a peer for bans. */
 export type Bannable = Pick<PeerInit, 'remoteNodeKey' | 'address' | 'remote'>
+
+/** What a swarm asks of bans, and tells. */
+export type SwarmBans = Pick<Bans, 'isPeerBanned' | 'isAddressBanned' | 'banPeer'>
 
 export class Bans {
   readonly #clock: Clock
@@ -57,9 +60,26 @@ export class Bans {
 
   /** False data. */
   banPeer(peer: Bannable, reason: string): void {
-    const now = this.#clock.now()
-    for (const subject of subjectsOf(peer)) {
-      this.#ban({ subject, until: now + durationOf(subject), reason })
+    this.#banAll(subjectsOf(peer), reason)
+  }
+
+  /**
+   * For one of several swarms that others must not find to be one node's: who told falsehoods in one of them is
+   * banned there alone, or he would see by it which others are ours. What the user banned is banned in all.
+   *
+   * @param scope - names the swarm: text without a slash.
+   */
+  within(scope: string): SwarmBans {
+    const isBanned = (subject: string): boolean =>
+      this.#isBanned(`${scope}/${subject}`) || this.#bans.get(subject)?.until === FOR_GOOD
+    return {
+      isPeerBanned: (peer) => subjectsOf(peer).some(isBanned),
+      isAddressBanned: (address) => isBanned(addressSubject(address)),
+      banPeer: (peer, reason) =>
+        this.#banAll(
+          subjectsOf(peer).map((subject) => `${scope}/${subject}`),
+          reason,
+        ),
     }
   }
 
@@ -70,19 +90,21 @@ export class Bans {
 
   /** With the bans of its addresses that were made together with it. @returns whether there was a ban. */
   liftNode(nodeKey: Uint8Array): boolean {
-    return this.#liftEvent(nodeSubject(nodeKey))
+    return this.#liftWhere((subject) => bare(subject) === nodeSubject(nodeKey))
   }
 
   /** @param text - as `readSubject` shows it. @returns whether there was a ban. */
   liftAddress(text: string): boolean {
-    for (const { subject } of this.list()) {
-      if (readSubject(subject).address === text) return this.#liftEvent(subject)
-    }
-    return false
+    return this.#liftWhere((subject) => readSubject(subject).address === text)
   }
 
   list(): Ban[] {
     return [...this.#bans.values()].filter((ban) => ban.until > this.#clock.now())
+  }
+
+  #banAll(subjects: readonly string[], reason: string): void {
+    const now = this.#clock.now()
+    for (const subject of subjects) this.#ban({ subject, until: now + durationOf(subject), reason })
   }
 
   #isBanned(subject: string): boolean {
@@ -93,17 +115,22 @@ export class Bans {
     return false
   }
 
+  #liftWhere(isMeant: (subject: string) => boolean): boolean {
+    const meant = this.list().filter(({ subject }) => isMeant(subject))
+    for (const { subject } of meant) this.#liftEvent(subject)
+    return meant.length > 0
+  }
+
   /** One falsehood bans a node and its address; who lifts one of these bans means both. */
-  #liftEvent(subject: string): boolean {
+  #liftEvent(subject: string): void {
     const ban = this.#bans.get(subject)
-    if (ban === undefined || !this.#isBanned(subject)) return false
+    if (ban === undefined) return
     const eventOf = ({ subject: name, until, reason }: Ban): string => `${until - durationOf(name)} ${reason}`
     const isUsers = ban.until === FOR_GOOD
     for (const other of [...this.#bans.values()]) {
       const isSame = other === ban || (!isUsers && eventOf(other) === eventOf(ban))
       if (isSame) this.#lift(other.subject)
     }
-    return true
   }
 
   #ban(ban: Ban): void {
@@ -122,7 +149,12 @@ export class Bans {
 }
 
 function durationOf(subject: string): number {
-  return subject.startsWith('ip:') ? INBOUND_BAN_MS : BAN_MS
+  return bare(subject).startsWith('ip:') ? INBOUND_BAN_MS : BAN_MS
+}
+
+/** Without its scope. */
+function bare(subject: string): string {
+  return subject.slice(subject.indexOf('/') + 1)
 }
 
 /** What a subject names, for people: a node key, or an address, host or network. */
@@ -130,9 +162,8 @@ export function readSubject(subject: string): {
   readonly nodeKey: string | null
   readonly address: string | null
 } {
-  const at = subject.indexOf(':')
-  const kind = subject.slice(0, at)
-  const rest = subject.slice(at + 1)
+  const [kind = '', ...parts] = bare(subject).split(':')
+  const rest = parts.join(':')
   if (kind === 'node') return { nodeKey: rest, address: null }
   const isNetwork = kind === 'ip' && /^[0-9a-f]{16}$/.test(rest)
   return { nodeKey: null, address: isNetwork ? `${rest.replace(/(....)(?=.)/g, '$1:')}::/64` : rest }

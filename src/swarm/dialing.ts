@@ -34,7 +34,7 @@ import {
   parseAddress,
   provenKey,
 } from '../wire/address.ts'
-import type { Bans } from './bans.ts'
+import type { SwarmBans } from './bans.ts'
 import type { SwarmChannel } from './channel.ts'
 import type { Peer } from './peer.ts'
 
@@ -65,7 +65,7 @@ export interface DialingDeps {
   /** ms for a connection to come up; where absent, DIAL_TIMEOUT_MS. */
   readonly dialTimeoutMs?: number
   readonly nodeKey: SigningKey
-  readonly bans: Bans
+  readonly bans: SwarmBans
   readonly channels: ReadonlySet<SwarmChannel>
   readonly peers: ReadonlySet<Peer>
   readonly maxPeers: number

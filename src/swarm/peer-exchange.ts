@@ -36,6 +36,8 @@ export interface PeerExchangeDeps {
   readonly peers: ReadonlySet<Peer>
   /** Where we accept connections, or 0 if that is nobody's business. */
   readonly listenPort: () => number
+  /** May others be told of an address that we met a member at? Where absent, as far as it is reachable for them. */
+  readonly isTellable?: (address: Address) => boolean
   addAddresses(
     channel: SwarmChannel,
     addresses: readonly PeerAddress[],
@@ -177,15 +179,16 @@ export class PeerExchange {
 
   /** What may be told: members that we dialled, from the book and of those that the user named. */
   #tellable(channel: SwarmChannel, peerClass: AddressClass): Tellable<Address>[] {
-    const nowMs = this.#deps.clock.monotonicMs()
-    const met = channel.addresses.fresh(nowMs).map(({ address }) => address)
-    for (const { init, shared } of this.#deps.peers) {
+    const { clock, peers, isTellable = () => true } = this.#deps
+    const met = channel.addresses.fresh(clock.monotonicMs()).map(({ address }) => address)
+    for (const { init, shared } of peers) {
       if (init.address !== null && shared.get(channel)?.isMutual) met.push(init.address)
     }
     const tellable = new Map<string, Tellable<Address>>()
     for (const { kind, host, port } of met) {
       if (kind === 'name' || !mayBeTold({ kind, host }, peerClass)) continue
       const address = { kind, host, port }
+      if (!isTellable(address)) continue
       tellable.set(formatAddress(address), {
         key: formatAddress(address),
         address,

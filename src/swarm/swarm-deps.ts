@@ -10,10 +10,11 @@ import type { SigningKey } from '../crypto/ed25519.ts'
 import type { BlobMemory } from '../transport/connection.ts'
 import type { Dialer } from '../transport/transport.ts'
 import type { AnchorStore } from './anchors.ts'
-import type { Bans } from './bans.ts'
+import type { SwarmBans } from './bans.ts'
 import type { DialingDeps } from './dialing.ts'
 import type { BlobSink } from './downloads.ts'
 import type { Gateway } from './gateway-desk.ts'
+import type { PeerExchangeDeps } from './peer-exchange.ts'
 import type { BlobSource } from './uploads.ts'
 
 /** Where blobs are kept and read. storage/blob-store.ts is one. */
@@ -34,10 +35,12 @@ export interface SwarmDeps {
   readonly store: SwarmStore
   /** What is given out; where absent, all of `store`. */
   readonly source?: BlobSource
-  readonly bans: Bans
+  readonly bans: SwarmBans
   readonly anchors: AnchorStore
   /** As `PeerExchangeDeps`. */
   readonly listenPort: () => number
+  /** As `PeerExchangeDeps`. */
+  readonly isTellable?: NonNullable<PeerExchangeDeps['isTellable']>
   /** Read each time: it may change. */
   readonly maxPeers: number
   /** Bytes a second that may be received and sent, 0 for unlimited; where absent, unlimited. */

@@ -20,7 +20,7 @@ import { BLOB_BYTES } from '../wire/constants.ts'
 import { decodeHead } from '../wire/head.ts'
 import { admit } from './admission.ts'
 import { Anchors } from './anchors.ts'
-import type { Bans } from './bans.ts'
+import type { SwarmBans } from './bans.ts'
 import { type ChannelEvents, type ReleaseId, releaseOf, SwarmChannel } from './channel.ts'
 import { Dialing, type Dialled, dialledTwin, idlePeer, isSameNode } from './dialing.ts'
 import { paceOf } from './download-pace.ts'
@@ -46,7 +46,7 @@ export class Swarm {
   readonly #deps: SwarmDeps
   readonly #peers = new Set<Peer>()
   readonly #channels = new Set<SwarmChannel>()
-  readonly #bans: Bans
+  readonly #bans: SwarmBans
   readonly #gossip: Gossip
   readonly #haves: HaveTeller
   readonly #downloads: Downloads

@@ -174,7 +174,15 @@ describe('a publisher', () => {
     const { state, store, discovery, clock, log } = node
     const statedClock = hourClock(clock)
     await clock.advance(1_234_567)
-    const publisher = new Publisher({ state, store, discovery, clock, log, statedClock, addressesOf: () => [] })
+    const publisher = new Publisher({
+      state,
+      store,
+      discovery,
+      clock,
+      log,
+      statedClock,
+      addressesOf: () => [],
+    })
     const record = await node.ingest(KEYS, source)
     const request = { keys: KEYS, open: false, session, record, title: 'another title' }
     const { head } = await publisher.release(request)

@@ -170,3 +170,51 @@ describe('lifting a ban', () => {
     expect(bans.isPeerBanned(inbound('192.0.2.1', OTHER_KEY))).toBe(true)
   })
 })
+
+describe('a ban within one swarm of several', () => {
+  it('holds there alone, over a restart too', async () => {
+    const { bans, clock, store } = setUp()
+    bans.within('one').banPeer(dialled('192.0.2.1'), 'false blob')
+    for (const each of [bans, new Bans(clock, store)]) {
+      expect(each.within('one').isPeerBanned(inbound('203.0.113.1', KEY))).toBe(true)
+      expect(each.within('one').isAddressBanned(address('192.0.2.1'))).toBe(true)
+      expect(each.within('two').isPeerBanned(dialled('192.0.2.1'))).toBe(false)
+      expect(each.within('two').isAddressBanned(address('192.0.2.1'))).toBe(false)
+      expect(each.isPeerBanned(dialled('192.0.2.1'))).toBe(false)
+    }
+    await clock.advance(BAN_MS)
+    expect(bans.within('one').isPeerBanned(dialled('192.0.2.1'))).toBe(false)
+  })
+
+  it('is not one that was made without a scope, unless the user made it', () => {
+    const { bans } = setUp()
+    bans.banPeer(dialled('192.0.2.1'), 'false blob')
+    expect(bans.within('one').isPeerBanned(dialled('192.0.2.1'))).toBe(false)
+    bans.banNode(KEY)
+    expect(bans.within('one').isPeerBanned(dialled('192.0.2.1'))).toBe(true)
+    expect(bans.within('two').isPeerBanned(inbound('203.0.113.1', KEY))).toBe(true)
+  })
+
+  it('is seen and lifted as others are, in all of them at once', () => {
+    const { bans, store } = setUp()
+    for (const scope of ['one', 'two']) bans.within(scope).banPeer(dialled('192.0.2.1'), `false in ${scope}`)
+    bans.within('one').banPeer(inbound('203.0.113.1'), 'false blob')
+    const shown = bans.list().map(({ subject }) => readSubject(subject))
+    expect(shown.filter(({ address: text }) => text === '192.0.2.1:7117')).toHaveLength(2)
+    expect(shown.filter(({ nodeKey }) => nodeKey === '01'.repeat(32))).toHaveLength(2)
+    expect(bans.liftNode(KEY)).toBe(true)
+    expect(bans.liftAddress('203.0.113.1')).toBe(true)
+    expect([bans.list(), store.rows.size]).toEqual([[], 0])
+    expect(bans.liftNode(KEY)).toBe(false)
+  })
+
+  it('of a host that came in lasts as long as it does elsewhere', async () => {
+    const { bans, clock } = setUp()
+    const within = bans.within('one')
+    within.banPeer(inbound('203.0.113.1'), 'false blob')
+    await clock.advance(INBOUND_BAN_MS - 1)
+    expect(within.isPeerBanned(inbound('203.0.113.1'))).toBe(true)
+    await clock.advance(1)
+    expect(within.isPeerBanned(inbound('203.0.113.1'))).toBe(false)
+  })
+})

@@ -1,0 +1,112 @@
+/** One channel in safe mode, over a network in memory that stands for the proxy and for Tor. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { MegatorrentError } from '../../../src/base/errors.ts'
+import { silentLog } from '../../../src/base/log.ts'
+import { seededRandom } from '../../../src/base/random.ts'
+import { TokenBucket } from '../../../src/base/token-bucket.ts'
+import { dayOf, topic } from '../../../src/crypto/key-schedule.ts'
+import { SafeChannel, type SafeChannelDeps } from '../../../src/node/safe-channel.ts'
+import { Bans, readSubject } from '../../../src/swarm/bans.ts'
+import { Acceptor } from '../../../src/transport/acceptor.ts'
+import { EphemeralMemory } from '../../../src/transport/handshake-keys.ts'
+import { MemoryNetwork } from '../../../src/transport/memory.ts'
+import { SimClock } from '../swarm/sim-clock.ts'
+import { SimChannel, SimStore } from '../swarm/sim-node.ts'
+import { listenBare, type SimPeer, type SimPeerBehaviour } from '../swarm/sim-peer.ts'
+
+const CHANNEL = new SimChannel(1)
+const OTHER = new SimChannel(2)
+const NODE_SEED = new Uint8Array(32).fill(9)
+
+let clock: SimClock
+let network: MemoryNetwork
+let deps: SafeChannelDeps
+let bans: Bans
+const open: SafeChannel[] = []
+
+beforeEach(() => {
+  clock = new SimClock()
+  network = new MemoryNetwork(clock, seededRandom(1), { latencyMs: 10 })
+  const random = seededRandom(2)
+  bans = new Bans(clock, { load: () => [], save: () => {}, remove: () => {} })
+  deps = {
+    clock,
+    log: silentLog,
+    swarmDeps: {
+      ...{ clock, random, log: silentLog, store: new SimStore() },
+      anchors: { load: () => [], save: () => {} },
+    },
+    bans,
+    freePlaces: () => 200,
+    transport: network.transport('127.0.0.1'),
+    acceptor: new Acceptor({
+      ephemerals: new EphemeralMemory({ load: () => [], add: () => {}, prune: () => {} }),
+      trials: new TokenBucket(clock, 1e9, 1e9),
+      ...{ clock, random, log: silentLog },
+    }),
+    onions: null,
+    listenHost: '127.0.0.1',
+    nodeSeed: NODE_SEED,
+  }
+})
+
+afterEach(async () => {
+  for (const channel of open.splice(0)) {
+    channel.close()
+    channel.swarm.destroy()
+  }
+  deps.acceptor.close()
+  await clock.advance(60_000)
+  expect(clock.pendingTimers, 'timers left').toBe(0)
+})
+
+function safeChannel(channel = CHANNEL, onHead = () => {}): SafeChannel {
+  const safe = new SafeChannel(channel.keys, { onHead }, deps)
+  open.push(safe)
+  return safe
+}
+
+/** A node in the clear that knows these channels, and says so to whoever comes. */
+async function member(host: string, channels = [CHANNEL], behaviour: SimPeerBehaviour = {}) {
+  const peers: SimPeer[] = []
+  const onPeer = (peer: SimPeer): void => {
+    peers.push(peer)
+    peer.hello(channels.map((channel) => [channel, behaviour.readHead === undefined ? 0 : 1] as const))
+  }
+  const address = await listenBare(network, clock, host, channels, onPeer, behaviour)
+  return { address, peers }
+}
+
+describe('a channel in safe mode', () => {
+  it('tells peers of no clear address, be it of the network around the proxy', async () => {
+    const safe = safeChannel()
+    const inside = await member('192.168.0.7')
+    const outside = await member('8.8.8.8')
+    // As all are seen who come by an onion.
+    const asker = await member('127.0.0.1')
+    for (const { address } of [inside, outside, asker]) safe.swarm.addUserAddress(address)
+    await clock.until(() => safe.swarm.peersOf(safe.channel) === 3, 20_000)
+    expect(safe.swarm.peersOf(safe.channel)).toBe(3)
+    const asked = asker.peers[0]?.connection.requestPeers(topic(CHANNEL.keys.secret, dayOf(clock.now())), 0)
+    await clock.advance(1_000)
+    expect(await asked).toEqual([])
+  })
+
+  it('bans who lies to it, and no other channel of the node shows that', async () => {
+    const liar = await member('8.8.8.8', [CHANNEL, OTHER], { readHead: () => new Uint8Array(568) })
+    const first = safeChannel(CHANNEL, () => {
+      throw new MegatorrentError('ERR_HEAD_SIGNATURE', 'not signed by the channel')
+    })
+    first.swarm.addAddresses(first.channel, [liar.address], 'link')
+    await clock.until(() => bans.list().length > 0, 20_000)
+    expect(new Set(bans.list().map(({ subject }) => readSubject(subject).address))).toEqual(
+      new Set([null, '8.8.8.8:7117']),
+    )
+    const second = safeChannel(OTHER)
+    second.swarm.addAddresses(second.channel, [liar.address], 'link')
+    await clock.until(() => second.swarm.peersOf(second.channel) === 1, 20_000)
+    await clock.advance(60_000)
+    expect([first, second].map(({ swarm, channel }) => swarm.peersOf(channel))).toEqual([0, 1])
+    expect(liar.peers.length).toBe(2)
+  })
+})
