@@ -136,7 +136,7 @@ export function createNodeApi(parts: NodeParts): NodeApi {
     getLimits: async () => network.limits.now,
     async setLimits(change) {
       const now = network.limits.set(change)
-      swarms.shed()
+      swarms.shed(now.maxPeers, clock.monotonicMs())
       return now
     },
     verify: (options) => verifyStore({ store, sessions, clock }, options),

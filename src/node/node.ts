@@ -170,8 +170,9 @@ function running(parts: Parameters<typeof createNodeApi>[0], close: () => Promis
     api: createNodeApi(parts),
     info: nodeInfo(parts),
     reload: (config) => {
-      const changed = parts.network.limits.reload(config)
-      parts.network.swarms.shed()
+      const { limits, swarms } = parts.network
+      const changed = limits.reload(config)
+      swarms.shed(limits.now.maxPeers, parts.clock.monotonicMs())
       return changed
     },
     close: () => {

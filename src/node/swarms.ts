@@ -4,6 +4,7 @@
  * @module node/swarms
  */
 import type { Bans } from '../swarm/bans.ts'
+import { surplus } from '../swarm/eviction.ts'
 import type { Peer } from '../swarm/peer.ts'
 import type { Swarm } from '../swarm/swarm.ts'
 
@@ -40,9 +41,10 @@ export class Swarms {
     for (const swarm of this.#swarms) swarm.dropNode(nodeKey)
   }
 
-  /** Close connections that are more than there may be. */
-  shed(): void {
-    for (const swarm of this.#swarms) swarm.shed()
+  /** Close connections that are more than there may be, those that are missed least of all of them. */
+  shed(maxPeers: number, nowMs: number): void {
+    const open = this.peers.filter(({ connection }) => !connection.closed)
+    for (const { connection } of surplus(open, maxPeers, nowMs)) connection.close('tooManyConnections')
   }
 
   #sum(of: (swarm: Swarm) => number): number {

@@ -25,7 +25,6 @@ import { type ChannelEvents, type ReleaseId, releaseOf, SwarmChannel } from './c
 import { Dialing, type Dialled, dialledTwin, idlePeer, isSameNode } from './dialing.ts'
 import { paceOf } from './download-pace.ts'
 import { Downloads } from './downloads.ts'
-import { surplus } from './eviction.ts'
 import type { FetchOptions, Wants } from './fetch.ts'
 import { GatewayDesk } from './gateway-desk.ts'
 import { Gossip } from './gossip.ts'
@@ -245,13 +244,6 @@ export class Swarm {
     for (const peer of this.#peers) {
       if (isSameNode(peer.init.remoteNodeKey, nodeKey)) peer.connection.close('banned')
     }
-  }
-
-  /** Close connections that are more than there may be. */
-  shed(): void {
-    const open = [...this.#peers].filter(({ connection }) => !connection.closed)
-    const gone = surplus(open, this.#deps.maxPeers, this.#deps.clock.monotonicMs())
-    for (const { connection } of gone) connection.close('tooManyConnections')
   }
 
   /** Say goodbye and close every connection; what is being fetched ends. */
