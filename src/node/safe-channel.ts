@@ -36,8 +36,8 @@ export interface SafeChannelDeps {
     'bans' | 'dialer' | 'nodeKey' | 'resolve' | 'isAcceptable' | 'isTellable' | 'listenPort' | 'maxPeers'
   >
   readonly bans: Bans
-  /** Connections that this node may have besides those that it has. */
-  readonly freePlaces: () => number
+  /** Connections that this swarm may have, beside those of other channels. */
+  readonly maxPeers: (swarm: Swarm) => number
   /** Dials through the proxy, and listens on this machine. */
   readonly transport: Transport
   readonly acceptor: Acceptor
@@ -74,7 +74,7 @@ export class SafeChannel {
     this.swarm = swarm = new Swarm({
       ...deps.swarmDeps,
       get maxPeers() {
-        return (swarm?.peers.size ?? 0) + deps.freePlaces()
+        return swarm === null ? 0 : deps.maxPeers(swarm)
       },
       source: this.served,
       bans: deps.bans.within(toHex(keys.publicKey)),

@@ -29,6 +29,7 @@ import { formatAddress, type PeerAddress, parsePeerAddress, provenKey } from '..
 import { openGatewayDiscovery } from './gateways.ts'
 import { joinTransport, type Network, type NetworkDeps, networkParts } from './network.ts'
 import { isAcceptableBehindProxy } from './own-addresses.ts'
+import { placesOf } from './places.ts'
 import { onionOf, SafeChannel } from './safe-channel.ts'
 import { readSecretLine } from './secret-line.ts'
 import { Swarms } from './swarms.ts'
@@ -61,16 +62,15 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
   })
   const channels = new Set<SafeChannel>()
   const swarms = new Set<Swarm>()
-  const all = new Swarms(swarms, bans)
   const userAddresses: PeerAddress[] = config.peer.map(parsePeerAddress)
   return {
     limits,
-    swarms: all,
+    swarms: new Swarms(swarms, bans),
     joinSwarm(keys, events) {
       const safe = new SafeChannel(keys, events, {
         ...{ clock, log: log.child('onion'), transport, acceptor, onions, bans, nodeSeed },
         listenHost: config.listen.host,
-        freePlaces: () => limits.now.maxPeers - all.peerCount,
+        maxPeers: (own) => placesOf(own.peers.size, sizesBut(own, swarms), limits.now.maxPeers),
         swarmDeps: { ...swarmDeps, maxInFlight: () => placesOfOne(swarms) },
       })
       channels.add(safe)
@@ -118,6 +118,11 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
 function placesOfOne(swarms: ReadonlySet<Swarm>): number {
   const fetching = [...swarms].filter((swarm) => swarm.isFetching).length
   return Math.max(1, Math.floor(MAX_BLOBS_IN_FLIGHT / Math.max(1, fetching)))
+}
+
+/** Connections of each swarm but one. */
+function sizesBut(own: Swarm, swarms: ReadonlySet<Swarm>): number[] {
+  return [...swarms].filter((swarm) => swarm !== own).map(({ peers }) => peers.size)
 }
 
 function messageOf(error: Error | null): string | null {

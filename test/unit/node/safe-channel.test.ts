@@ -37,7 +37,7 @@ beforeEach(() => {
       anchors: { load: () => [], save: () => {} },
     },
     bans,
-    freePlaces: () => 200,
+    maxPeers: () => 200,
     transport: network.transport('127.0.0.1'),
     acceptor: new Acceptor({
       ephemerals: new EphemeralMemory({ load: () => [], add: () => {}, prune: () => {} }),
