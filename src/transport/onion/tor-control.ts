@@ -105,8 +105,10 @@ export class TorControl {
     const key = onionSecretKey(seed)
     const text = Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('base64')
     wipe(key)
+    // Without brackets Tor takes `::1:4321` for an address as well as for one with a port.
+    const at = target.host.includes(':') ? `[${target.host}]` : target.host
     const { lines } = await this.#command(
-      `ADD_ONION ED25519-V3:${text} Flags=DiscardPK Port=${port},${target.host}:${target.port}`,
+      `ADD_ONION ED25519-V3:${text} Flags=DiscardPK Port=${port},${at}:${target.port}`,
     )
     const name = lines.find((line) => line.startsWith('ServiceID='))?.slice('ServiceID='.length)
     if (`${name}.onion` === host) return host

@@ -141,6 +141,12 @@ describe('an onion service', () => {
     expect(port.onions.size).toBe(0)
   })
 
+  it('is brought to a listener on IPv6 by an address that nobody can take for another', async () => {
+    const control = await open()
+    await control.addOnion({ ...SERVICE, target: { host: '::1', port: 4321 } })
+    expect(port.onions).toEqual(new Map([[HOST, '[::1]:4321']]))
+  })
+
   it('that is there already is a collision; any other refusal is not', async () => {
     const control = await open()
     await control.addOnion(SERVICE)
