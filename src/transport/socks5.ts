@@ -23,6 +23,8 @@ type Socket = Awaited<ReturnType<typeof connectSocket>>
 const VERSION = 5
 const NO_AUTHENTICATION = 0
 const CHOICE_BYTES = 2
+/** RFC 1929: of the answer to user name and password. */
+const VERDICT_BYTES = 2
 /** The library's own deadline, ms after ours: ours follows the clock that was passed in. */
 const SLACK_MS = 1_000
 
@@ -43,9 +45,9 @@ export class Socks5Dialer implements Dialer {
 
   /**
    * @param endpoint - an IP literal, an onion or a name: the proxy's to resolve.
-   * @throws MegatorrentError ERR_PROXY_DOWN (network): no proxy, or none that speaks SOCKS5;
+   * @throws MegatorrentError ERR_PROXY_DOWN (network): no proxy, or none that answers or speaks SOCKS5;
    *   ERR_PROXY_REFUSED (config): it does not take our credentials; ERR_DIAL_FAILED (network): it found no way;
-   *   ERR_TIMEOUT; ERR_ABORTED. TypeError without a circuit.
+   *   ERR_TIMEOUT: it looks for one; ERR_ABORTED. TypeError without a circuit.
    */
   async dial(endpoint: Endpoint, options: DialOptions): Promise<ByteStream> {
     const { proxy, credentials, clock } = this.#options
@@ -61,11 +63,15 @@ export class Socks5Dialer implements Dialer {
       socket.destroy()
     }
     const onAbort = (): void => end(new MegatorrentError('ERR_ABORTED', 'connecting was called off'))
+    let heardBytes = 0
+    const hear = (bytes: Buffer): void => {
+      heardBytes += bytes.length
+    }
+    socket.on('data', hear)
+    // Up to the request it answers by itself: who is silent there hangs, wherever the connection should lead.
+    const isAsked = (): boolean => heardBytes >= CHOICE_BYTES + (shown === null ? 0 : VERDICT_BYTES)
     const leftMs = Math.max(0, deadlineMs - clock.monotonicMs())
-    const timer = clock.setTimer(
-      () => end(new MegatorrentError('ERR_TIMEOUT', 'the proxy took too long')),
-      leftMs,
-    )
+    const timer = clock.setTimer(() => end(isAsked() ? timedOut() : down('does not answer')), leftMs)
     signal?.addEventListener('abort', onAbort, { once: true })
     try {
       await negotiate(
@@ -88,6 +94,7 @@ export class Socks5Dialer implements Dialer {
       throw early ?? error
     } finally {
       timer.cancel()
+      socket.removeListener('data', hear)
       signal?.removeEventListener('abort', onAbort)
     }
   }
@@ -97,6 +104,7 @@ export class Socks5Dialer implements Dialer {
     try {
       return await connectSocket(clock, proxy, options)
     } catch (error) {
+      if (isMegatorrentError(error, 'ERR_TIMEOUT')) throw down('does not answer')
       if (!isMegatorrentError(error, 'ERR_DIAL_FAILED')) throw error
       const text = `the proxy cannot be reached: start it, or correct "proxy" (${errorMessage(error.cause)})`
       throw new MegatorrentError('ERR_PROXY_DOWN', text)
@@ -155,6 +163,10 @@ function failureOf(error: Error, speaksSocks: boolean): MegatorrentError {
     return refused('does not take user names of ours')
   }
   return down(speaksSocks ? 'ended the connection' : 'does not speak SOCKS5')
+}
+
+function timedOut(): MegatorrentError {
+  return new MegatorrentError('ERR_TIMEOUT', 'the proxy took too long')
 }
 
 function down(how: string): MegatorrentError {

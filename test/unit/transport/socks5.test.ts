@@ -175,11 +175,15 @@ describe('a dial through SOCKS5', () => {
     expect(await codeOf(late)).toBe('ERR_PROXY_DOWN')
   })
 
-  it.each(['greeting', 'credentials', 'request'] as const)(
-    'ends in time, and when it is called off, where the proxy is silent after the %s',
-    async (silentAfter) => {
+  it.each([
+    ['greeting', 'ERR_PROXY_DOWN'],
+    ['credentials', 'ERR_PROXY_DOWN'],
+    ['request', 'ERR_TIMEOUT'],
+  ] as const)(
+    'ends in time, and when it is called off, where the proxy is silent after the %s: %s',
+    async (silentAfter, code) => {
       proxy.behaviour = { silentAfter }
-      expect(await codeOf(dial(ONION, { timeoutMs: 150 }))).toBe('ERR_TIMEOUT')
+      expect(await codeOf(dial(ONION, { timeoutMs: 150 }))).toBe(code)
       const controller = new AbortController()
       const dialling = dial(ONION, { signal: controller.signal })
       await until(() => proxy.offered.length === 2)
