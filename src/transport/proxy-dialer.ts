@@ -25,7 +25,8 @@ export class ProxyDialer implements Dialer {
   readonly #options: ProxyDialerOptions
   readonly #places = new Semaphore(MAX_PROXY_DIALS)
   #error: MegatorrentError | null = null
-  #hasWorked = false
+  /** Dials that it answered, whatever it said. */
+  #answered = 0
   #retryMs = PROXY_RETRY_MIN_MS
   /** Nothing is dialled before; monotonic ms. */
   #retryAtMs = Number.NEGATIVE_INFINITY
@@ -41,24 +42,33 @@ export class ProxyDialer implements Dialer {
 
   /** Null before the first dial has shown it. */
   get isReachable(): boolean | null {
-    return this.#error === null && !this.#hasWorked ? null : this.#error === null
+    return this.#error === null && this.#answered === 0 ? null : this.#error === null
   }
 
   /**
    * As the dialer that was given, but for ERR_PROXY_DOWN and ERR_PROXY_REFUSED, which are waited out.
    * `timeoutMs` counts from when the proxy is asked.
+   *
+   * An address at which the proxy breaks must not hold the others up: where it fails a second time and has
+   * answered others in between, that is ERR_DIAL_FAILED.
    */
   async dial(endpoint: Endpoint, options: DialOptions): Promise<ByteStream> {
+    let answeredBefore = Number.POSITIVE_INFINITY
     for (;;) {
       await this.#pause(options.signal)
       await this.#places.acquire()
       try {
+        if (this.#waitMs() > 0) continue // it went away while this one waited for a place
         const stream = await this.#options.dialer.dial(endpoint, options)
         this.#worked()
         return stream
       } catch (error) {
         if (!isMegatorrentError(error)) throw error
         if (error.code === 'ERR_PROXY_DOWN' || error.code === 'ERR_PROXY_REFUSED') {
+          if (this.#answered > answeredBefore) {
+            throw new MegatorrentError('ERR_DIAL_FAILED', 'the proxy fails at this address, and at no other')
+          }
+          answeredBefore = this.#answered
           this.#failed(error)
           continue
         }
@@ -73,18 +83,20 @@ export class ProxyDialer implements Dialer {
 
   async #pause(signal: AbortSignal | undefined): Promise<void> {
     const { clock } = this.#options
-    for (;;) {
-      const waitMs = this.#retryAtMs - clock.monotonicMs()
-      if (waitMs <= 0) return
+    for (let waitMs = this.#waitMs(); waitMs > 0; waitMs = this.#waitMs()) {
       await sleep(clock, waitMs, signal).catch(() => {
         throw new MegatorrentError('ERR_ABORTED', 'connecting was called off')
       })
     }
   }
 
+  #waitMs(): number {
+    return this.#retryAtMs - this.#options.clock.monotonicMs()
+  }
+
   #worked(): void {
+    this.#answered++
     if (this.#error !== null) this.#options.log.info('the proxy is back')
-    this.#hasWorked = true
     this.#error = null
     this.#retryMs = PROXY_RETRY_MIN_MS
     this.#retryAtMs = Number.NEGATIVE_INFINITY
