@@ -68,6 +68,36 @@ describe('addresses that others tell of', () => {
   })
 })
 
+describe('addresses behind a proxy', () => {
+  const onion: Address = { kind: 'onion', host: `${'a'.repeat(56)}.onion`, port: 7117 }
+  const SOURCES = ['link', 'head', 'topic', 'pex', 'claim', 'anchor'] as const
+  const acceptedFrom = (address: Address) =>
+    SOURCES.filter((source) => isAcceptableBehindProxy(address, source))
+
+  it('may be onions, whoever told of them', () => {
+    expect(acceptedFrom(onion)).toEqual(SOURCES)
+  })
+
+  it.each(['8.8.8.8:7117', '[2a00:1450::1]:7117'])('may be %s if the channel itself names it', (text) => {
+    expect(acceptedFrom(parseAddress(text))).toEqual(['link', 'head'])
+  })
+
+  it.each([
+    '127.0.0.1:7117',
+    '[::1]:7117',
+    '10.0.0.1:7117',
+    '169.254.169.254:80',
+    '0.0.0.0:7117',
+    '[fe80::1]:7117',
+    '[fc00::1]:7117',
+    '[64:ff9b::a00:1]:7117',
+    '[2002:7f00:1::]:7117',
+    '224.0.0.1:7117',
+  ])('are never %s: what is near the proxy is nobody’s to name', (text) => {
+    expect(acceptedFrom(parseAddress(text))).toEqual([])
+  })
+})
+
 describe('a first message', () => {
   const local = { host: '192.168.1.5', port: 7117 }
 

@@ -17,7 +17,7 @@ import { EphemeralMemory, HandshakeKeyring } from '../../../src/transport/handsh
 import { TcpTransport } from '../../../src/transport/tcp.ts'
 import type { ByteStream, StreamHandlers } from '../../../src/transport/transport.ts'
 import { Recorder } from '../../compliance/transport.ts'
-import { turn, until } from './helpers.ts'
+import { failureOf, turn, until } from './helpers.ts'
 import { firstMessage, MapStore, Responder, Rig, random } from './rig.ts'
 
 describe('an acceptor', () => {
@@ -160,6 +160,68 @@ describe('an acceptor', () => {
   })
 })
 
+describe('a door of an onion', () => {
+  /** As Tor brings streams: all from loopback. */
+  const stream = (): OpeningStream => new OpeningStream(new Uint8Array(0), () => {})
+
+  it('is one host: who floods it pushes out those who came by it, and nobody else', async () => {
+    const rig = new Rig()
+    const to = new Responder(rig.clock)
+    const doors = ['one.onion', 'two.onion'].map((onion): Door => ({ ...to.door, onion }))
+    const [one, two] = doors as [Door, Door]
+    const guest = stream()
+    to.acceptor.accept(guest, two)
+    const flood = Array.from({ length: MAX_HALF_OPEN_PER_HOST + 20 }, stream)
+    for (const each of flood) to.acceptor.accept(each, one)
+    expect(to.acceptor.halfOpen).toBe(MAX_HALF_OPEN_PER_HOST + 1)
+    expect(flood.map(({ isDestroyed }) => isDestroyed).lastIndexOf(true)).toBe(19)
+    expect(guest.isDestroyed).toBe(false)
+    to.acceptor.close()
+    expect(guest.isDestroyed).toBe(true)
+  })
+
+  it('loses its own when the places of all doors are full', async () => {
+    const rig = new Rig()
+    const to = new Responder(rig.clock)
+    const accept = (onion: string, count: number): OpeningStream[] =>
+      Array.from({ length: count }, () => {
+        const each = stream()
+        to.acceptor.accept(each, { ...to.door, onion })
+        return each
+      })
+    const guests = accept('quiet.onion', 1)
+    for (let i = 0; i < 5; i++) accept(`${i}.onion`, MAX_HALF_OPEN_PER_HOST)
+    expect(to.acceptor.halfOpen).toBe(MAX_HALF_OPEN)
+    expect(guests.some(({ isDestroyed }) => isDestroyed)).toBe(false)
+    to.acceptor.close()
+  })
+
+  it('answers as itself alone: under its own key, at its own address, to its own owner', async () => {
+    const rig = new Rig()
+    const to = await rig.responder()
+    const other = new Responder(rig.clock, {
+      channels: [channelKeys(new SigningKey(random.bytes(32)).publicKey)],
+    })
+    const heard: Secured[] = []
+    await rig.network.transport('10.0.0.3').listen({ host: '10.0.0.3', port: 7000 }, (each) =>
+      // The acceptor is shared, the door is not.
+      to.acceptor.accept(each, {
+        ...other.door,
+        onion: 'other.onion',
+        onSecured: (secured) => heard.push(secured),
+      }),
+    )
+    const dialling = rig.network
+      .transport('10.0.0.1')
+      .dial({ host: '10.0.0.3', port: 7000 }, { timeoutMs: 5000 })
+    await rig.clock.advance(10)
+    const handshake = failureOf(initiateHandshake(await dialling, rig.initiateOptions(to)))
+    await rig.clock.advance(HANDSHAKE_DEADLINE_MS)
+    expect(await handshake).toBeInstanceOf(Error)
+    expect([heard.length, to.secured.length]).toEqual([0, 0])
+  })
+})
+
 describe('over TCP', () => {
   it('keeps its side open and silent after junk and an end, and closes at the deadline without a reset', async () => {
     const rig = new Rig()
@@ -275,6 +337,7 @@ class OpeningStream implements ByteStream {
   readonly local = { host: '10.0.0.2', port: 1 }
   readonly remote = { host: '127.0.0.1', port: 2 } // behind which are many hosts
   readonly queuedBytes = 0
+  isDestroyed = false
   readonly #message: Uint8Array
   readonly #onWrite: () => void
   #handlers: StreamHandlers | null = null
@@ -299,6 +362,7 @@ class OpeningStream implements ByteStream {
   end(): void {}
 
   destroy(): void {
+    this.isDestroyed = true
     queueMicrotask(() => this.#handlers?.onClose())
   }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
 import { seededRandom } from '../../../src/base/random.ts'
+import { SigningKey } from '../../../src/crypto/ed25519.ts'
 import {
   type Address,
   decodeAddress,
@@ -11,10 +12,11 @@ import {
   formatPeerAddress,
   parseAddress,
   parsePeerAddress,
+  provenKey,
 } from '../../../src/wire/address.ts'
 import { addressClass, isPublicAddress } from '../../../src/wire/address-class.ts'
 import { formatIpv6, parseIpv4, parseIpv6 } from '../../../src/wire/ip.ts'
-import { formatOnion, onionHost, onionKey, parseOnion } from '../../../src/wire/onion.ts'
+import { formatOnion, onionHost, onionKey, onionName, parseOnion } from '../../../src/wire/onion.ts'
 import { describeShared, hex, readOwnVectors } from '../../reference/shared-vectors.ts'
 import { codeOf, damaged } from './refusal.ts'
 
@@ -209,6 +211,19 @@ describe('the text form', () => {
       expect(codeOf(() => parsePeerAddress(bad))).toBe('ERR_ADDRESS_TEXT')
     }
     expect(codeOf(() => parseAddress(`${key}@${text}`))).toBe('ERR_ADDRESS_TEXT')
+  })
+
+  it('says which key must be proven there: the one in front, or that of the onion', () => {
+    const { publicKey } = new SigningKey(new Uint8Array(32).fill(7))
+    const onion = `${onionName(publicKey)}:7117`
+    const key = 'd75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a'
+    expect(provenKey(parsePeerAddress(onion))).toEqual(publicKey)
+    expect(provenKey(parsePeerAddress(`${toHex(publicKey)}@${onion}`))).toEqual(publicKey)
+    expect(codeOf(() => parsePeerAddress(`${key}@${onion}`))).toBe('ERR_ADDRESS_TEXT')
+    for (const clear of ['8.8.8.8:1', '[2a00:1450::1]:1', 'example.org:1']) {
+      expect(provenKey(parsePeerAddress(clear))).toBeNull()
+      expect(toHex(provenKey(parsePeerAddress(`${key}@${clear}`)) as Uint8Array)).toBe(key)
+    }
   })
 
   it('is never repeated in an error: it may be part of a secret link', () => {
