@@ -1,11 +1,11 @@
 /**
- * Connections shared out among the swarms of a node: a pure decision.
+ * Connections and memory shared out among the swarms of a node: pure decisions.
  *
  * Each is sure of its part, or the channels that came first would leave the hundredth none.
  *
  * @module node/places
  */
-import { TARGET_PEERS_PER_CHANNEL } from '../base/limits.ts'
+import { MAX_QUEUED_UPLOADS, TARGET_PEERS_PER_CHANNEL } from '../base/limits.ts'
 
 /**
  * How many connections one swarm may have.
@@ -23,4 +23,15 @@ export function placesOf(own: number, others: readonly number[], maxPeers: numbe
     kept += Math.max(0, part - size)
   }
   return Math.max(Math.min(part, own + free), own + free - kept, 0)
+}
+
+/**
+ * How many blobs one swarm may have read for its peers that are not taken yet: what nobody else holds, and
+ * always one.
+ *
+ * @param own - those that it has.
+ * @param all - those that each swarm has, this one too.
+ */
+export function uploadPlacesOf(own: number, all: readonly number[]): number {
+  return Math.max(1, own + MAX_QUEUED_UPLOADS - all.reduce((sum, held) => sum + held, 0))
 }

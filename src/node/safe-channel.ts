@@ -33,11 +33,21 @@ export interface SafeChannelDeps {
   /** What swarms of all channels have in common. */
   readonly swarmDeps: Omit<
     SwarmDeps,
-    'bans' | 'dialer' | 'nodeKey' | 'resolve' | 'isAcceptable' | 'isTellable' | 'listenPort' | 'maxPeers'
+    | 'bans'
+    | 'dialer'
+    | 'nodeKey'
+    | 'resolve'
+    | 'isAcceptable'
+    | 'isTellable'
+    | 'listenPort'
+    | 'maxPeers'
+    | 'maxQueuedUploads'
   >
   readonly bans: Bans
   /** Connections that this swarm may have, beside those of other channels. */
   readonly maxPeers: (swarm: Swarm) => number
+  /** Blobs that this swarm may have read and not sent, at least 1. */
+  readonly maxQueuedUploads: (swarm: Swarm) => number
   /** Dials through the proxy, and listens on this machine. */
   readonly transport: Transport
   readonly acceptor: Acceptor
@@ -76,6 +86,7 @@ export class SafeChannel {
       get maxPeers() {
         return swarm === null ? 0 : deps.maxPeers(swarm)
       },
+      maxQueuedUploads: () => (swarm === null ? 1 : deps.maxQueuedUploads(swarm)),
       source: this.served,
       bans: deps.bans.within(toHex(keys.publicKey)),
       dialer: onCircuitsOf(keys, deps),

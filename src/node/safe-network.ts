@@ -29,7 +29,7 @@ import { formatAddress, type PeerAddress, parsePeerAddress, provenKey } from '..
 import { openGatewayDiscovery } from './gateways.ts'
 import { joinTransport, type Network, type NetworkDeps, networkParts } from './network.ts'
 import { isAcceptableBehindProxy } from './own-addresses.ts'
-import { placesOf } from './places.ts'
+import { placesOf, uploadPlacesOf } from './places.ts'
 import { onionOf, SafeChannel } from './safe-channel.ts'
 import { readSecretLine } from './secret-line.ts'
 import { Swarms } from './swarms.ts'
@@ -72,6 +72,7 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
         listenHost: config.listen.host,
         maxPeers: (own) => placesOf(own.peers.size, sizesBut(own, swarms), limits.now.maxPeers),
         swarmDeps: { ...swarmDeps, maxInFlight: () => placesOfOne(swarms) },
+        maxQueuedUploads: (own) => uploadPlacesOf(own.queuedUploads, queuedUploadsOf(swarms)),
       })
       channels.add(safe)
       swarms.add(safe.swarm)
@@ -118,6 +119,10 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
 function placesOfOne(swarms: ReadonlySet<Swarm>): number {
   const fetching = [...swarms].filter((swarm) => swarm.isFetching).length
   return Math.max(1, Math.floor(MAX_BLOBS_IN_FLIGHT / Math.max(1, fetching)))
+}
+
+function queuedUploadsOf(swarms: ReadonlySet<Swarm>): number[] {
+  return [...swarms].map(({ queuedUploads }) => queuedUploads)
 }
 
 /** Connections of each swarm but one. */

@@ -46,6 +46,8 @@ export interface SwarmDeps {
   /** Bytes a second that may be received and sent, 0 for unlimited; where absent, unlimited. */
   readonly downloadRate?: () => number
   readonly uploadRate?: () => number
+  /** As `UploadDeps.maxQueued`. */
+  readonly maxQueuedUploads?: () => number
   /** Blobs that may be on their way to us; where absent, MAX_BLOBS_IN_FLIGHT. */
   readonly maxInFlight?: () => number
   /** As `DialingDeps`. */

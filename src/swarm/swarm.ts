@@ -70,8 +70,8 @@ export class Swarm {
     this.#refusals = new Refusals(clock)
     this.download = new RateMeter(clock)
     this.upload = new RateMeter(clock)
-    const { store, source = store, uploadRate: rate } = deps
-    this.#uploads = new Uploads({ clock, source, log, total: this.upload, rate })
+    const { store, source = store, uploadRate: rate, maxQueuedUploads: maxQueued } = deps
+    this.#uploads = new Uploads({ clock, source, log, total: this.upload, rate, maxQueued })
     this.#haves = new HaveTeller(clock, this.#peers)
     this.#gossip = new Gossip({
       clock,
@@ -127,6 +127,11 @@ export class Swarm {
   /** Is anything being fetched? */
   get isFetching(): boolean {
     return [...this.#channels].some(({ fetches }) => fetches.size > 0)
+  }
+
+  /** Blobs that were read for peers and are not taken yet: 1 MiB each. */
+  get queuedUploads(): number {
+    return this.#uploads.queuedBlobs
   }
 
   /** Peers that share a channel. */

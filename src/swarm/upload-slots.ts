@@ -58,8 +58,14 @@ export class UploadSlots<P> {
   readonly #groupOf = new Map<P, string>()
   readonly #waiting = new Map<P, Waiting>()
   readonly #held = new Map<P, Held>()
+  readonly #most: () => number
   #reading = 0
   #heldBlobs = 0
+
+  /** @param most - blobs that may be held now, at least 1. */
+  constructor(most: () => number = () => MAX_QUEUED_UPLOADS) {
+    this.#most = most
+  }
 
   /** Blobs that were begun and that the system has not taken. */
   get heldBlobs(): number {
@@ -206,7 +212,7 @@ export class UploadSlots<P> {
   /** `open` of the places are for everybody. */
   #places(rate: number): { readonly room: number; readonly open: number } {
     const soon = rate === 0 ? MAX_QUEUED_UPLOADS : Math.ceil((rate * UPLOAD_AHEAD_MS) / 1000 / BLOB_BYTES)
-    const room = Math.min(MAX_QUEUED_UPLOADS, Math.max(2, soon))
+    const room = Math.min(this.#most(), Math.max(2, soon))
     return { room, open: Math.max(1, Math.floor(room * (1 - TRUSTED_UPLOADS_SHARE))) }
   }
 

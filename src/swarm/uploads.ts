@@ -31,6 +31,8 @@ export interface UploadDeps {
   readonly total: RateMeter
   /** Bytes a second that may be sent, 0 is unlimited; where absent, unlimited. */
   readonly rate?: (() => number) | undefined
+  /** Blobs that may be read and not yet taken, at least 1; where absent, MAX_QUEUED_UPLOADS. */
+  readonly maxQueued?: (() => number) | undefined
 }
 
 interface Turn {
@@ -40,7 +42,7 @@ interface Turn {
 
 export class Uploads {
   readonly #deps: UploadDeps
-  readonly #slots = new UploadSlots<Peer>()
+  readonly #slots: UploadSlots<Peer>
   readonly #turns = new Map<Peer, Turn>()
   /** Bytes that were taken, as seen while somebody waits. */
   readonly #taken: RateMeter
@@ -48,6 +50,7 @@ export class Uploads {
 
   constructor(deps: UploadDeps) {
     this.#deps = deps
+    this.#slots = new UploadSlots(deps.maxQueued)
     this.#taken = new RateMeter(deps.clock)
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { TARGET_PEERS_PER_CHANNEL } from '../../../src/base/limits.ts'
-import { placesOf } from '../../../src/node/places.ts'
+import { MAX_QUEUED_UPLOADS, TARGET_PEERS_PER_CHANNEL } from '../../../src/base/limits.ts'
+import { placesOf, uploadPlacesOf } from '../../../src/node/places.ts'
 
 /** All swarms take what they may, in that order, until none may take more. */
 function fill(maxPeers: number, greed: readonly number[]): number[] {
@@ -51,5 +51,21 @@ describe('places of one swarm of several', () => {
   it('are none that are not there, when the user wants fewer than there are', () => {
     expect(placesOf(8, [8], 8)).toBe(0)
     expect(placesOf(2, [8], 8)).toBe(0)
+  })
+})
+
+describe('blobs that wait to be sent', () => {
+  it('are as many for one swarm that serves as for a node with one', () => {
+    expect(uploadPlacesOf(0, [0, 0, 0])).toBe(MAX_QUEUED_UPLOADS)
+    expect(uploadPlacesOf(MAX_QUEUED_UPLOADS, [MAX_QUEUED_UPLOADS, 0])).toBe(MAX_QUEUED_UPLOADS)
+  })
+
+  it('are no more for a hundred, but that each may always have one', () => {
+    const held = Array<number>(100).fill(0)
+    for (let round = 0; round < MAX_QUEUED_UPLOADS; round++) {
+      for (const [index, own] of held.entries()) if (own < uploadPlacesOf(own, held)) held[index] = own + 1
+    }
+    expect(Math.min(...held)).toBe(1)
+    expect(held.reduce((a, b) => a + b)).toBeLessThan(MAX_QUEUED_UPLOADS + 100)
   })
 })

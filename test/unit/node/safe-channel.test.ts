@@ -38,6 +38,7 @@ beforeEach(() => {
     },
     bans,
     maxPeers: () => 200,
+    maxQueuedUploads: () => 64,
     transport: network.transport('127.0.0.1'),
     acceptor: new Acceptor({
       ephemerals: new EphemeralMemory({ load: () => [], add: () => {}, prune: () => {} }),
