@@ -95,6 +95,8 @@ export class SafeChannel {
       // All who come by an onion seem to be of this machine, so its networks are no measure here.
       isTellable: ({ kind }) => kind === 'onion',
       nodeKey: ownKey,
+      // One whom the user named is dialled for every channel, and would have a list of our onions.
+      showsKey: false,
       listenPort: () => 0,
       dialTimeoutMs: PROXY_DIAL_TIMEOUT_MS,
     })

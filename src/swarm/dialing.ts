@@ -65,6 +65,8 @@ export interface DialingDeps {
   /** ms for a connection to come up; where absent, DIAL_TIMEOUT_MS. */
   readonly dialTimeoutMs?: number
   readonly nodeKey: SigningKey
+  /** False: it is shown to nobody whom we dial; else to those whom the user pinned. */
+  readonly showsKey?: boolean
   readonly bans: SwarmBans
   readonly channels: ReadonlySet<SwarmChannel>
   readonly peers: ReadonlySet<Peer>
@@ -213,7 +215,15 @@ export class Dialing {
   }
 
   async #connect(known: KnownAddress<PeerAddress>, channel: SwarmChannel | null): Promise<Secured> {
-    const { clock, random, dialer, nodeKey, resolve, dialTimeoutMs = DIAL_TIMEOUT_MS } = this.#deps
+    const {
+      clock,
+      random,
+      dialer,
+      nodeKey,
+      showsKey = true,
+      resolve,
+      dialTimeoutMs = DIAL_TIMEOUT_MS,
+    } = this.#deps
     const { signal } = this.#stopping
     const { address } = known
     const host =
@@ -228,7 +238,7 @@ export class Dialing {
       dialled: channel === null || address.kind === 'name' ? null : encodeAddress(address),
       expectedNodeKey: provenKey(address),
       // Shown only where the user pinned the other side (§6.2): a link's pin is the link's, not the user's.
-      nodeKey: channel === null ? nodeKey : null,
+      nodeKey: channel === null && showsKey ? nodeKey : null,
       clock,
       random,
       signal,

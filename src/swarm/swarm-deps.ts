@@ -32,6 +32,8 @@ export interface SwarmDeps {
   readonly resolve: DialingDeps['resolve']
   readonly isAcceptable: DialingDeps['isAcceptable']
   readonly nodeKey: SigningKey
+  /** As `DialingDeps`. */
+  readonly showsKey?: boolean
   readonly store: SwarmStore
   /** What is given out; where absent, all of `store`. */
   readonly source?: BlobSource

@@ -93,6 +93,13 @@ describe('a channel in safe mode', () => {
     expect(await asked).toEqual([])
   })
 
+  it('shows no key of its own to whom the user pinned', async () => {
+    const pinned = await member('8.8.8.8')
+    for (const channel of [CHANNEL, OTHER]) safeChannel(channel).swarm.addUserAddress(pinned.address)
+    await clock.until(() => pinned.peers.length === 2, 20_000)
+    expect(pinned.peers.map(({ secured }) => secured.remoteNodeKey)).toEqual([null, null])
+  })
+
   it('bans who lies to it, and no other channel of the node shows that', async () => {
     const liar = await member('8.8.8.8', [CHANNEL, OTHER], { readHead: () => new Uint8Array(568) })
     const first = safeChannel(CHANNEL, () => {
