@@ -26,7 +26,7 @@ import type { State } from '../storage/state.ts'
 import type { Address } from '../wire/address.ts'
 import { referenceId, referenceKey } from '../wire/blob.ts'
 import { BLOB_REF_BYTES } from '../wire/constants.ts'
-import { type Head, headHash, signHead } from '../wire/head.ts'
+import { decodeHead, type Head, headHash, signHead } from '../wire/head.ts'
 import { ManifestReader } from '../wire/manifest-reader.ts'
 import type { ChannelDiscovery } from './discovery.ts'
 import { type IngestRecord, loadIngest } from './ingest-record.ts'
@@ -44,6 +44,8 @@ export interface PublisherDeps {
   readonly statedClock?: Pick<Clock, 'now'>
   /** Addresses that a head of that channel may name. */
   readonly addressesOf: (keys: ChannelKeys) => readonly Address[]
+  /** Safe mode: no head of ours is told that names a clear address. */
+  readonly hidesAddresses?: boolean
 }
 
 export interface PublishRequest {
@@ -146,6 +148,25 @@ export class Publisher {
       })
       return { head, unchanged: false }
     })
+  }
+
+  /**
+   * In safe mode, before a channel of ours is looked after: a head that was signed in direct mode names where
+   * we were, and would be told to every peer. So it is signed again, with the addresses that we have now.
+   *
+   * @returns the head that is the newest by this, or null where there was nothing to hide.
+   */
+  hideAddresses(keys: PublisherKeys): Head | null {
+    const { state, addressesOf, hidesAddresses = false, clock, log } = this.#deps
+    const known = hidesAddresses ? state.releases.newest(keys.publicKey) : null
+    if (known === null) return null
+    const newest = decodeHead(known.head)
+    if (newest.addresses.every(({ kind }) => kind === 'onion')) return null
+    const revision = newest.revision + 1
+    const head = signHead({ ...newest, revision, addresses: addressesOf(keys) }, keys.signingKey)
+    state.releases.upsertHead({ ...known, revision, head: head.bytes, receivedAt: clock.now() })
+    log.info('a head that named a clear address was signed again', { channel: short(keys.publicKey) })
+    return head
   }
 
   /**

@@ -231,15 +231,17 @@ export class ChannelsApi {
 
   /** Look after a channel: join its swarm, and serve what we hold of its newest release. */
   #open(row: ChannelRow): void {
-    const { keystore, sessions, log } = this.#deps
+    const { keystore, sessions, publisher, log } = this.#deps
     const record = keystore.get(row.publicKey)
     if (record === null) {
       log.error('the key file of a channel is missing: it cannot be published until it is imported again')
       return
     }
     const keys = publisherKeys(record.seed, record.readKey)
-    // Before the session: it asks for our keys when it begins to follow the slots.
+    // Before the session, which tells of the newest head, and asks for our keys when it begins to follow the slots.
+    const hidden = publisher.hideAddresses(keys)
     const session = sessions.acquire(keys, row.open)
+    if (hidden !== null) session.adopt(hidden) // it was followed before our key of it came
     const own: OwnChannel = { keys, session, stopping: new AbortController() }
     this.#own.set(toHex(row.publicKey), own)
     const signal = AbortSignal.any([this.#stopping.signal, own.stopping.signal])

@@ -94,7 +94,8 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
     closers.push(() => network.close())
     const heads = new HeadLog(state.releases, clock, log.child('heads'))
     const { discovery, joinSwarm, addressesOf } = network
-    const statedClock = network.identity.mode === 'safe' ? hourClock(clock) : clock
+    const isSafe = network.identity.mode === 'safe'
+    const statedClock = isSafe ? hourClock(clock) : clock
     const sessions = new ChannelSessions({
       joinSwarm,
       heads,
@@ -121,6 +122,7 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
         log: log.child('publish'),
         statedClock,
         addressesOf,
+        hidesAddresses: isSafe,
       }),
       statedClock,
       addressesOf,

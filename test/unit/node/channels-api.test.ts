@@ -5,9 +5,14 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
 import { silentLog } from '../../../src/base/log.ts'
 import { systemRandom } from '../../../src/base/random.ts'
+import { Publisher } from '../../../src/channels/publisher.ts'
+import { SigningKey } from '../../../src/crypto/ed25519.ts'
 import type { CallOptions } from '../../../src/node/api.ts'
 import { ChannelsApi } from '../../../src/node/channels-api.ts'
 import { Keystore } from '../../../src/storage/keystore.ts'
+import type { Address } from '../../../src/wire/address.ts'
+import { type Head, verifyHead } from '../../../src/wire/head.ts'
+import { onionName } from '../../../src/wire/onion.ts'
 import { parseLink } from '../../../src/wire/uri.ts'
 import { ChannelNet, type ChannelNode } from '../channels/channel-node.ts'
 
@@ -34,8 +39,11 @@ describe('channels of a node', () => {
     net.close()
   })
 
-  function newApi(canPut = true): ChannelsApi {
-    const { state, store, clock, sessions, publisher } = node
+  function newApi(
+    canPut = true,
+    { publisher, sessions } = node as Pick<ChannelNode, 'publisher' | 'sessions'>,
+  ) {
+    const { state, store, clock } = node
     return new ChannelsApi({
       state,
       store,
@@ -177,6 +185,56 @@ describe('channels of a node', () => {
     expect(node.discovery.follows.map(({ isStopped }) => isStopped)).toEqual([true, false])
     node.sessions.release(session)
     expect(node.discovery.last.isStopped).toBe(true)
+  })
+
+  it('name no clear address any more after a start in safe mode, whatever a head of direct mode said', async () => {
+    const { publicKey } = await api.create({ name: 'main', private: false, open: false })
+    const { state, store, discovery, clock, log } = node
+    const common = { state, store, discovery, clock, log }
+    const clear: Address = { kind: 'ipv4', host: '8.8.8.8', port: 7117 }
+    const onion: Address = {
+      kind: 'onion',
+      host: onionName(new SigningKey(new Uint8Array(32)).publicKey),
+      port: 7117,
+    }
+    await api.close()
+    node.sessions.closeAll()
+    const direct = {
+      publisher: new Publisher({ ...common, addressesOf: () => [clear] }),
+      sessions: node.newSessions(),
+    }
+    api = newApi(true, direct)
+    api.start()
+    await publish()
+    const before = node.heads.newest(Buffer.from(publicKey, 'hex'))
+    expect(before?.addresses).toEqual([clear])
+
+    const start = async (): Promise<Head | null> => {
+      await api.close()
+      node.sessions.closeAll()
+      const hidesAddresses = true
+      const sessions = node.newSessions()
+      const publisher = new Publisher({ ...common, hidesAddresses, addressesOf: () => [onion] })
+      api = newApi(false, { publisher, sessions })
+      api.start()
+      return api.sessionOf(publicKey)?.newest ?? null
+    }
+    direct.sessions.closeAll()
+    const after = await start()
+    expect(after).toMatchObject({
+      releaseNumber: 1,
+      revision: 1,
+      addresses: [onion],
+      signedAt: before?.signedAt,
+    })
+    expect(after?.root).toEqual(before?.root)
+    expect(verifyHead(after?.bytes as Uint8Array, Buffer.from(publicKey, 'hex')).revision).toBe(1)
+    expect(node.heads.newest(Buffer.from(publicKey, 'hex'))?.addresses).toEqual([onion])
+    expect(await start()).toMatchObject({ revision: 1 })
+    // What is published next goes on from there, and an unchanged folder is still unchanged.
+    expect(await publish()).toMatchObject({ sequence: 1, unchanged: true })
+    writeFileSync(join(source, 'a.txt'), 'other')
+    expect(await publish()).toMatchObject({ sequence: 2 })
   })
 
   it('come and go as files: an import looks for newer releases before it signs', async () => {
