@@ -1,18 +1,24 @@
 /** One channel in safe mode, over a network in memory that stands for the proxy and for Tor. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { systemClock } from '../../../src/base/clock.ts'
 import { MegatorrentError } from '../../../src/base/errors.ts'
 import { silentLog } from '../../../src/base/log.ts'
 import { seededRandom } from '../../../src/base/random.ts'
 import { TokenBucket } from '../../../src/base/token-bucket.ts'
 import { dayOf, topic } from '../../../src/crypto/key-schedule.ts'
-import { SafeChannel, type SafeChannelDeps } from '../../../src/node/safe-channel.ts'
+import { onionOf, SafeChannel, type SafeChannelDeps } from '../../../src/node/safe-channel.ts'
 import { Bans, readSubject } from '../../../src/swarm/bans.ts'
 import { Acceptor } from '../../../src/transport/acceptor.ts'
 import { EphemeralMemory } from '../../../src/transport/handshake-keys.ts'
 import { MemoryNetwork } from '../../../src/transport/memory.ts'
+import { OnionServices } from '../../../src/transport/onion/onion-services.ts'
+import { TorControl } from '../../../src/transport/onion/tor-control.ts'
+import { TcpTransport } from '../../../src/transport/tcp.ts'
+import { ControlPort } from '../../swarm/harness/control-port.ts'
 import { SimClock } from '../swarm/sim-clock.ts'
 import { SimChannel, SimStore } from '../swarm/sim-node.ts'
 import { listenBare, type SimPeer, type SimPeerBehaviour } from '../swarm/sim-peer.ts'
+import { until } from '../transport/helpers.ts'
 
 const CHANNEL = new SimChannel(1)
 const OTHER = new SimChannel(2)
@@ -116,5 +122,79 @@ describe('a channel in safe mode', () => {
     await clock.advance(60_000)
     expect([first, second].map(({ swarm, channel }) => swarm.peersOf(channel))).toEqual([0, 1])
     expect(liar.peers.length).toBe(2)
+  })
+})
+
+describe('an onion of a channel', () => {
+  let port: ControlPort
+  let onions: OnionServices
+
+  beforeEach(async () => {
+    port = await ControlPort.start({ methods: 'NULL' })
+    onions = new OnionServices({
+      open: (heard) =>
+        TorControl.open({
+          ...heard,
+          ...{ dialer: new TcpTransport(), endpoint: port.endpoint, clock: systemClock, password: null },
+          readCookie: () => Promise.reject(new Error('none')),
+          nonce: new Uint8Array(32),
+        }),
+      clock: systemClock,
+      log: silentLog,
+    })
+    deps = { ...deps, onions }
+  })
+
+  afterEach(async () => {
+    onions.close()
+    await port.close()
+  })
+
+  /** Who comes to where Tor brings its streams. */
+  async function isListening(target: string): Promise<boolean> {
+    const [host = '', number] = target.split(':')
+    let isOpen: boolean | null = null
+    const dialling = network.transport('127.0.0.9').dial({ host, port: Number(number) }, { timeoutMs: 1_000 })
+    void dialling.then(
+      (stream) => {
+        stream.destroy()
+        isOpen = true
+      },
+      () => {
+        isOpen = false
+      },
+    )
+    await clock.until(() => isOpen !== null, 5_000)
+    return isOpen === true
+  }
+
+  it('is another one for each, and each has a listener of its own', async () => {
+    for (const channel of [CHANNEL, OTHER]) safeChannel(channel)
+    await until(() => port.onions.size === 2)
+    expect(new Set(port.onions.values()).size).toBe(2)
+    const hosts = [CHANNEL, OTHER].map(({ keys }) => onionOf(NODE_SEED, keys).host)
+    expect([...port.onions.keys()].sort()).toEqual(hosts.sort())
+    for (const target of port.onions.values()) expect(await isListening(target)).toBe(true)
+  })
+
+  it('goes with its channel, and so does its listener; the other stays', async () => {
+    const first = safeChannel(CHANNEL)
+    safeChannel(OTHER)
+    await until(() => port.onions.size === 2)
+    const gone = port.onions.get(onionOf(NODE_SEED, CHANNEL.keys).host) as string
+    const stays = port.onions.get(onionOf(NODE_SEED, OTHER.keys).host) as string
+    first.close()
+    await until(() => port.onions.size === 1)
+    expect([await isListening(gone), await isListening(stays)]).toEqual([false, true])
+    expect(onions.counts.wanted).toBe(1)
+    onions.close()
+    await until(() => port.onions.size === 0)
+  })
+
+  it('is not made for a channel that has gone before it listened', async () => {
+    safeChannel(CHANNEL).close()
+    safeChannel(OTHER)
+    await until(() => port.onions.size === 1)
+    expect([...port.onions.keys()]).toEqual([onionOf(NODE_SEED, OTHER.keys).host])
   })
 })
