@@ -157,14 +157,21 @@ export class Publisher {
    * @returns the head that is the newest by this, or null where there was nothing to hide.
    */
   hideAddresses(keys: PublisherKeys): Head | null {
-    const { state, addressesOf, hidesAddresses = false, clock, log } = this.#deps
+    const { state, addressesOf, hidesAddresses = false, log } = this.#deps
     const known = hidesAddresses ? state.releases.newest(keys.publicKey) : null
     if (known === null) return null
     const newest = decodeHead(known.head)
     if (newest.addresses.every(({ kind }) => kind === 'onion')) return null
     const revision = newest.revision + 1
     const head = signHead({ ...newest, revision, addresses: addressesOf(keys) }, keys.signingKey)
-    state.releases.upsertHead({ ...known, revision, head: head.bytes, receivedAt: clock.now() })
+    const own = state.channels.get(keys.publicKey)
+    state.database.transaction(() => {
+      this.#keepHead(keys.publicKey, head)
+      // Else it would not be refreshed any more, as one that another machine signed.
+      if (own?.sequence === known.sequence && own.revision === known.revision) {
+        state.channels.setPublished(keys.publicKey, known.sequence, revision, own.publishedIngest)
+      }
+    })
     log.info('a head that named a clear address was signed again', { channel: short(keys.publicKey) })
     return head
   }

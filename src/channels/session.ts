@@ -312,12 +312,16 @@ export class ChannelSessions {
     this.#deps = deps
   }
 
-  /** @param open - given by who publishes the channel: is it open, with a plain slot to look after? */
-  acquire(keys: ChannelKeys, open?: boolean): ChannelSession {
+  /**
+   * @param open - given by who publishes the channel: is it open, with a plain slot to look after?
+   * @param newest - a head that is durable, and news for a session that is there already.
+   */
+  acquire(keys: ChannelKeys, open?: boolean, newest: Head | null = null): ChannelSession {
     const id = toHex(keys.secret)
     const known = this.#open.get(id)
     if (known !== undefined) {
       known.users++
+      if (newest !== null) known.session.adopt(newest)
       // It was followed before our key of it came.
       if (open !== undefined) known.session.followAgain(open)
       if (open !== undefined) known.session.isPublished = true

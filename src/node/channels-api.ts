@@ -238,10 +238,8 @@ export class ChannelsApi {
       return
     }
     const keys = publisherKeys(record.seed, record.readKey)
-    // Before the session, which tells of the newest head, and asks for our keys when it begins to follow the slots.
-    const hidden = publisher.hideAddresses(keys)
-    const session = sessions.acquire(keys, row.open)
-    if (hidden !== null) session.adopt(hidden) // it was followed before our key of it came
+    // Before the session: it tells of the newest head, and asks for our keys when it begins to follow the slots.
+    const session = sessions.acquire(keys, row.open, publisher.hideAddresses(keys))
     const own: OwnChannel = { keys, session, stopping: new AbortController() }
     this.#own.set(toHex(row.publicKey), own)
     const signal = AbortSignal.any([this.#stopping.signal, own.stopping.signal])

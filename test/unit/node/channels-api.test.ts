@@ -231,6 +231,7 @@ describe('channels of a node', () => {
     expect(verifyHead(after?.bytes as Uint8Array, Buffer.from(publicKey, 'hex')).revision).toBe(1)
     expect(node.heads.newest(Buffer.from(publicKey, 'hex'))?.addresses).toEqual([onion])
     expect(await start()).toMatchObject({ revision: 1 })
+    expect(state.channels.byName('main')).toMatchObject({ sequence: 1, revision: 1 }) // it is still refreshed
     // What is published next goes on from there, and an unchanged folder is still unchanged.
     expect(await publish()).toMatchObject({ sequence: 1, unchanged: true })
     writeFileSync(join(source, 'a.txt'), 'other')

@@ -199,6 +199,23 @@ describe('a dialer through a proxy', () => {
     expect([alone.outcome, next.outcome, proxy.dialer.error]).toEqual(['ERR_DIAL_FAILED', 'stream', null])
   })
 
+  it('knows nothing of the proxy before a dial has shown it', async () => {
+    const proxy = new ToldProxy()
+    expect(proxy.dialer.isReachable).toBe(null)
+    proxy.says = () => 'ERR_TIMEOUT'
+    proxy.to('a')
+    await turn()
+    expect(proxy.dialer.isReachable).toBe(null)
+    proxy.says = () => 'ERR_DIAL_FAILED'
+    proxy.to('a')
+    await turn()
+    expect(proxy.dialer.isReachable).toBe(true)
+    proxy.says = () => 'ERR_PROXY_DOWN'
+    proxy.to('a')
+    await turn()
+    expect(proxy.dialer.isReachable).toBe(false)
+  })
+
   it('passes on what is no fault of the proxy', async () => {
     const proxy = new ToldProxy()
     for (const code of ['ERR_DIAL_FAILED', 'ERR_TIMEOUT', 'ERR_ABORTED'] as const) {
