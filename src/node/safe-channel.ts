@@ -87,7 +87,7 @@ export class SafeChannel {
         return swarm === null ? 0 : deps.maxPeers(swarm)
       },
       maxQueuedUploads: () => (swarm === null ? 1 : deps.maxQueuedUploads(swarm)),
-      source: this.served,
+      store: this.served,
       bans: deps.bans.within(toHex(keys.publicKey)),
       dialer: onCircuitsOf(keys, deps),
       resolve: null,

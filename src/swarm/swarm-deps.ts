@@ -35,8 +35,6 @@ export interface SwarmDeps {
   /** As `DialingDeps`. */
   readonly showsKey?: boolean
   readonly store: SwarmStore
-  /** What is given out; where absent, all of `store`. */
-  readonly source?: BlobSource
   readonly bans: SwarmBans
   readonly anchors: AnchorStore
   /** As `PeerExchangeDeps`. */

@@ -70,7 +70,7 @@ export class Swarm {
     this.#refusals = new Refusals(clock)
     this.download = new RateMeter(clock)
     this.upload = new RateMeter(clock)
-    const { store, source = store, uploadRate: rate, maxQueuedUploads: maxQueued } = deps
+    const { store: source, uploadRate: rate, maxQueuedUploads: maxQueued } = deps
     this.#uploads = new Uploads({ clock, source, log, total: this.upload, rate, maxQueued })
     this.#haves = new HaveTeller(clock, this.#peers)
     this.#gossip = new Gossip({
