@@ -63,15 +63,16 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
   const channels = new Set<SafeChannel>()
   const swarms = new Set<Swarm>()
   const userAddresses: PeerAddress[] = config.peer.map(parsePeerAddress)
+  const all = new Swarms(swarms, bans)
   return {
     limits,
-    swarms: new Swarms(swarms, bans),
+    swarms: all,
     joinSwarm(keys, events) {
       const safe = new SafeChannel(keys, events, {
         ...{ clock, log: log.child('onion'), transport, acceptor, onions, bans, nodeSeed },
         listenHost: config.listen.host,
         maxPeers: (own) => placesOf(own.peers.size, sizesBut(own, swarms), limits.now.maxPeers),
-        swarmDeps: { ...swarmDeps, maxInFlight: () => placesOfOne(swarms) },
+        swarmDeps: { ...swarmDeps, allPeers: () => all.open, maxInFlight: () => placesOfOne(swarms) },
         maxQueuedUploads: (own) => uploadPlacesOf(own.queuedUploads, queuedUploadsOf(swarms)),
       })
       channels.add(safe)

@@ -22,6 +22,11 @@ export class Swarms {
     return [...this.#swarms].flatMap(({ peers }) => [...peers])
   }
 
+  /** Those whose connection has not ended. */
+  get open(): Peer[] {
+    return this.peers.filter(({ connection }) => !connection.closed)
+  }
+
   get peerCount(): number {
     return this.#sum(({ peers }) => peers.size)
   }
@@ -43,8 +48,7 @@ export class Swarms {
 
   /** Close connections that are more than there may be, those that are missed least of all of them. */
   shed(maxPeers: number, nowMs: number): void {
-    const open = this.peers.filter(({ connection }) => !connection.closed)
-    for (const { connection } of surplus(open, maxPeers, nowMs)) connection.close('tooManyConnections')
+    for (const { connection } of surplus(this.open, maxPeers, nowMs)) connection.close('tooManyConnections')
   }
 
   #sum(of: (swarm: Swarm) => number): number {

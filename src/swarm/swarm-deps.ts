@@ -14,6 +14,7 @@ import type { SwarmBans } from './bans.ts'
 import type { DialingDeps } from './dialing.ts'
 import type { BlobSink } from './downloads.ts'
 import type { Gateway } from './gateway-desk.ts'
+import type { Peer } from './peer.ts'
 import type { PeerExchangeDeps } from './peer-exchange.ts'
 import type { BlobSource } from './uploads.ts'
 
@@ -46,6 +47,8 @@ export interface SwarmDeps {
   /** Bytes a second that may be received and sent, 0 for unlimited; where absent, unlimited. */
   readonly downloadRate?: () => number
   readonly uploadRate?: () => number
+  /** Peers of all swarms that share this memory; where absent, those of this one. */
+  readonly allPeers?: () => Iterable<Peer>
   /** As `UploadDeps.maxQueued`. */
   readonly maxQueuedUploads?: () => number
   /** Blobs that may be on their way to us; where absent, MAX_BLOBS_IN_FLIGHT. */

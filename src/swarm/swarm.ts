@@ -280,7 +280,7 @@ export class Swarm {
       this.#sets.tick()
       this.#anchors.tick(this.#channels)
       this.#downloads.pump()
-      for (const { connection } of overfull(this.#peers)) connection.destroy()
+      for (const { connection } of overfull(this.#deps.allPeers?.() ?? this.#peers)) connection.destroy()
       this.#tick()
     }, SWARM_TICK_MS)
   }
