@@ -66,6 +66,7 @@ export interface AnnouncedChannel {
 
 interface Topic {
   readonly channel: AnnouncedChannel
+  /** Of the next round; null while one runs. */
   timer: Timer | null
 }
 
@@ -104,6 +105,18 @@ export class Announcer {
   }
 
   /**
+   * There is news of a followed channel. Whoever is announced is found by those who wait for it; others look
+   * for them now, and not when the next round comes.
+   */
+  onNews(publicKey: Uint8Array): void {
+    const key = toHex(publicKey)
+    const entry = this.#topics.get(key)
+    if (this.#options.port() !== null || entry === undefined || entry.timer === null) return
+    entry.timer.cancel()
+    this.#round(key, entry)
+  }
+
+  /**
    * Look for peers of a channel now, under today's topic and near midnight UTC the neighbour's.
    *
    * @returns how many were given out. @throws MegatorrentError as `Dht.lookup`.
@@ -130,6 +143,7 @@ export class Announcer {
   /** One round of a channel, and the timer of the next. */
   #round(key: string, entry: Topic): void {
     const { clock, random } = this.#options
+    entry.timer = null
     this.#track(
       this.#announceTopics(entry.channel).finally(() => {
         if (this.#stopping.signal.aborted || this.#topics.get(key) !== entry) return

@@ -66,6 +66,7 @@ export class DhtDiscovery implements ChannelDiscovery {
 
   async publish(keys: PublisherKeys, open: boolean, head: Head, signal: AbortSignal): Promise<number> {
     const { storedBy } = await this.#deps.slots.publish(keys, head.bytes, { signal, isOpen: open })
+    if (storedBy > 0) this.#deps.announcer.onNews(keys.publicKey) // once: what failed is tried again and again
     return storedBy
   }
 }

@@ -93,6 +93,38 @@ describe('topics', () => {
     await Promise.all([first.close(), second.close(), hidden.close()])
   })
 
+  it('are looked up at once when there is news and nobody can find us, and then go on as before', async () => {
+    const { clock, network, open } = newWorld()
+    const keys = newChannel()
+    const met: number[] = []
+    const hidden = open({ port: () => null })
+    const stop = hidden.follow({ keys, onPeer: ({ port }) => met.push(port) })
+    hidden.onNews(keys.publicKey) // the first round runs
+    await clock.advance(0)
+    const reader = open()
+    reader.follow({ keys, onPeer: ignore })
+    await clock.advance(0)
+    expect(met).toEqual([])
+    hidden.onNews(keys.publicKey)
+    hidden.onNews(keys.publicKey) // that round runs
+    await clock.advance(0)
+    expect(met).toEqual([7_117])
+    await clock.advance(TOPIC_ANNOUNCE_MIN_MS - 1)
+    expect(met).toHaveLength(1)
+    await clock.advance(TOPIC_ANNOUNCE_MAX_MS - TOPIC_ANNOUNCE_MIN_MS + 1)
+    expect(met).toHaveLength(2)
+    const before = network.announces.length
+    reader.onNews(keys.publicKey) // it is found as it is
+    await clock.advance(0)
+    expect(network.announces).toHaveLength(before)
+    stop()
+    hidden.onNews(keys.publicKey)
+    await clock.advance(0)
+    expect(met).toHaveLength(2)
+    await Promise.all([hidden.close(), reader.close()])
+    expect(clock.pendingTimers).toBe(0)
+  })
+
   it('are left alone when they are no longer followed', async () => {
     const { clock, network, open } = newWorld()
     const announcer = open()

@@ -25,6 +25,7 @@ class Rig {
   announced: AnnouncedChannel | null = null
   resolve: () => Promise<unknown> = async () => ({ newest: found(1), conflicts: [found(2)] })
   lookup: () => Promise<number> = async () => 0
+  storedBy = 5
   readonly discovery: DhtDiscovery
   readonly hooks: FollowHooks = {
     newest: () => null,
@@ -43,7 +44,7 @@ class Rig {
       resolve: () => this.resolve(),
       publish: async (_keys: unknown, head: Uint8Array, options: { isOpen?: boolean }) => {
         this.calls.push(`published ${head[0]} ${options.isOpen}`)
-        return { storedBy: 5 }
+        return { storedBy: this.storedBy }
       },
     } as unknown as SlotService
     const announcer = {
@@ -52,6 +53,10 @@ class Rig {
         return () => void this.calls.push('announcing stopped')
       },
       lookup: () => this.lookup(),
+      onNews: (publicKey: Uint8Array) => {
+        expect(publicKey).toBe(KEYS.publicKey)
+        this.calls.push('news')
+      },
     } as unknown as Announcer
     this.discovery = new DhtDiscovery({
       slots,
@@ -105,6 +110,18 @@ describe('discovery over the DHT', () => {
     const rig = new Rig(KEYS)
     const head = { bytes: Uint8Array.of(7) } as Head
     expect(await rig.discovery.publish(KEYS, true, head, new AbortController().signal)).toBe(5)
-    expect(rig.calls).toEqual(['published 7 true'])
+    expect(rig.calls).toEqual(['published 7 true', 'news'])
+  })
+
+  it('has no news for the topic while nobody has confirmed', async () => {
+    const rig = new Rig(KEYS)
+    rig.storedBy = 0
+    await rig.discovery.publish(
+      KEYS,
+      false,
+      { bytes: Uint8Array.of(7) } as Head,
+      new AbortController().signal,
+    )
+    expect(rig.calls).toEqual(['published 7 false'])
   })
 })
