@@ -145,7 +145,7 @@ describe.skipIf(!HAS_HOSTS)('a publisher that only dials out', () => {
 
     const publishing = publisher.node.rpc<{ storedBy: number }>('publish', { path: source, channel: 'news' })
     expect((await publishing).storedBy).toBeGreaterThanOrEqual(1)
-    await Promise.any(waits)
+    await Promise.race(waits)
     await publisher.node.kill()
     process.stdout.write(`  complete when the publisher went: ${complete} of ${SUBSCRIBERS}\n`)
     expect(complete).toBeLessThan(SUBSCRIBERS)

@@ -3,7 +3,7 @@
  * to the internet. The machine itself is on that bridge too, as the place where exits of Tor are.
  *
  * Addresses found in a DHT are dialled behind a proxy only if they are public, so loopback will not do. Needs
- * root and `ip`.
+ * root, `ip` and a kernel with bridges.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 
@@ -23,8 +23,8 @@ export function hasHosts(): boolean {
     process.getuid?.() === 0 &&
     runs('netns', 'add', probe) &&
     runs('-n', probe, 'link', 'add', 'bridge', 'type', 'bridge')
-  if (can) runs('netns', 'delete', probe)
-  else process.stderr.write('hosts: skipped, needs root, ip and bridges: apt-get install iproute2\n')
+  runs('netns', 'delete', probe)
+  if (!can) process.stderr.write('hosts: skipped, needs root, ip and bridges: apt-get install iproute2\n')
   return can
 }
 
