@@ -121,7 +121,9 @@ describe('subscriptions of a node', () => {
     expect(waiting.result).toMatchObject({ state: 'complete', sequence: 1, files: 2, directory: target() })
     expect([...readTree(target()).keys()]).toEqual(['a.txt', 'big'])
     expect(new Set(progress)).toEqual(new Set(['resolving', 'fetching']))
-    expect(api.list()).toMatchObject([{ state: 'complete', sequence: 1, peers: 1, error: null }])
+    // Two for a moment, when the other side tries where we said that we listen.
+    const peers = expect.toBeOneOf([1, 2])
+    expect(api.list()).toMatchObject([{ state: 'complete', sequence: 1, peers, error: null }])
   })
 
   it('end a wait as their contract says: nothing found, nothing given, or partly there', async () => {
