@@ -98,7 +98,10 @@ declare module 'bittorrent-dht' {
     /** Values stored for others, by target. */
     readonly _values: { get(target: string): Omit<RpcReply, 'id'> | null | undefined }
     /** Peers stored for others. `get` gives `count` of them at random, all when it is left out. */
-    readonly _peers: { get(infohash: string, count?: number): Buffer[] }
+    readonly _peers: {
+      get(infohash: string, count?: number): Buffer[]
+      add(infohash: string, peer: Buffer): void
+    }
     destroy(callback: () => void): void
   }
 }

@@ -8,6 +8,7 @@
  *
  * @module discovery/dht-walker
  */
+import { linkSignals } from '../base/abort.ts'
 import { toHex } from '../base/bytes.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import { MegatorrentError } from '../base/errors.ts'
@@ -101,15 +102,25 @@ export class DhtWalker {
     work: (signal: AbortSignal, deadlineMs: number) => Promise<T>,
   ): Promise<T> {
     const signals = [this.#closing.signal, ...(options.signal === undefined ? [] : [options.signal])]
-    const signal = AbortSignal.any(signals)
+    const { signal, release } = linkSignals(...signals)
+    try {
+      return await this.#inPlace(signal, () => {
+        const timeoutMs = options.timeoutMs ?? DHT_OPERATION_TIMEOUT_MS
+        return work(signal, this.#clock.monotonicMs() + timeoutMs)
+      })
+    } finally {
+      release()
+    }
+  }
+
+  async #inPlace<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     throwIfStopped(signal)
     if (this.#places.waiting >= DHT_MAX_WAITING_OPERATIONS) {
       throw new MegatorrentError('ERR_DHT_BUSY', 'too many operations wait for the DHT')
     }
     await this.#acquirePlace(signal)
     try {
-      const timeoutMs = options.timeoutMs ?? DHT_OPERATION_TIMEOUT_MS
-      return await work(signal, this.#clock.monotonicMs() + timeoutMs)
+      return await work()
     } finally {
       this.#places.release()
     }

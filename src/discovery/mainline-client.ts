@@ -42,7 +42,14 @@ export function createClient(socket: DhtSocket, tuning: Partial<ClientTuning>): 
     maxAge: DHT_PEER_LIFETIME_MS,
   })
   boundAnswers(client)
+  keepOwnMemory(client)
   return client
+}
+
+/** The library keeps slices of node's pool, each of which would keep 8 KiB alive for its 6 bytes. */
+function keepOwnMemory({ _peers: peers }: Client): void {
+  const add = peers.add.bind(peers)
+  peers.add = (infohash, peer) => add(infohash, Buffer.from(Uint8Array.from(peer).buffer))
 }
 
 /** The library answers with all nodes and all peers that it knows, hundreds and thousands if need be. */

@@ -9,9 +9,11 @@
  *
  * @module rpc/server
  */
+
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import fastify, { type FastifyInstance } from 'fastify'
+import { linkSignals } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
 import { errorMessage, MegatorrentError } from '../base/errors.ts'
 import {
@@ -167,8 +169,8 @@ function createApp(
         gone.abort(new MegatorrentError('ERR_ABORTED', 'the caller went away'))
       }
     })
-    const signal = AbortSignal.any([gone.signal, stopping])
-    const { status, body: response } = await dispatch(body, { signal })
+    const { signal, release } = linkSignals(gone.signal, stopping)
+    const { status, body: response } = await dispatch(body, { signal }).finally(release)
     reply.code(status)
     if (status === 204) return reply.send()
     return reply.type('application/json; charset=utf-8').send(JSON.stringify(response))
@@ -199,9 +201,11 @@ function fileExchange(
   request.resume() // whatever body there is
   const gone = new AbortController()
   const why = new MegatorrentError('ERR_ABORTED', 'the caller went away')
+  const { signal, release } = linkSignals(gone.signal, stopping)
   let onGone: (error: Error) => void = () => {}
   response.once('close', () => {
     gone.abort(why)
+    release()
     onGone(why)
   })
   return {
@@ -211,7 +215,7 @@ function fileExchange(
       const value = request.headers[name]
       return typeof value === 'string' ? value : undefined
     },
-    signal: AbortSignal.any([gone.signal, stopping]),
+    signal,
     begin: (status, headers) => void response.writeHead(status, { ...SECURITY_HEADERS, ...headers }),
     write: (bytes) =>
       new Promise((resolve, reject) => {

@@ -10,7 +10,9 @@
  *
  * @module discovery/gateway/gateway-dht
  */
+
 import { setMaxListeners } from 'node:events'
+import { type LinkedSignal, linkSignals } from '../../base/abort.ts'
 import { toHex } from '../../base/bytes.ts'
 import { type Clock, sleep } from '../../base/clock.ts'
 import { errorMessage, isMegatorrentError, MegatorrentError } from '../../base/errors.ts'
@@ -284,10 +286,10 @@ export class GatewayDht<G> implements Dht {
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T | null> {
     const { log } = this.#options
-    const signal = this.#signalOf(options)
+    const { signal, release } = this.#signalOf(options)
     this.#throwIfOver(options)
     try {
-      const answer = await work(signal)
+      const answer = await work(signal).finally(release)
       gateway.isReached = true
       return answer
     } catch (error) {
@@ -300,11 +302,13 @@ export class GatewayDht<G> implements Dht {
   }
 
   async #wait(delayMs: number, options: DhtOptions): Promise<void> {
-    await sleep(this.#options.clock, delayMs, this.#signalOf(options)).catch(() => {}) // seen when it is asked
+    const { signal, release } = this.#signalOf(options)
+    await sleep(this.#options.clock, delayMs, signal).catch(() => {}) // seen when it is asked
+    release()
   }
 
-  #signalOf({ signal }: DhtOptions): AbortSignal {
-    return signal === undefined ? this.#stopping.signal : AbortSignal.any([signal, this.#stopping.signal])
+  #signalOf({ signal }: DhtOptions): LinkedSignal {
+    return linkSignals(this.#stopping.signal, ...(signal === undefined ? [] : [signal]))
   }
 
   #throwIfOver({ signal }: DhtOptions): void {
