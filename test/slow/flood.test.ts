@@ -14,6 +14,7 @@ import { Flood, relayIdOf } from '../../src/discovery/flood.ts'
 import { readStatement } from '../../src/wire/onion-statement.ts'
 import { eclipse } from '../unit/discovery/eclipse-dht.ts'
 import { FloodNet } from '../unit/discovery/flood-graph.ts'
+import { spiesFindOrigin } from '../unit/discovery/flood-spies.ts'
 import { madeUpStatement } from '../unit/discovery/statements.ts'
 import { honestAfterRestart, type SybilOptions } from '../unit/discovery/sybils.ts'
 import { SimClock } from '../unit/swarm/sim-clock.ts'
@@ -42,6 +43,20 @@ describe('one announcement', () => {
       expect(most).toBeLessThanOrEqual(2)
     },
   )
+
+  it('has an origin that a tenth of spies in 100 nodes guess in under a fifth of 1,000 runs; plain flooding beside it', async () => {
+    const runs = 1_000
+    const guessed = { stem: 0, plain: 0 }
+    for (let seed = 1; seed <= runs; seed++) {
+      const options = { nodes: 100, spyShare: 0.1, seed }
+      if (await spiesFindOrigin(options)) guessed.stem++
+      if (await spiesFindOrigin({ ...options, isPlain: true })) guessed.plain++
+    }
+    const percent = (count: number): string => `${((100 * count) / runs).toFixed(1)} %`
+    say(`spies guess the origin in ${percent(guessed.stem)} of runs, without a stem ${percent(guessed.plain)}`)
+    expect(guessed.stem / runs).toBeLessThan(0.2)
+    expect(guessed.plain / runs).toBeGreaterThan(0.4)
+  })
 
   it('in a narrow flood costs a node three messages at most, and stops; how far it comes is told', async () => {
     const nodes = 200

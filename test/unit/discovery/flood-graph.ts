@@ -53,6 +53,9 @@ export interface FloodNetOptions {
   readonly silent?: ReadonlySet<number>
 }
 
+/** A neighbour that is no node of the graph. */
+const USER = 'user'
+
 export class FloodNet {
   readonly clock = new SimClock()
   readonly random: Random
@@ -66,6 +69,8 @@ export class FloodNet {
   /** Of the stem among `sent`. */
   stemSent = 0
   readonly verdicts = new Map<FloodVerdict, number>()
+  /** Hears of each statement that goes over an edge, in order. */
+  onDelivery: (from: number, to: number) => void = () => {}
 
   constructor(options: FloodNetOptions) {
     this.random = seededRandom(options.seed)
@@ -98,6 +103,14 @@ export class FloodNet {
     return this.floods[node]?.announce(bytes) ?? false
   }
 
+  /** As if there were no stem: the node takes it for one that was flooded to it, and hands it to all its neighbours. */
+  floodFrom(node: number, statement: Uint8Array): void {
+    const flood = this.floods[node]
+    flood?.join(USER, relayIdOf(new Uint8Array(32)))
+    flood?.receive(USER, { hops: 1, statement })
+    flood?.leave(USER)
+  }
+
   /** Let everything happen that anybody has planned, up to so long. @returns whether all came to rest. */
   async run(maxMs = 3_600_000): Promise<boolean> {
     const endMs = this.clock.monotonicMs() + maxMs
@@ -118,6 +131,7 @@ export class FloodNet {
 
   #deliver(from: number, to: number, statement: HopStatement): void {
     this.sent++
+    this.onDelivery(from, to)
     if (statement.hops === 0) this.stemSent++
     const verdict = this.floods[to]?.receive(String(from), statement) ?? 'not current'
     this.verdicts.set(verdict, (this.verdicts.get(verdict) ?? 0) + 1)
