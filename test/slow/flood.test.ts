@@ -53,7 +53,9 @@ describe('one announcement', () => {
       if (await spiesFindOrigin({ ...options, isPlain: true })) guessed.plain++
     }
     const percent = (count: number): string => `${((100 * count) / runs).toFixed(1)} %`
-    say(`spies guess the origin in ${percent(guessed.stem)} of runs, without a stem ${percent(guessed.plain)}`)
+    say(
+      `spies guess the origin in ${percent(guessed.stem)} of runs, without a stem ${percent(guessed.plain)}`,
+    )
     expect(guessed.stem / runs).toBeLessThan(0.2)
     expect(guessed.plain / runs).toBeGreaterThan(0.4)
   })
