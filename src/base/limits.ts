@@ -453,8 +453,8 @@ export const SLOT_AHEAD_MAX_MS = 21_600_000
 export const SLOT_SET_DAYS_PER_TASK = 10
 /** ms before slots are signed ahead again after that failed: a full disk, a worker that ended. */
 export const SLOT_SET_SIGN_RETRY_MS = 60_000
-/** ms over which the slots of neighbouring days are spread after a release, so that nothing links them. */
-export const SLOT_SPREAD_MS = 21_600_000
+/** ms before readers ask for tomorrow's slots, over which they are put first: late, so that few releases change them beside today's. */
+export const SLOT_SPREAD_MS = 10_800_000
 /** ms, least random time between two announcements of a topic. */
 export const TOPIC_ANNOUNCE_MIN_MS = 1_500_000
 /** ms, longest random time between two announcements of a topic. Nodes forget peers after 30 to 45 minutes. */

@@ -109,16 +109,19 @@ export class SlotFollower {
     await Promise.all(this.#running)
   }
 
-  /** A release has just been put into today's slots: those are fresh, the others follow apart from each other. */
+  /**
+   * A release has just been put into today's slots: those are fresh. Of another day those that are read follow,
+   * apart from each other; tomorrow's when their own time comes, which no release moves.
+   */
   onPublished(): void {
-    const { clock } = this.#options
+    const { clock, random, timing } = this.#options
     const nowMs = clock.monotonicMs()
     const today = dayOf(clock.now())
     for (const slot of this.#slots.values()) {
       if (slot.place.day === today || slot.place.day === OPEN_SLOT_DAY) {
         slot.refreshedMs = nowMs
         slot.dueMs = this.#nextLookMs(slot)
-      } else slot.dueMs = nowMs + this.#spreadMs(slot.place.day)
+      } else if (slot.phase === 'reading') slot.dueMs = nowMs + random.fraction() * timing.checkMinMs
     }
     this.#schedule()
   }
@@ -186,7 +189,7 @@ export class SlotFollower {
 
   #firstDelayMs(day: number, phase: SlotPhase): number {
     const { clock, random, timing } = this.#options
-    if (phase === 'ahead') return this.#isOurs ? this.#spreadMs(day) : random.fraction() * timing.aheadMaxMs
+    if (phase === 'ahead') return this.#isOurs ? this.#untilPutMs(day) : random.fraction() * timing.aheadMaxMs
     // Ours may have been forgotten while we were away. Today's are known to belong together, other days' are not.
     const isUrgent = this.#isOurs && (day === dayOf(clock.now()) || day === OPEN_SLOT_DAY)
     return random.fraction() * (isUrgent ? Math.min(URGENT_MS, timing.checkMinMs) : timing.checkMinMs)
@@ -201,12 +204,15 @@ export class SlotFollower {
     return nowMs + timing.aheadMinMs + random.fraction() * (timing.aheadMaxMs - timing.aheadMinMs)
   }
 
-  /** A time of its own for a slot of a neighbouring day; before readers come, if they are not there yet. */
-  #spreadMs(day: number): number {
+  /**
+   * When tomorrow's slot is put first: at a time of its own in the last hours before readers come. One that is
+   * there all day changes with each release, and so shows with which one of today it goes.
+   */
+  #untilPutMs(day: number): number {
     const { clock, random, timing } = this.#options
     const untilReadMs = readingStartsMs(day) - clock.now()
-    const withinMs = untilReadMs > 0 ? Math.min(timing.spreadMs, untilReadMs) : timing.checkMinMs
-    return random.fraction() * withinMs
+    const fromMs = Math.max(0, untilReadMs - timing.spreadMs)
+    return fromMs + random.fraction() * (untilReadMs - fromMs)
   }
 
   get #isOurs(): boolean {

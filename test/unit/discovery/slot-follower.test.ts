@@ -3,91 +3,12 @@
  * come and go, on a clock that the test moves.
  */
 import { describe, expect, it } from 'vitest'
-import { ManualClock } from '../../../src/base/clock.ts'
-import { silentLog } from '../../../src/base/log.ts'
-import { seededRandom } from '../../../src/base/random.ts'
-import { channelKeys, dayOf, type PublisherKeys } from '../../../src/crypto/key-schedule.ts'
-import type { FollowedChannel } from '../../../src/discovery/slot-record.ts'
-import { SlotService } from '../../../src/discovery/slot-service.ts'
+import { SLOT_SPREAD_MS } from '../../../src/base/limits.ts'
+import { dayOf } from '../../../src/crypto/key-schedule.ts'
 import { readingStartsMs } from '../../../src/discovery/slots.ts'
-import type { Head } from '../../../src/wire/head.ts'
 import { buildSlot, openSlot, type SlotPlace, slotKey } from '../../../src/wire/slot.ts'
 import { newChannel, newHead } from './channel-fixture.ts'
-import { type MemoryDht, MemoryNetwork, MemorySlotStore } from './memory-dht.ts'
-
-const HOUR = 3_600_000
-const MINUTE = 60_000
-const TEN = Date.UTC(2026, 5, 1, 10)
-const TODAY = dayOf(TEN)
-
-interface Party {
-  readonly service: SlotService
-  readonly store: MemorySlotStore
-  readonly dht: MemoryDht
-  readonly seen: Head[]
-  readonly conflicts: Head[]
-  head: Head | null
-}
-
-class World {
-  readonly clock: ManualClock
-  readonly network: MemoryNetwork
-  #seed = 1
-
-  constructor(startMs = TEN) {
-    this.clock = new ManualClock(startMs)
-    this.network = new MemoryNetwork(this.clock)
-  }
-
-  party(store = new MemorySlotStore()): Party {
-    const dht = this.network.dht()
-    const service = new SlotService({
-      dht,
-      store,
-      clock: this.clock,
-      random: seededRandom(this.#seed++),
-      log: silentLog,
-    })
-    return { service, store, dht, seen: [], conflicts: [], head: null }
-  }
-
-  publish(party: Party, keys: PublisherKeys, head: Head): Promise<unknown> {
-    party.head = head
-    return party.service.publish(keys, head.bytes)
-  }
-
-  follow(party: Party, keys: PublisherKeys, options: Partial<FollowedChannel> = {}): () => void {
-    return party.service.follow({
-      keys: channelKeys(keys.publicKey, keys.readKey),
-      head: () => party.head,
-      knownHolders: () => 1,
-      onFound: ({ newest, conflicts }) => {
-        if (newest !== null) {
-          party.seen.push(newest.head)
-          party.head = newest.head
-        }
-        party.conflicts.push(...conflicts.map(({ head }) => head))
-      },
-      ...options,
-    })
-  }
-
-  /** A newcomer with nothing but the link: what does it resolve? */
-  async newcomer(keys: PublisherKeys): Promise<Head | null> {
-    const { newest } = await this.party().service.resolve(channelKeys(keys.publicKey, keys.readKey))
-    return newest?.head ?? null
-  }
-
-  /** When each slot of a day was put, as ms since the start. */
-  putTimes(keys: PublisherKeys, day: number): number[][] {
-    return [0, 1, 2].map((replica) => {
-      const key = slotKey(keys, { day, replica })
-      return this.network.puts
-        .filter(({ item }) => Buffer.compare(item.publicKey, key) === 0)
-        .map(({ atMs }) => atMs)
-    })
-  }
-}
+import { HOUR, MINUTE, TODAY, World } from './slot-world.ts'
 
 describe('a publisher that stays', () => {
   it('keeps every day findable, and puts the slots of other days apart from each other', async () => {
@@ -106,6 +27,8 @@ describe('a publisher that stays', () => {
       const firsts = world.putTimes(keys, day).map((times) => times[0] as number)
       // Before anyone reads them, and at no moment shared with each other.
       for (const first of firsts) expect(first).toBeLessThanOrEqual(readingStartsMs(day))
+      // And not long before: a slot that is there all day shows each release.
+      for (const first of firsts) expect(first).toBeGreaterThan(readingStartsMs(day) - SLOT_SPREAD_MS)
       for (const [i, first] of firsts.entries()) {
         for (const other of firsts.slice(i + 1)) expect(Math.abs(first - other)).toBeGreaterThan(MINUTE)
       }
@@ -150,6 +73,32 @@ describe('a publisher that stays', () => {
     })
     expect(releases).toEqual([2, 2, 2])
     await publisher.service.close()
+  })
+
+  it('lets no release move the slots of tomorrow, whether they are put already or not', async () => {
+    const world = new World()
+    const channels = [1, 2, 3, 4].map(() => ({ keys: newChannel(), party: world.party() }))
+    for (const { keys, party } of channels) {
+      world.follow(party, keys, { publisher: keys })
+      await world.publish(party, keys, newHead(keys, 1))
+    }
+    const slots = (): number[][] => channels.flatMap(({ keys }) => world.putTimes(keys, TODAY + 1))
+    await world.clock.advance(8.5 * HOUR) // 18:30
+    for (const { keys, party } of channels) await world.publish(party, keys, newHead(keys, 2))
+    await world.clock.advance(HOUR / 2)
+    expect(slots().filter((times) => times.length > 0).length).toBeLessThan(8)
+    await world.clock.advance(HOUR / 2)
+    const before = slots()
+    const early = before.filter((times) => times.length > 0).length
+    expect(early).toBeGreaterThan(2)
+    expect(early).toBeLessThan(11)
+    // At 19:30; those that are there are looked at again when readers come, at 21:00.
+    for (const { keys, party } of channels) await world.publish(party, keys, newHead(keys, 3))
+    await world.clock.advance(1.4 * HOUR)
+    for (const [at, times] of slots().entries()) {
+      if (before[at]?.length !== 0) expect(times).toHaveLength(1)
+    }
+    await Promise.all(channels.map(({ party }) => party.service.close()))
   })
 
   it('keeps the item of an open channel', async () => {
