@@ -110,8 +110,8 @@ export class SlotFollower {
   }
 
   /**
-   * A release has just been put into today's slots: those are fresh. Of another day those that are read follow,
-   * apart from each other; tomorrow's when their own time comes, which no release moves.
+   * A release has just been put into today's slots: those are fresh. Tomorrow's follow apart from each other
+   * if they are read already, else when their own time comes, which no release moves.
    */
   onPublished(): void {
     const { clock, random, timing } = this.#options
@@ -323,7 +323,10 @@ export class SlotFollower {
     const head = this.#channel.head()
     const kept = this.#kept(slot)
     const isBehind = head !== null && (kept === null || slotVersion(head) > slotVersion(kept.head))
-    return isBehind ? this.#sign(slot, head) : (kept?.item ?? null)
+    if (!isBehind) return kept?.item ?? null
+    // Who reads yesterday's slots reads today's too: no release need show in both.
+    const isOver = slot.place.day < dayOf(this.#options.clock.now())
+    return isOver && kept !== null ? null : this.#sign(slot, head)
   }
 
   /** By our key, or as it was signed ahead. Null where neither is there: only the publisher can sign. */

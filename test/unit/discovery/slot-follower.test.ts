@@ -8,7 +8,7 @@ import { dayOf } from '../../../src/crypto/key-schedule.ts'
 import { readingStartsMs } from '../../../src/discovery/slots.ts'
 import { buildSlot, openSlot, type SlotPlace, slotKey } from '../../../src/wire/slot.ts'
 import { newChannel, newHead } from './channel-fixture.ts'
-import { HOUR, MINUTE, TODAY, World } from './slot-world.ts'
+import { HOUR, MINUTE, TEN, TODAY, World } from './slot-world.ts'
 
 describe('a publisher that stays', () => {
   it('keeps every day findable, and puts the slots of other days apart from each other', async () => {
@@ -99,6 +99,30 @@ describe('a publisher that stays', () => {
       if (before[at]?.length !== 0) expect(times).toHaveLength(1)
     }
     await Promise.all(channels.map(({ party }) => party.service.close()))
+  })
+
+  it('leaves the slots of yesterday as they are, since who reads them reads those of today', async () => {
+    const world = new World(TEN + 11 * HOUR) // 21:00
+    const keys = newChannel()
+    const publisher = world.party()
+    world.follow(publisher, keys, { publisher: keys })
+    await world.publish(publisher, keys, newHead(keys, 1))
+    await world.clock.advance(4 * HOUR)
+    await world.publish(publisher, keys, newHead(keys, 2))
+    await world.clock.advance(1.9 * HOUR)
+    expect(await world.newcomer(keys)).toMatchObject({ releaseNumber: 2 })
+    for (const replica of [0, 1, 2]) {
+      const place = { day: TODAY, replica }
+      const key = slotKey(keys, place)
+      const puts = world.network.puts.filter(({ item }) => Buffer.compare(item.publicKey, key) === 0)
+      expect(puts.length).toBeGreaterThan(0)
+      // Nor is what is not the newest any more put again.
+      for (const { item, atMs } of puts) {
+        expect(openSlot(keys, place, item).releaseNumber).toBe(1)
+        expect(atMs).toBeLessThanOrEqual(TEN + 15 * HOUR)
+      }
+    }
+    await publisher.service.close()
   })
 
   it('keeps the item of an open channel', async () => {
