@@ -27,13 +27,21 @@ export interface Counted {
   readonly leaked: number
 }
 
+/** Can it be made here? A container may have root and the programs, and not the right. */
 export function hasLab(): boolean {
-  const isRoot = process.getuid?.() === 0
-  const has = isRoot && spawnSync('ip', ['-V']).status === 0 && spawnSync('nft', ['--version']).status === 0
-  const can = has && spawnSync('ip', ['netns', 'add', `${NAMESPACE}p`]).status === 0
-  if (can) spawnSync('ip', ['netns', 'delete', `${NAMESPACE}p`])
-  else process.stderr.write('leaks: skipped, needs root, ip and nft: apt-get install iproute2 nftables\n')
-  return can
+  let why = 'needs root'
+  try {
+    if (process.getuid?.() === 0) {
+      const lab = new LeakLab()
+      lab.allow(1)
+      lab.dispose()
+      return true
+    }
+  } catch (error) {
+    why = `no namespace can be made: ${String(error).split('\n', 1)[0]}`
+  }
+  process.stderr.write(`leaks: skipped, ${why}; with ip and nft: apt-get install iproute2 nftables\n`)
+  return false
 }
 
 export class LeakLab {

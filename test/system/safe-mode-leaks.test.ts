@@ -301,6 +301,7 @@ describe.skipIf(!HAS_LAB)(`in safe mode (SEED=${SEED})`, () => {
     const port = proxyPort()
     await proxy.close()
     await restartNode()
+    await command(['subscribe', uri, '--dir', join(folder, 'waiting')])
     const isAway = async (): Promise<boolean> =>
       (await command(['status'])).stdout.includes('cannot be reached')
     await waitUntil(isAway, 30_000, 'status says so')
