@@ -346,6 +346,7 @@ describe.skipIf(!HAS_LAB)(`in safe mode (SEED=${SEED})`, () => {
       nodeFlags: ['--import', fileURLToPath(new URL('planted-leak.mjs', import.meta.url))],
       env: { PLANTED_LEAK: leak },
     })
+    if (await node.isUp()) await node.stop() // they would have one port
     lab.counted()
     let leaked = 0
     try {
