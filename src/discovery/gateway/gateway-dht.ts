@@ -11,7 +11,6 @@
  * @module discovery/gateway/gateway-dht
  */
 
-import { setMaxListeners } from 'node:events'
 import { type LinkedSignal, linkSignals } from '../../base/abort.ts'
 import { toHex } from '../../base/bytes.ts'
 import { type Clock, sleep } from '../../base/clock.ts'
@@ -88,7 +87,6 @@ export class GatewayDht<G> implements Dht {
 
   constructor(options: GatewayDhtOptions<G>) {
     this.#options = options
-    setMaxListeners(0, this.#stopping.signal) // each errand under way hears of the end
     this.#gateways = [...options.gateways].map(([key, address], index) => {
       return { key, address, place: index + 1, putMs: -1, readMs: -1, restUntilMs: 0, isReached: null }
     })

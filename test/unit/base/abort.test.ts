@@ -18,6 +18,19 @@ describe('linked signals', () => {
     )
   })
 
+  it('may be many at a time', async () => {
+    const warned: Error[] = []
+    const onWarning = (warning: Error): void => void warned.push(warning)
+    process.on('warning', onWarning)
+    const node = new AbortController()
+    const all = Array.from({ length: 50 }, () => linkSignals(node.signal))
+    await new Promise((resolve) => setImmediate(resolve)) // warnings come a turn later
+    process.off('warning', onWarning)
+    expect(warned).toEqual([])
+    node.abort()
+    expect(all.every(({ signal }) => signal.aborted)).toBe(true)
+  })
+
   it('leave nothing in a source that lives on', () => {
     const [node, call] = [new AbortController(), new AbortController()]
     const ended = linkSignals(node.signal, call.signal)
