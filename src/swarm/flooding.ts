@@ -23,7 +23,7 @@ import { Connection } from '../transport/connection.ts'
 import type { Secured } from '../transport/handshake.ts'
 import { type Address, formatAddress } from '../wire/address.ts'
 import { ANNOUNCE_WORK_BITS, PROTOCOL_VERSION } from '../wire/constants.ts'
-import { buildPlaces } from '../wire/hello.ts'
+import { buildHello } from '../wire/hello.ts'
 import type { AnnounceMessage, HelloMessage } from '../wire/message.ts'
 import {
   findNonce,
@@ -109,14 +109,7 @@ export class Flooding {
       return
     }
     const { handshakeHash, role } = secured
-    connection.notify({
-      type: 'hello',
-      highestVersion: PROTOCOL_VERSION,
-      lowestVersion: PROTOCOL_VERSION,
-      counter: 0,
-      observedAddress: null,
-      places: buildPlaces({ handshakeHash, role, counter: 0 }, [], random),
-    })
+    connection.notify(buildHello({ handshakeHash, role, counter: 0 }, [], random))
     this.#plan()
   }
 

@@ -17,8 +17,8 @@ import { Connection } from '../transport/connection.ts'
 import { initiateHandshake, type Secured } from '../transport/handshake.ts'
 import type { Dialer } from '../transport/transport.ts'
 import { type Address, type PeerAddress, provenKey } from '../wire/address.ts'
-import { MAX_PUBLISH_WORK_BITS, PROTOCOL_VERSION, PUBLISH_WORK_BITS } from '../wire/constants.ts'
-import { buildPlaces } from '../wire/hello.ts'
+import { MAX_PUBLISH_WORK_BITS, PUBLISH_WORK_BITS } from '../wire/constants.ts'
+import { buildHello } from '../wire/hello.ts'
 import { PUBLISH_OUTCOMES, type PublishAnswer, type PublishedItem, type SlotAnswer } from '../wire/message.ts'
 import { findPublishNonce } from '../wire/publish-work.ts'
 
@@ -125,14 +125,7 @@ export class DialledGateways implements GatewayLink<PeerAddress> {
       { onNotice: () => {}, readBlob: async () => null, readHead: () => null, onClose: () => {} },
       early,
     )
-    connection.notify({
-      type: 'hello',
-      highestVersion: PROTOCOL_VERSION,
-      lowestVersion: PROTOCOL_VERSION,
-      counter: 0,
-      observedAddress: null,
-      places: buildPlaces({ handshakeHash, role, counter: 0 }, [], random),
-    })
+    connection.notify(buildHello({ handshakeHash, role, counter: 0 }, [], random))
     return connection
   }
 

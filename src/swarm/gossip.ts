@@ -15,7 +15,7 @@ import type { Random } from '../base/random.ts'
 import { otherRole, ROLE_INITIATOR } from '../crypto/tags.ts'
 import { PROTOCOL_VERSION } from '../wire/constants.ts'
 import { decodeHead } from '../wire/head.ts'
-import { buildPlaces, scanPlaces } from '../wire/hello.ts'
+import { buildHello, scanPlaces } from '../wire/hello.ts'
 import type { HelloMessage } from '../wire/message.ts'
 import { isContradiction, type ReleaseId, releaseOf, type SwarmChannel } from './channel.ts'
 import type { Peer, SharedChannel } from './peer.ts'
@@ -136,14 +136,7 @@ export class Gossip {
     const { handshakeHash, role } = peer.init
     const { random } = this.#deps
     const { counter, channels } = peer.hello.next(peer.expected, random)
-    peer.connection.notify({
-      type: 'hello',
-      highestVersion: PROTOCOL_VERSION,
-      lowestVersion: PROTOCOL_VERSION,
-      counter,
-      observedAddress: null,
-      places: buildPlaces({ handshakeHash, role, counter }, channels, random),
-    })
+    peer.connection.notify(buildHello({ handshakeHash, role, counter }, channels, random))
     for (const channel of channels) this.#talk(peer, channel)
     this.greet(peer) // more channels than places take turns
   }

@@ -13,7 +13,14 @@
 import { assertBytes, ByteReader, ByteWriter, concatBytes, equalBytes, toHex } from '../base/bytes.ts'
 import { type Random, shuffle } from '../base/random.ts'
 import { channelHandle, HELLO_TAG_BYTES, type HelloTag, helloTag, type Role } from '../crypto/tags.ts'
-import { HELLO_PLACE_BYTES, HELLO_PLACES, MAX_RELEASE_NUMBER, REVISIONS_PER_RELEASE } from './constants.ts'
+import {
+  HELLO_PLACE_BYTES,
+  HELLO_PLACES,
+  MAX_RELEASE_NUMBER,
+  PROTOCOL_VERSION,
+  REVISIONS_PER_RELEASE,
+} from './constants.ts'
+import type { HelloMessage } from './message.ts'
 
 /** What all tags of one HELLO have in common. */
 export interface HelloContext {
@@ -56,6 +63,25 @@ export function buildPlaces(
   const writer = new ByteWriter(HELLO_PLACES * HELLO_PLACE_BYTES)
   for (const place of shuffle(random, places)) writer.put(place)
   return writer.bytes
+}
+
+/**
+ * A whole HELLO, as version 1 of the protocol says it. Arguments as of `buildPlaces`; without channels it
+ * tells of none, and looks like any other.
+ */
+export function buildHello(
+  context: HelloContext,
+  channels: readonly ChannelNews[],
+  random: Random,
+): HelloMessage {
+  return {
+    type: 'hello',
+    highestVersion: PROTOCOL_VERSION,
+    lowestVersion: PROTOCOL_VERSION,
+    counter: context.counter,
+    observedAddress: null,
+    places: buildPlaces(context, channels, random),
+  }
 }
 
 /**
