@@ -5,7 +5,7 @@
  * @module node/direct-network
  */
 import { toHex } from '../base/bytes.ts'
-import { errorMessage } from '../base/errors.ts'
+import { errorMessage, MegatorrentError } from '../base/errors.ts'
 import { GATEWAY_SPREAD_MS } from '../base/limits.ts'
 import { SigningKey } from '../crypto/ed25519.ts'
 import type { GatewayService } from '../discovery/gateway/gateway-service.ts'
@@ -92,7 +92,12 @@ export async function openDirectNetwork(deps: NetworkDeps): Promise<Network> {
     proxy: () => null,
     onions: () => null,
     addressesOf: () => announcedAddresses(listener.endpoint, external),
-    addUserAddress: (address) => swarm.addUserAddress(address),
+    addUserAddress(address) {
+      if (address.kind === 'onion') {
+        throw new MegatorrentError('ERR_USAGE', 'only a proxy reaches an onion: start with --proxy')
+      }
+      swarm.addUserAddress(address)
+    },
     async close() {
       await listener.close().catch(() => {}) // it was closed already: nothing more to do
       acceptor.close()

@@ -25,7 +25,13 @@ import { ProxyDialer } from '../transport/proxy-dialer.ts'
 import { Socks5Dialer } from '../transport/socks5.ts'
 import { TcpTransport } from '../transport/tcp.ts'
 import type { Dialer, Endpoint } from '../transport/transport.ts'
-import { formatAddress, type PeerAddress, parsePeerAddress, provenKey } from '../wire/address.ts'
+import {
+  formatAddress,
+  formatPeerAddress,
+  type PeerAddress,
+  parsePeerAddress,
+  provenKey,
+} from '../wire/address.ts'
 import { openGatewayDiscovery } from './gateways.ts'
 import { joinTransport, type Network, type NetworkDeps, networkParts } from './network.ts'
 import { isAcceptableBehindProxy } from './own-addresses.ts'
@@ -62,7 +68,10 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
   })
   const channels = new Set<SafeChannel>()
   const swarms = new Set<Swarm>()
-  const userAddresses: PeerAddress[] = config.peer.map(parsePeerAddress)
+  /** Left channels whose connections have not all ended. */
+  const leaving = new Set<Swarm>()
+  /** By their text. */
+  const userAddresses = new Map(config.peer.map((text) => keyed(parsePeerAddress(text))))
   const all = new Swarms(swarms, bans)
   return {
     limits,
@@ -77,11 +86,13 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
       })
       channels.add(safe)
       swarms.add(safe.swarm)
-      for (const address of userAddresses) safe.swarm.addUserAddress(address)
+      for (const address of userAddresses.values()) safe.swarm.addUserAddress(address)
       const leave = (): void => {
         channels.delete(safe)
         swarms.delete(safe.swarm)
         safe.close()
+        for (const swarm of leaving) if (swarm.peers.size === 0) leaving.delete(swarm)
+        leaving.add(safe.swarm)
       }
       const onionAddress = onions === null ? null : formatAddress(onionOf(nodeSeed, keys))
       const { swarm, channel } = safe
@@ -102,7 +113,7 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
           `behind a proxy anybody can pose as ${formatAddress(address)}: put its node key and @ in front`,
         )
       }
-      userAddresses.push(address)
+      userAddresses.set(...keyed(address))
       for (const swarm of swarms) swarm.addUserAddress(address)
     },
     async close() {
@@ -110,10 +121,14 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
       acceptor.close()
       await through.close()
       onions?.close()
-      for (const { swarm } of channels) swarm.destroy()
+      for (const swarm of [...swarms, ...leaving]) swarm.destroy()
       close()
     },
   }
+}
+
+function keyed(address: PeerAddress): [string, PeerAddress] {
+  return [formatPeerAddress(address), address]
 }
 
 /** Blobs that one swarm may have on their way: what a node may, shared by those that fetch. */

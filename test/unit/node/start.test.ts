@@ -59,6 +59,12 @@ describe('a node', () => {
     expect((await start()).info.nodeKey).toBe(nodeKey)
   })
 
+  it('refuses an onion as a peer in direct mode, where nothing could reach it', async () => {
+    const { api } = await start()
+    const address = 'vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd.onion:7117'
+    await expect(api.addPeer({ address })).rejects.toMatchObject({ code: 'ERR_USAGE' })
+  })
+
   it('does not start on a folder in use, and leaves the one that runs alone', async () => {
     const { api } = await start()
     await expect(
