@@ -44,7 +44,7 @@ export default defineConfig({
           include: [
             'test/system/**/*.test.ts',
             // Those that repeat less in `npm test`: test/loops.ts.
-            'test/unit/{storage/crash,swarm/simulation,wire/uri}.test.ts',
+            'test/unit/{discovery/sleeping-publisher,storage/crash,swarm/simulation,wire/uri}.test.ts',
             'test/property/channels-{release,collect}.prop.ts',
           ],
           env: { MEGATORRENT_TEST_LOOPS: 'full' },

@@ -21,8 +21,6 @@ let folder: string
 let net: OnionNet
 let publisher: SafeNode
 let reader: SafeNode
-/** Knows the second channel, and the onion of the first. */
-let stranger: SafeNode
 /** A publisher in direct mode, which the reader knows by a name and by its key. */
 let direct: TestNode
 let source: string
@@ -67,14 +65,6 @@ beforeAll(async () => {
     await publish(publisher.node, name)
     channels.push(channel)
   }
-  stranger = await net.node({ name: 'stranger' })
-  const [one, two] = channels as [Channel, Channel]
-  const misled = two.uri.replace(
-    encodeURIComponent(two.onionAddress ?? ''),
-    encodeURIComponent(one.onionAddress ?? ''),
-  )
-  expect(misled).not.toBe(two.uri)
-  await stranger.node.rpc('addSubscription', { uri: misled, dir: join(folder, 'stranger'), wait: false })
 }, 60_000)
 
 afterAll(async () => {
@@ -162,12 +152,5 @@ describe('in safe mode', () => {
     const isThere = async (): Promise<boolean> => (await sequenceOf(reader.node, one.publicKey)) === sequence
     await waitUntil(isThere, 40_000, 'the release is here')
     expect((await reader.node.rpc<{ bans: unknown[] }>('getPeers')).bans).toEqual([])
-  })
-
-  it('the onion of one channel is deaf to those who know another', async () => {
-    const isRefused = (): boolean => stranger.node.stderr.includes('connecting failed')
-    await waitUntil(isRefused, 30_000, 'nobody answered it')
-    expect(stranger.proxy.requests.map(({ host }) => host)).toContain(hostOf(channels[0] as Channel))
-    expect(stranger.node.stderr).not.toContain('peer connected')
   })
 })
