@@ -25,6 +25,14 @@ export function isHintedPort(port: number): boolean {
   return port >= MIN_HINTED_PORT && !SERVICE_PORTS.has(port)
 }
 
+/** Names of one machine or one network (RFC 6761, 6762, 8375 and ICANN's `internal`). */
+const LOCAL_NAME = /^[^.]+$|(?:^|\.)(?:localhost|local|internal|home\.arpa)$/i
+
+/** May a name that a link tells of be given to a proxy, which would find what is near to it? */
+export function isPublicName(host: string): boolean {
+  return !LOCAL_NAME.test(host)
+}
+
 /** May the address be told to a peer of that class? */
 export function mayBeTold(address: Pick<Address, 'kind' | 'host'>, peerClass: AddressClass): boolean {
   const is = addressClass(address)

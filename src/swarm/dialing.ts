@@ -22,7 +22,7 @@ import type { Random } from '../base/random.ts'
 import type { SigningKey } from '../crypto/ed25519.ts'
 import { dayOf, handshakeKey, NETWORK_HANDSHAKE_KEY, nodeHandshakeKey } from '../crypto/key-schedule.ts'
 import { type AddressSource, type KnownAddress, PeerBook } from '../discovery/peer-book.ts'
-import { isHintedPort } from '../discovery/told-address.ts'
+import { isHintedPort, isPublicName } from '../discovery/told-address.ts'
 import { initiateHandshake, type Secured } from '../transport/handshake.ts'
 import type { HandshakePurpose } from '../transport/handshake-keys.ts'
 import type { Dialer } from '../transport/transport.ts'
@@ -140,7 +140,10 @@ export class Dialing {
   /** Names come from people alone, and so do ports where other services listen. */
   #mayBeTold(address: PeerAddress, source: AddressSource): boolean {
     if (source === 'user') return true
-    if (address.kind === 'name') return source === 'link'
+    if (address.kind === 'name') {
+      // What is resolved here is looked at then.
+      return source === 'link' && (this.#deps.resolve !== null || isPublicName(address.host))
+    }
     // An anchor was told, and at such a port it is one that a link or the user named.
     if (source !== 'link' && source !== 'anchor' && !isHintedPort(address.port)) return false
     return this.#deps.isAcceptable(address, source)

@@ -210,6 +210,8 @@ describe.skipIf(!HAS_LAB)(`in safe mode (SEED=${SEED})`, () => {
       '198.51.100.20:7117',
       '[2001:db8::20]:7117',
       'x.example:80',
+      'localhost:7117',
+      'printer.local:7117',
     ]
     const values: Record<string, string> = {
       SOURCE: join(folder, 'source'),
@@ -241,7 +243,7 @@ describe.skipIf(!HAS_LAB)(`in safe mode (SEED=${SEED})`, () => {
     // Of the hostile link: what is public or a name may be asked for, what is of networks of ours never.
     await asked('x.example')
     const hosts = new Set(proxy.requests.map(({ host }) => host))
-    expect([...hosts].filter((host) => /^(?:10|127|192\.0\.2)\./.test(host))).toEqual([])
+    expect([...hosts].filter((host) => /^(?:10|127|192\.0\.2)\.|local/.test(host))).toEqual([])
     expect(lab.counted().leaked).toBe(0)
   })
 

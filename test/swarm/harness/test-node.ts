@@ -197,6 +197,9 @@ export class TestNode {
       if (logFile !== undefined) appendFileSync(logFile, text)
       this.#stderr = (this.#stderr + text).slice(-keptCharacters)
     })
+    child.on('error', (error) => {
+      this.#stderr += `${error.message}\n` // it did not start: 'close' follows
+    })
     child.on('close', (code, signal) => {
       this.#exit = { code, signal }
       this.#child = null

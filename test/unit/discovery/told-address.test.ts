@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { SigningKey } from '../../../src/crypto/ed25519.ts'
 import { addressGroup } from '../../../src/discovery/address-group.ts'
-import { isHintedPort, mayBeTold } from '../../../src/discovery/told-address.ts'
+import { isHintedPort, isPublicName, mayBeTold } from '../../../src/discovery/told-address.ts'
 import { parseAddress } from '../../../src/wire/address.ts'
 import { formatOnion, onionHost } from '../../../src/wire/onion.ts'
 
@@ -29,6 +29,20 @@ describe('an address', () => {
     }
     for (const port of [1024, 7117, 6881, 49152, 65535]) expect(isHintedPort(port), `${port}`).toBe(true)
   })
+
+  it.each(['localhost', 'printer', 'printer.local', 'a.LOCALHOST', 'x.internal', 'x.home.arpa'])(
+    'whose name is of one network is not given to a proxy on the word of a link: %s',
+    (name) => {
+      expect(isPublicName(name)).toBe(false)
+    },
+  )
+
+  it.each(['example.org', 'local.example', 'mylocal.org', 'x.internal.example'])(
+    'whose name is of all is: %s',
+    (name) => {
+      expect(isPublicName(name)).toBe(true)
+    },
+  )
 
   it('is in the group of its network: /16, /32, and of an onion by its key', () => {
     expect(addressGroup(at('9.9.1.2'))).toBe(addressGroup(at('9.9.200.3')))
