@@ -122,7 +122,7 @@ describe('peers that lie about blobs', () => {
     // Asked no more once the hash of what it sent was looked at, and not dialled again by the reader.
     // (The publisher may have heard of it from the reader meanwhile, and dials under the channel's key.)
     for (const { serving, counts, listener } of liars) {
-      expect(listener.pinnedDials, serving).toBe(1)
+      expect(listener.pinnedDials, `${serving}\n${reader.stderrTail()}`).toBe(1)
       // Who does not answer is not given a second request while the first is open.
       if (serving === 'silent') expect(counts.requests - counts.cancels).toBeLessThanOrEqual(1)
       if (serving === 'junk' || serving === 'other') expect(counts.blobsSent, serving).toBe(1)

@@ -153,8 +153,9 @@ export type Serving =
   | 'partly' // gives the manifest's root and one blob of data, of a small release
 
 export interface ServingCounts {
+  /** For blobs. */
   requests: number
-  /** Requests that were called off before there was an answer. */
+  /** Requests of any kind that were called off before there was an answer. */
   cancels: number
   blobsSent: number
 }
@@ -183,10 +184,7 @@ export async function serveRelease(
       connection.sendHave(channel, release.head.release, release.head.rootId, [[0, release.order.length]])
       hasTold = true
     }
-    if (message.type === TYPES.REQUEST) {
-      counts.requests++
-      answer(connection, release, serving, message, counts)
-    }
+    if (message.type === TYPES.REQUEST) answer(connection, release, serving, message, counts)
     if (message.type === TYPES.CANCEL) counts.cancels++
   }
 }
@@ -204,6 +202,12 @@ function answer(
     connection.sendMessage(TYPES.DATA, requestId, data)
     return
   }
+  if (body[0] !== 1) {
+    // No set of slots: a blob as the answer would break the protocol, and is another lie than these.
+    connection.sendMessage(TYPES.ERROR, requestId, u16(2))
+    return
+  }
+  counts.requests++
   if (serving === 'silent') return
   const id = body.toString('hex', 1, 33)
   const blob = blobToSend(release, serving, id)
