@@ -111,8 +111,8 @@ export class ItemKeeper {
   }
 
   /**
-   * Keep it from now on; for the same value the longer time counts, and of two that come together the
-   * newer. Durable when it resolves: what comes within a moment is written down at once, so that a flood
+   * Keep it from now on: of two under one key the newer, no shorter than either; of the same value the earlier
+   * begin. Durable when it resolves: what comes within a moment is written down at once, so that a flood
    * costs no more syncs of the disk than a trickle.
    *
    * @throws MegatorrentError of kind storage: then it is not kept.
@@ -300,9 +300,14 @@ export class ItemKeeper {
   }
 }
 
-/** Of two under one key the newer; of one value the longer time. */
+/**
+ * Of two under one key the newer; of one value the longer time. Whoever reads the DHT can give an item with a
+ * window of his own, since no signature covers that: no window makes us drop what we said we would keep.
+ */
 function mergeKept(known: KeptItem | null, kept: KeptItem): KeptItem {
-  if (known === null || known.item.seq < kept.item.seq) return kept
+  if (known === null) return kept
+  const notAfter = Math.max(kept.notAfter, known.notAfter)
+  if (known.item.seq < kept.item.seq) return { ...kept, notAfter }
   if (!isSameItem(known.item, kept.item)) return known
-  return { ...kept, notAfter: Math.max(kept.notAfter, known.notAfter) }
+  return { ...kept, notBefore: Math.min(kept.notBefore, known.notBefore), notAfter }
 }

@@ -117,6 +117,27 @@ describe('a gateway that is given an item', () => {
     ])
   })
 
+  it.each([
+    ['later', { notBefore: NOON + 24 * HOUR_MS, notAfter: NOON + 25 * HOUR_MS }],
+    ['for less', { notAfter: NOON + 1000 }],
+  ])('is not made to drop it by a stranger who gives the same again %s', async (_name, window) => {
+    const world = new World()
+    await world.publish(asker(), good)
+    await world.publish(asker('203.0.113.9'), { ...good, ...window })
+    world.network.replaceAll()
+    await world.clock.advance(2 * HOUR_MS)
+    expect(world.network.holders(good.slotKey)).toBe(DHT_CLOSEST_NODES)
+  })
+
+  it('is not made to drop a key by a stranger who gives its newer value for a moment', async () => {
+    const world = new World()
+    await world.publish(asker(), good)
+    const newer = offered(signed(key, 6), { notAfter: NOON + 1000 })
+    await world.publish(asker('203.0.113.9'), newer)
+    await world.clock.advance(2 * HOUR_MS)
+    expect(world.store.all().map(({ item, notAfter }) => [item.seq, notAfter])).toEqual([[6, good.notAfter]])
+  })
+
   it('waits with it until its time has come', async () => {
     const world = new World()
     const answer = await world.publish(asker(), { ...good, notBefore: NOON + 5 * HOUR_MS })
