@@ -171,14 +171,13 @@ export class GatewayService {
     await this.#keeper.close()
   }
 
-  /** The place is taken before the item is written down: others that come meanwhile see it. */
+  /** The place is taken before the item is written down: others that come meanwhile see it. The keeper frees it. */
   async #keep(key: string, host: string, evict: string | null, kept: KeptItem): Promise<void> {
     if (evict !== null) this.#keeper.forget([evict])
     this.#places.take(key, host)
     try {
       await this.#keeper.keep(kept)
     } catch (error) {
-      if (this.#keeper.newest(kept.item.publicKey) === null) this.#places.free(key)
       this.#options.log.warn('an item could not be kept', { why: errorMessage(error) })
       throw error
     }

@@ -51,7 +51,7 @@ export interface ItemKeeperOptions {
   readonly random: Random
   readonly log: Log
   readonly timing?: Partial<KeeperTiming>
-  /** It is kept no more. */
+  /** It is kept no more, or could not be: before anybody who waits for it hears. */
   readonly onForgotten: (key: Uint8Array) => void
 }
 
@@ -183,7 +183,11 @@ export class ItemKeeper {
     try {
       this.#options.store.save([...merged.values()])
     } catch (error) {
-      for (const { reject } of waiting) reject(error)
+      for (const { kept, reject } of waiting) {
+        const { publicKey } = kept.item
+        if (!this.#entries.has(toHex(publicKey))) this.#options.onForgotten(publicKey)
+        reject(error)
+      }
       return
     }
     for (const [key, kept] of merged) this.#begin(key, kept)

@@ -189,6 +189,25 @@ describe('a gateway that is given an item', () => {
     expect([world.gateway.kept, world.store.items.size]).toEqual([2, 2])
   })
 
+  it('has no more than its places, also when what had to go is given again at once', async () => {
+    const world = new World({ rules: { places: 3, workBits: -20 } })
+    const publish = (host: string, item: PublishedItem) => {
+      const from = asker(host)
+      return world.gateway.publish(from, world.message(from, item))
+    }
+    const twice = offered(signed())
+    const settling = Promise.allSettled([
+      publish('a', offered(signed())),
+      publish('a', offered(signed())),
+      publish('a', twice),
+      publish('b', offered(signed())), // in the place of `twice`
+      publish('c', twice),
+    ])
+    await world.clock.advance(1000)
+    await settling
+    expect([world.gateway.kept, world.store.items.size]).toEqual([3, 3])
+  })
+
   it('writes nothing down again of what had to go while it was put', async () => {
     const world = new World({ rules: { places: 2, workBits: -20 } })
     const publish = (host: string, item: PublishedItem) => {
