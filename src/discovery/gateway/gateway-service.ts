@@ -105,7 +105,7 @@ export class GatewayService {
       ...options,
       onForgotten: (key) => this.#places.free(toHex(key)),
     })
-    for (const key of this.#keeper.keys()) this.#places.take(key, BEFORE_RESTART)
+    for (const key of this.#keeper.keys()) this.#places.take(key, BEFORE_RESTART, true)
   }
 
   /** Items that are kept. */
@@ -133,7 +133,7 @@ export class GatewayService {
     const unfit = refuseKnown(message, this.#keeper.newest(message.slotKey))
     if (unfit !== null) return unfit
     const { notBefore, notAfter } = message
-    await this.#keep(key, asker.host, verdict.evict, { item: itemOf(message), notBefore, notAfter })
+    await this.#keep(key, asker, verdict.evict, { item: itemOf(message), notBefore, notAfter })
     return notBefore > nowMs ? refusal(PUBLISH_OUTCOMES.kept) : this.#putNow(asker, message)
   }
 
@@ -172,9 +172,9 @@ export class GatewayService {
   }
 
   /** The place is taken before the item is written down: others that come meanwhile see it. The keeper frees it. */
-  async #keep(key: string, host: string, evict: string | null, kept: KeptItem): Promise<void> {
+  async #keep(key: string, asker: GatewayAsker, evict: string | null, kept: KeptItem): Promise<void> {
     if (evict !== null) this.#keeper.forget([evict])
-    this.#places.take(key, host)
+    this.#places.take(key, asker.host, asker.isShared)
     try {
       await this.#keeper.keep(kept)
     } catch (error) {

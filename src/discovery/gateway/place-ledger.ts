@@ -7,7 +7,7 @@
  * Behind loopback and onions all are one host, which gets a larger part.
  *
  * Whose an item is is known here alone, and gone with the process: it is written down
- * nowhere. What was kept before a restart counts as one host's.
+ * nowhere. What was kept before a restart counts as one host's, until it is given again.
  *
  * @module discovery/gateway/place-ledger
  */
@@ -52,8 +52,8 @@ export class PlaceLedger {
   /** @param isShared - are many behind that host? A key that has a place keeps it. */
   judge(key: string, host: string, isShared: boolean): PlaceVerdict {
     if (this.#owners.has(key)) return { granted: true, evict: null }
-    const own = this.#keys.get(host)?.size ?? 0
-    if (own >= (isShared ? this.#rules.sharedHost : this.#rules.perHost)) return { granted: false }
+    const own = this.#countOf(host)
+    if (own >= this.#partOf(isShared)) return { granted: false }
     if (this.#owners.size < this.#rules.places) return { granted: true, evict: null }
     const largest = this.#largest()
     if (largest.size <= own + 1) return { granted: false }
@@ -61,9 +61,17 @@ export class PlaceLedger {
     return { granted: true, evict: [...largest].at(-1) ?? null }
   }
 
-  /** It has a place from now on. Who put it there first stays its owner. */
-  take(key: string, host: string): void {
-    if (this.#owners.has(key)) return
+  /**
+   * It has a place from now on. One that it has goes over to this host if that has fewer: so whoever gives
+   * his item again has it as his own after a restart, or if a stranger was first to give it.
+   */
+  take(key: string, host: string, isShared: boolean): void {
+    const owner = this.#owners.get(key)
+    if (owner !== undefined) {
+      const own = this.#countOf(host)
+      if (own >= this.#partOf(isShared) || own + 1 >= this.#countOf(owner)) return
+      this.free(key)
+    }
     this.#owners.set(key, host)
     const keys = this.#keys.get(host) ?? new Set()
     this.#keys.set(host, keys.add(key))
@@ -76,6 +84,14 @@ export class PlaceLedger {
     const keys = this.#keys.get(host)
     keys?.delete(key)
     if (keys?.size === 0) this.#keys.delete(host)
+  }
+
+  #countOf(host: string): number {
+    return this.#keys.get(host)?.size ?? 0
+  }
+
+  #partOf(isShared: boolean): number {
+    return isShared ? this.#rules.sharedHost : this.#rules.perHost
   }
 
   #largest(): ReadonlySet<string> {
