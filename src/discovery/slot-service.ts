@@ -245,7 +245,9 @@ export class SlotService {
       throw newerKnown(newer, 'the network')
     }
     const back = await dht.getMutable(item.publicKey, options)
-    const held = back.candidates.find((candidate) => isSameItem(candidate.item, item))
+    // What nobody took is not in the network: a gateway that put nothing could give it back all the same.
+    const isTaken = put.storedBy + put.alreadyHeldBy > 0
+    const held = back.candidates.find((candidate) => isTaken && isSameItem(candidate.item, item))
     const others = place === null ? [] : readSlot(keys, place, back).found
     return {
       replica: place?.replica ?? 0,

@@ -15,7 +15,7 @@ import { type LinkedSignal, linkSignals } from '../../base/abort.ts'
 import { toHex } from '../../base/bytes.ts'
 import { type Clock, sleep } from '../../base/clock.ts'
 import { errorMessage, isMegatorrentError, MegatorrentError } from '../../base/errors.ts'
-import { GATEWAY_REST_MS, GATEWAY_SPREAD_MS, GATEWAY_TRIES } from '../../base/limits.ts'
+import { DHT_CLOSEST_NODES, GATEWAY_REST_MS, GATEWAY_SPREAD_MS, GATEWAY_TRIES } from '../../base/limits.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import type { Address } from '../../wire/address.ts'
@@ -260,7 +260,8 @@ export class GatewayDht<G> implements Dht {
     log.warn('a gateway is left alone for a while', { gateway: gateway.place, why })
   }
 
-  #verified(gateway: Known<G>, publicKey: Uint8Array, { nearest, items }: SlotAnswer): DhtGetResult {
+  #verified(gateway: Known<G>, publicKey: Uint8Array, { nearest: said, items }: SlotAnswer): DhtGetResult {
+    const nearest = Math.min(said, DHT_CLOSEST_NODES) // no walk counts more
     const candidates: DhtCandidate[] = []
     let refused = 0
     for (const { holders, seq, signature, value } of items) {

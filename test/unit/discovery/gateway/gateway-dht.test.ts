@@ -13,12 +13,20 @@ import { type Errand, GatewayDht, type GatewayLink } from '../../../../src/disco
 import { inTurn, judgeClaim } from '../../../../src/discovery/gateway/gateway-plan.ts'
 import { SlotService } from '../../../../src/discovery/slot-service.ts'
 import type { Address } from '../../../../src/wire/address.ts'
-import { PUBLISH_OUTCOMES, type PublishAnswer } from '../../../../src/wire/message.ts'
+import { PUBLISH_OUTCOMES, type PublishAnswer, type PublishedItem } from '../../../../src/wire/message.ts'
 import { newChannel, newHead } from '../channel-fixture.ts'
 import { MemorySlotStore } from '../memory-dht.ts'
 import { asker, NOON, newKey, signed, World } from './gateway-rig.ts'
 
-type Manner = 'honest' | 'says stored' | 'withholds' | 'makes up' | 'refuses' | 'is gone' | 'is cut off'
+type Manner =
+  | 'honest'
+  | 'says stored'
+  | 'withholds'
+  | 'makes up'
+  | 'refuses'
+  | 'is gone'
+  | 'is cut off'
+  | 'boasts'
 
 const SPREAD_MS = 1000
 
@@ -34,6 +42,8 @@ class Net {
   readonly warned: unknown[] = []
   readonly peers: Address[] = []
   readonly dht: GatewayDht<Manner>
+  /** To those that boast: they put nothing, and give it back as if all the world had it. */
+  readonly #given = new Map<string, PublishedItem>()
   seed: number
 
   constructor(manners: readonly Manner[], seed = 1, maxPeers = 16) {
@@ -78,12 +88,20 @@ class Net {
         this.#note(manner, errand, 'put')
         if (manner === 'says stored') return answer(PUBLISH_OUTCOMES.stored, 8)
         if (manner === 'refuses') return answer(PUBLISH_OUTCOMES.quota)
+        if (manner === 'boasts') {
+          this.#given.set(toHex(item.slotKey), item)
+          return answer(PUBLISH_OUTCOMES.stored, 0xffff)
+        }
         const from = asker(toHex(item.slotKey))
         return gateway.publish(from, this.world.message(from, item))
       },
       readSlot: async (manner, errand, slotKey) => {
         this.#note(manner, errand, 'read')
         if (manner === 'is cut off') return { nearest: 0, items: [] }
+        const given = this.#given.get(toHex(slotKey))
+        if (manner === 'boasts' && given !== undefined) {
+          return { nearest: 0xffff, items: [{ holders: 0xffff, ...given }] }
+        }
         const found = await gateway.readSlot(asker(toHex(slotKey)), slotKey)
         if (manner === 'withholds' || manner === 'says stored') return { ...found, items: [] }
         if (manner !== 'makes up') return found
@@ -282,28 +300,42 @@ describe('peers that gateways find', () => {
 })
 
 describe('a channel through gateways', () => {
+  const service = (net: Net): SlotService =>
+    new SlotService({
+      dht: net.dht,
+      store: new MemorySlotStore(),
+      clock: net.world.clock,
+      random: seededRandom(5),
+      log: silentLog,
+    })
+
   it('is published and resolved; each slot, put or read, on an errand of its own', async () => {
     const net = new Net(['honest', 'honest', 'honest', 'honest'])
-    const service = (): SlotService =>
-      new SlotService({
-        dht: net.dht,
-        store: new MemorySlotStore(),
-        clock: net.world.clock,
-        random: seededRandom(5),
-        log: silentLog,
-      })
     const keys = newChannel()
     const head = newHead(keys, 3)
-    const { storedBy } = await net.wait(service().publish(keys, head.bytes))
+    const { storedBy } = await net.wait(service(net).publish(keys, head.bytes))
     expect(storedBy).toBe(DHT_CLOSEST_NODES)
     const puts = net.asked.filter(({ what }) => what === 'put')
     expect(new Set(puts.map(({ gateway }) => gateway)).size).toBe(3)
     expect(new Set(puts.map(({ errand }) => errand.subject)).size).toBe(3)
     const reads = net.asked.filter(({ what }) => what === 'read').map(({ errand }) => errand.subject)
     expect(reads.filter((subject) => puts.some(({ errand }) => errand.subject === subject))).toEqual([])
-    const { newest } = await net.wait(service().resolve(keys))
+    const { newest } = await net.wait(service(net).resolve(keys))
     expect(newest?.head.bytes).toEqual(head.bytes)
     expect(dayOf(NOON)).toBe(newest?.place.day)
+  })
+
+  it('is not published on the word of the gateway that says so, when no other can be asked', async () => {
+    const net = new Net(['boasts', 'is gone', 'is gone'])
+    const keys = newChannel()
+    expect((await net.wait(service(net).publish(keys, newHead(keys, 3).bytes))).storedBy).toBe(0)
+  })
+
+  it('is on no more nodes than one look can find, whatever a gateway says', async () => {
+    const net = new Net(['boasts', 'boasts'])
+    const keys = newChannel()
+    const { storedBy } = await net.wait(service(net).publish(keys, newHead(keys, 3).bytes))
+    expect(storedBy).toBeLessThanOrEqual(DHT_CLOSEST_NODES)
   })
 })
 
