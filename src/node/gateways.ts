@@ -36,11 +36,11 @@ export function openGatewayDiscovery(deps: NetworkDeps, reach: GatewayReach): Ga
   const own = deps.config.useGateway.map(parsePeerAddress)
   if (own.length === 0) {
     const open = (addresses: readonly PeerAddress[]): Services =>
-      openThrough(deps, connect(deps, reach, addresses))
+      openThrough(deps, connect(deps, reach, addresses, true))
     const links = new LinkGateways({ open, isAcceptable: reach.isAcceptable })
     return { discovery: links, canPut: false, usable: () => 0, close: () => links.close() }
   }
-  const gateways = connect(deps, reach, own)
+  const gateways = connect(deps, reach, own, false)
   const services = openThrough(deps, gateways)
   return { ...services, canPut: true, usable: () => gateways.usable }
 }
@@ -49,6 +49,7 @@ function connect(
   { clock, random, log }: NetworkDeps,
   { spreadMs, maxPeers, ...reach }: GatewayReach,
   addresses: readonly PeerAddress[],
+  isReadOnly: boolean,
 ): GatewayDht<PeerAddress> {
   return new GatewayDht({
     // The same one named twice is one.
@@ -58,6 +59,7 @@ function connect(
     random,
     log: log.child('gateways'),
     spreadMs,
+    isReadOnly,
     ...(maxPeers === undefined ? {} : { maxPeers }),
   })
 }

@@ -69,6 +69,8 @@ export interface GatewayDhtOptions<G> {
   readonly log: Log
   /** ms that an item waits before it goes to a gateway, at most. */
   readonly spreadMs?: number
+  /** They are asked, and given nothing to put; false by default. */
+  readonly isReadOnly?: boolean
   /** Peers that one look for a topic gives out, at most; all that a gateway tells by default. */
   readonly maxPeers?: number
 }
@@ -118,8 +120,9 @@ export class GatewayDht<G> implements Dht {
    */
   async putMutable(item: MutableItem, options: DhtOptions = {}): Promise<DhtPutResult> {
     if (!isValidItem(item)) throw new TypeError('"item" expected a valid signature')
-    const { random, spreadMs = GATEWAY_SPREAD_MS } = this.#options
+    const { random, spreadMs = GATEWAY_SPREAD_MS, isReadOnly = false } = this.#options
     let asked = 0
+    if (isReadOnly) return { storedBy: 0, alreadyHeldBy: 0, asked, newer: null }
     const tried = new Set<Known<G>>()
     while (tried.size < Math.min(GATEWAY_TRIES, this.#gateways.length)) {
       await this.#wait(random.fraction() * spreadMs, options)
