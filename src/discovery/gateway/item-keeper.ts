@@ -198,7 +198,7 @@ export class ItemKeeper {
   /** Whoever gave it has it put now; if that fails it is ours to do soon. */
   #begin(key: string, kept: KeptItem): void {
     const { clock } = this.#options
-    const dueMs = clock.monotonicMs() + Math.max(kept.notBefore - clock.now(), DHT_RETRY_MS)
+    const dueMs = clock.monotonicMs() + DHT_RETRY_MS
     const known = this.#entries.get(key)
     if (known === undefined) this.#entries.set(key, this.#entryOf(kept, dueMs))
     else {

@@ -317,6 +317,15 @@ describe('a gateway that keeps an item', () => {
     expect(world.gateway.kept).toBe(0)
   })
 
+  it('puts it when its time has come by the wall clock, whatever that does meanwhile', async () => {
+    const world = new World({ timing })
+    const item = offered(signed(), { notBefore: NOON + 20 * HOUR_MS })
+    await world.publish(asker(), item)
+    world.clock.jumpWall(20 * HOUR_MS)
+    await world.clock.advance(HOUR_MS / 2)
+    expect(world.network.holders(item.slotKey)).toBe(DHT_CLOSEST_NODES)
+  })
+
   it('leaves nothing running when it is closed', async () => {
     const world = new World({ timing })
     await world.publish(asker(), offered(signed()))
