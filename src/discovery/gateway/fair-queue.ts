@@ -38,6 +38,8 @@ export class FairQueue {
   #halvedMs: number
   #running = 0
   #closed = false
+  /** Called when nothing runs any more, after `close`. */
+  #onIdle: () => void = () => {}
 
   constructor(rules: FairQueueRules, clock: Clock) {
     this.#rules = rules
@@ -59,14 +61,16 @@ export class FairQueue {
     } finally {
       this.#running--
       this.#next()
+      if (this.#running === 0) this.#onIdle()
     }
   }
 
-  /** Nothing begins any more. */
-  close(): void {
+  /** Nothing begins any more. Call once. Resolves when what runs has ended: stopping it is the caller's matter. */
+  async close(): Promise<void> {
     this.#closed = true
     for (const { refuse } of this.#waiting) refuse(closed())
     this.#waiting.clear()
+    if (this.#running > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve))
   }
 
   async #turn(host: string): Promise<void> {
@@ -124,6 +128,7 @@ function busy(): MegatorrentError {
   return new MegatorrentError('ERR_DHT_BUSY', 'others come first')
 }
 
-function closed(): MegatorrentError {
+/** What is asked of a gateway that is stopping. */
+export function closed(): MegatorrentError {
   return new MegatorrentError('ERR_DHT_CLOSED', 'the gateway is stopping')
 }

@@ -41,7 +41,7 @@ import { addressGroup } from '../address-group.ts'
 import type { Dht } from '../dht.ts'
 import { spread } from '../pex.ts'
 import { isHintedPort, mayBeTold } from '../told-address.ts'
-import { FairQueue, type FairQueueRules } from './fair-queue.ts'
+import { closed, FairQueue, type FairQueueRules } from './fair-queue.ts'
 import { itemOf, refusal, refuseKnown, refuseUnseen, staleAgainst } from './gateway-rules.ts'
 import type { GatewayStore, KeptItem } from './gateway-store.ts'
 import { ItemKeeper, type KeeperTiming } from './item-keeper.ts'
@@ -120,9 +120,10 @@ export class GatewayService {
     return Math.min(this.#rules.workBits + more, MAX_PUBLISH_WORK_BITS)
   }
 
-  /** Rejects only when the item could not be written down. */
+  /** Rejects only when the item could not be written down, with ERR_DHT_CLOSED after `close`. */
   async publish(asker: GatewayAsker, message: PublishMessage): Promise<PublishAnswer> {
     const { clock } = this.#options
+    if (this.#stopping.signal.aborted) throw closed()
     const work = publishWork(asker.handshakeHash, message, message.nonce)
     const nowMs = clock.now()
     const refused = refuseUnseen({ item: message, work, workBits: this.workBits, nowMs })
@@ -167,8 +168,7 @@ export class GatewayService {
   /** Resolves when nothing of it runs any more. */
   async close(): Promise<void> {
     this.#stopping.abort()
-    this.#queue.close()
-    await this.#keeper.close()
+    await Promise.all([this.#queue.close(), this.#keeper.close()])
   }
 
   /** The place is taken before the item is written down: others that come meanwhile see it. The keeper frees it. */

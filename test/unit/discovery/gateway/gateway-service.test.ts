@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { sleep } from '../../../../src/base/clock.ts'
-import { isMegatorrentError } from '../../../../src/base/errors.ts'
+import { isMegatorrentError, MegatorrentError } from '../../../../src/base/errors.ts'
 import { DHT_CLOSEST_NODES, GATEWAY_ANSWER_MS, GATEWAY_SAVE_MS } from '../../../../src/base/limits.ts'
 import { HEAD_BYTES, MAX_PUBLISH_AHEAD_MS, MAX_PUBLISH_WORK_BITS } from '../../../../src/wire/constants.ts'
 import { PUBLISH_OUTCOMES, type PublishedItem } from '../../../../src/wire/message.ts'
@@ -332,6 +332,27 @@ describe('a gateway that keeps an item', () => {
     await world.gateway.close()
     expect(world.clock.pendingTimers).toBe(0)
   })
+
+  it('has ended every put when it says that it is closed, and takes nothing after that', async () => {
+    const world = new World({ timing })
+    let isEnded = false
+    world.dht.updateMutable = async (_key, _decide, options) => {
+      await sleep(world.clock, HOUR_MS, options?.signal).catch(() => {})
+      for (let turn = 0; turn < 20; turn++) await null // what a real one has to tidy up
+      isEnded = true
+      throw new MegatorrentError('ERR_ABORTED', 'stopped')
+    }
+    const from = asker()
+    const answer = world.gateway.publish(from, world.message(from, offered(signed())))
+    await world.clock.advance(GATEWAY_SAVE_MS)
+    await world.gateway.close()
+    expect(isEnded).toBe(true)
+    await answer
+    const { saves } = world.store
+    const late = world.gateway.publish(from, world.message(from, offered(signed()))).catch((error) => error)
+    expect(isMegatorrentError(await late, 'ERR_DHT_CLOSED')).toBe(true)
+    expect([world.store.saves, world.clock.pendingTimers]).toEqual([saves, 0])
+  })
 })
 
 describe('a gateway that is asked', () => {
@@ -386,15 +407,18 @@ describe('a gateway that is asked', () => {
 
   it('is busy when one host asks too much at once, and not for others', async () => {
     const world = new World({ rules: { parallel: 1, waitingPerHost: 2 } })
-    world.dht.getMutable = () => new Promise(() => {})
+    world.dht.getMutable = async (_key, options) => {
+      await sleep(world.clock, HOUR_MS, options?.signal).catch(() => {})
+      throw new MegatorrentError('ERR_ABORTED', 'stopped')
+    }
     const reads = Array.from({ length: 4 }, () => world.gateway.readSlot(asker('a'), newKey().publicKey))
     const other = world.gateway.readSlot(asker('b'), newKey().publicKey)
     const failed = await reads[3]?.catch((error: unknown) => error)
     expect(isMegatorrentError(failed, 'ERR_DHT_BUSY')).toBe(true)
     await world.gateway.close()
-    const settled = await Promise.allSettled([...reads.slice(1, 3), other])
+    const settled = await Promise.allSettled([...reads.slice(0, 3), other])
     const codes = settled.map((one) => (one.status === 'rejected' ? one.reason.code : null))
-    expect(codes).toEqual(Array(3).fill('ERR_DHT_CLOSED'))
+    expect(codes).toEqual(['ERR_ABORTED', ...Array(3).fill('ERR_DHT_CLOSED')])
   })
 
   it('asks for more work the more there is to do, and never for more than may be asked', async () => {
