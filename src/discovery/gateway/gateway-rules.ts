@@ -58,6 +58,6 @@ export function refusal(outcome: number): PublishAnswer {
 }
 
 /** Is there something at least as new that it contradicts? */
-function isOlder(item: PublishedItem, known: MutableItem): boolean {
+export function isOlder(item: PublishedItem, known: MutableItem): boolean {
   return item.seq < known.seq || (item.seq === known.seq && !equalBytes(item.value, known.value))
 }

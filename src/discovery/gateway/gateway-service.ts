@@ -42,7 +42,7 @@ import type { Dht } from '../dht.ts'
 import { spread } from '../pex.ts'
 import { isHintedPort, mayBeTold } from '../told-address.ts'
 import { closed, FairQueue, type FairQueueRules } from './fair-queue.ts'
-import { itemOf, refusal, refuseKnown, refuseUnseen, staleAgainst } from './gateway-rules.ts'
+import { isOlder, itemOf, refusal, refuseKnown, refuseUnseen, staleAgainst } from './gateway-rules.ts'
 import type { GatewayStore, KeptItem } from './gateway-store.ts'
 import { ItemKeeper, type KeeperTiming } from './item-keeper.ts'
 import { BEFORE_RESTART, PlaceLedger, type PlaceRules } from './place-ledger.ts'
@@ -135,6 +135,8 @@ export class GatewayService {
     if (unfit !== null) return unfit
     const { notBefore, notAfter } = message
     await this.#keep(key, asker, verdict.evict, { item: itemOf(message), notBefore, notAfter })
+    const kept = this.#keeper.newest(message.slotKey)
+    if (kept !== null && isOlder(message, kept)) return staleAgainst(kept.seq) // it came together with this one
     return notBefore > nowMs ? refusal(PUBLISH_OUTCOMES.kept) : this.#putNow(asker, message)
   }
 

@@ -230,6 +230,21 @@ describe('a gateway that is given an item', () => {
     expect([world.gateway.kept, world.store.items.size]).toEqual([2, 2])
   })
 
+  it('says of two values under one seq that come together that one is not taken', async () => {
+    const world = new World({ rules: { workBits: -20 } })
+    const key = newKey()
+    const settling = Promise.all(
+      [1, 2].map((fill) => {
+        const from = asker(`host ${fill}`)
+        return world.gateway.publish(from, world.message(from, offered(signed(key, 7, fill))))
+      }),
+    )
+    await world.clock.advance(100)
+    const answers = await settling
+    expect(answers.map(({ outcome }) => outcomeName(outcome))).toEqual(['stored', 'stale'])
+    expect(world.store.all().map(({ item }) => item.value[0])).toEqual([1])
+  })
+
   it('writes down a flood in few syncs of the disk', async () => {
     const world = new World({ rules: { workBits: 0 } })
     const items = Array.from({ length: 100 }, () => offered(signed()))
