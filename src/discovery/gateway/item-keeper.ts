@@ -180,8 +180,10 @@ export class ItemKeeper {
       const key = toHex(kept.item.publicKey)
       merged.set(key, mergeKept(merged.get(key) ?? this.#entries.get(key)?.kept ?? null, kept))
     }
+    // The same again is work once and free after that, on one connection: it costs us no sync.
+    const changed = [...merged].filter(([key, kept]) => kept !== this.#entries.get(key)?.kept)
     try {
-      this.#options.store.save([...merged.values()])
+      if (changed.length > 0) this.#options.store.save(changed.map(([, kept]) => kept))
     } catch (error) {
       for (const { kept, reject } of waiting) {
         const { publicKey } = kept.item
@@ -190,7 +192,7 @@ export class ItemKeeper {
       }
       return
     }
-    for (const [key, kept] of merged) this.#begin(key, kept)
+    for (const [key, kept] of changed) this.#begin(key, kept)
     for (const { resolve } of waiting) resolve()
     this.#schedule()
   }
@@ -307,11 +309,14 @@ export class ItemKeeper {
 /**
  * Of two under one key the newer; of one value the longer time. Whoever reads the DHT can give an item with a
  * window of his own, since no signature covers that: no window makes us drop what we said we would keep.
+ *
+ * @returns `known` itself when that stays as it is.
  */
 function mergeKept(known: KeptItem | null, kept: KeptItem): KeptItem {
   if (known === null) return kept
   const notAfter = Math.max(kept.notAfter, known.notAfter)
   if (known.item.seq < kept.item.seq) return { ...kept, notAfter }
-  if (!isSameItem(known.item, kept.item)) return known
-  return { ...kept, notBefore: Math.min(kept.notBefore, known.notBefore), notAfter }
+  const notBefore = Math.min(kept.notBefore, known.notBefore)
+  const isLonger = notBefore < known.notBefore || notAfter > known.notAfter
+  return isLonger && isSameItem(known.item, kept.item) ? { ...known, notBefore, notAfter } : known
 }

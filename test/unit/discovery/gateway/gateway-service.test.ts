@@ -245,6 +245,15 @@ describe('a gateway that is given an item', () => {
     expect(world.store.all().map(({ item }) => item.value[0])).toEqual([1])
   })
 
+  it('writes nothing down when it is shown the same again', async () => {
+    const world = new World()
+    const from = asker()
+    for (let i = 0; i < 3; i++) await world.publish(from, good)
+    expect(world.store.saves).toBe(1)
+    await world.publish(from, { ...good, notAfter: good.notAfter + 1 })
+    expect(world.store.saves).toBe(2)
+  })
+
   it('writes down a flood in few syncs of the disk', async () => {
     const world = new World({ rules: { workBits: 0 } })
     const items = Array.from({ length: 100 }, () => offered(signed()))
