@@ -24,6 +24,8 @@ export interface FairQueueRules {
 
 interface Waiting {
   readonly host: string
+  /** Monotonic ms. */
+  readonly untilMs: number
   readonly begin: () => void
   readonly refuse: (error: MegatorrentError) => void
 }
@@ -52,9 +54,13 @@ export class FairQueue {
     return this.#waiting.size / this.#rules.waiting
   }
 
-  /** @throws MegatorrentError ERR_DHT_BUSY when others come first, ERR_DHT_CLOSED after `close`. */
-  async run<T>(host: string, work: () => Promise<T>): Promise<T> {
-    await this.#turn(host)
+  /**
+   * @param patienceMs - for which it waits: else what has waited too long would be done in the stead of what
+   *   somebody still waits for, and under load everything would be too late.
+   * @throws MegatorrentError ERR_DHT_BUSY when others come first, ERR_DHT_CLOSED after `close`.
+   */
+  async run<T>(host: string, work: () => Promise<T>, patienceMs = Number.POSITIVE_INFINITY): Promise<T> {
+    await this.#turn(host, patienceMs)
     this.#used.set(host, this.#usedBy(host) + 1)
     try {
       return await work()
@@ -73,7 +79,7 @@ export class FairQueue {
     if (this.#running > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve))
   }
 
-  async #turn(host: string): Promise<void> {
+  async #turn(host: string, patienceMs: number): Promise<void> {
     if (this.#closed) throw closed()
     if (this.#running < this.#rules.parallel) {
       this.#running++
@@ -83,7 +89,8 @@ export class FairQueue {
     const own = [...this.#waiting].filter((waiting) => waiting.host === host).length
     if (own >= this.#rules.waitingPerHost) throw busy()
     if (this.#waiting.size >= this.#rules.waiting) this.#makeRoom(host)
-    await new Promise<void>((begin, refuse) => this.#waiting.add({ host, begin, refuse }))
+    const untilMs = this.#clock.monotonicMs() + patienceMs
+    await new Promise<void>((begin, refuse) => this.#waiting.add({ host, untilMs, begin, refuse }))
   }
 
   /** @throws ERR_DHT_BUSY if nobody that waits has had more than this host. */
@@ -99,9 +106,13 @@ export class FairQueue {
 
   #next(): void {
     this.#halve()
+    const nowMs = this.#clock.monotonicMs()
     let least: Waiting | null = null
     for (const waiting of this.#waiting) {
-      if (least === null || this.#usedBy(waiting.host) < this.#usedBy(least.host)) least = waiting
+      if (waiting.untilMs <= nowMs) {
+        this.#waiting.delete(waiting)
+        waiting.refuse(busy())
+      } else if (least === null || this.#usedBy(waiting.host) < this.#usedBy(least.host)) least = waiting
     }
     if (least === null) return
     this.#waiting.delete(least)

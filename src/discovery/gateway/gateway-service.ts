@@ -19,6 +19,7 @@ import {
   GATEWAY_SHARED_ITEMS,
   GATEWAY_USE_HALF_LIFE_MS,
   MAX_GATEWAY_ITEMS,
+  REQUEST_TIMEOUT_MS,
 } from '../../base/limits.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
@@ -143,7 +144,8 @@ export class GatewayService {
   /** @throws MegatorrentError as `Dht.getMutable`, ERR_DHT_BUSY also when others come first. */
   async readSlot(asker: GatewayAsker, slotKey: Uint8Array): Promise<SlotAnswer> {
     const { signal } = this.#stopping
-    const read = await this.#queue.run(asker.host, () => this.#options.dht.getMutable(slotKey, { signal }))
+    const walk = () => this.#options.dht.getMutable(slotKey, { signal })
+    const read = await this.#queue.run(asker.host, walk, REQUEST_TIMEOUT_MS)
     const items = read.candidates.slice(0, MAX_SLOT_ITEMS).map(({ item, holders }) => ({
       holders: asU16(holders),
       seq: item.seq,
@@ -158,9 +160,9 @@ export class GatewayService {
     const { dht, random } = this.#options
     const { signal } = this.#stopping
     const found: Address[] = []
-    await this.#queue.run(asker.host, () =>
-      dht.lookup(topic, ({ host, port }) => found.push({ kind: 'ipv4', host, port }), { signal }),
-    )
+    const walk = () =>
+      dht.lookup(topic, ({ host, port }) => found.push({ kind: 'ipv4', host, port }), { signal })
+    await this.#queue.run(asker.host, walk, REQUEST_TIMEOUT_MS)
     const tellable = found
       .filter((address) => isHintedPort(address.port) && mayBeTold(address, asker.hostClass))
       .map((address) => ({ address, group: addressGroup(address) }))

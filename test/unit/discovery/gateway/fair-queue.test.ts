@@ -15,12 +15,12 @@ class Bench {
   readonly #ends = new Map<string, () => void>()
 
   /** @param name - host and number, such as `a1`. */
-  async ask(name: string): Promise<void> {
+  async ask(name: string, patienceMs?: number): Promise<void> {
     const work = (): Promise<void> => {
       this.began.push(name)
       return new Promise((resolve) => this.#ends.set(name, resolve))
     }
-    this.queue.run(name.slice(0, 1), work).catch((error: unknown) => {
+    this.queue.run(name.slice(0, 1), work, patienceMs).catch((error: unknown) => {
       this.failed.push(isMegatorrentError(error) ? `${name} ${error.code}` : name)
     })
     await nextTurn()
@@ -71,6 +71,18 @@ describe('walks for others', () => {
     for (const name of ['a3', 'a4', 'x3']) await bench.ask(name)
     await bench.end('x1')
     expect(bench.began.at(-1)).toBe('a3')
+  })
+
+  it('are not begun for whoever has given up by then', async () => {
+    const bench = new Bench()
+    for (const name of ['a1', 'b1']) await bench.ask(name)
+    await bench.ask('c1', 500)
+    await bench.ask('d1')
+    await bench.clock.advance(501)
+    await bench.ask('e1', 500)
+    for (const name of ['a1', 'b1']) await bench.end(name)
+    expect(bench.began.slice(2)).toEqual(['d1', 'e1'])
+    expect([bench.failed, bench.queue.load]).toEqual([['c1 ERR_DHT_BUSY'], 0])
   })
 
   it('go on after one has failed, and end with a reason', async () => {

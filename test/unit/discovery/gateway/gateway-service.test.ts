@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { sleep } from '../../../../src/base/clock.ts'
 import { isMegatorrentError, MegatorrentError } from '../../../../src/base/errors.ts'
-import { DHT_CLOSEST_NODES, GATEWAY_ANSWER_MS, GATEWAY_SAVE_MS } from '../../../../src/base/limits.ts'
+import {
+  DHT_CLOSEST_NODES,
+  GATEWAY_ANSWER_MS,
+  GATEWAY_SAVE_MS,
+  REQUEST_TIMEOUT_MS,
+} from '../../../../src/base/limits.ts'
 import { HEAD_BYTES, MAX_PUBLISH_AHEAD_MS, MAX_PUBLISH_WORK_BITS } from '../../../../src/wire/constants.ts'
 import { PUBLISH_OUTCOMES, type PublishedItem } from '../../../../src/wire/message.ts'
 import { findPublishNonce } from '../../../../src/wire/publish-work.ts'
@@ -443,6 +448,27 @@ describe('a gateway that is asked', () => {
     const settled = await Promise.allSettled([...reads.slice(0, 3), other])
     const codes = settled.map((one) => (one.status === 'rejected' ? one.reason.code : null))
     expect(codes).toEqual(['ERR_ABORTED', ...Array(3).fill('ERR_DHT_CLOSED')])
+  })
+
+  it('walks for nobody who has given up waiting', async () => {
+    const world = new World({ rules: { parallel: 1 } })
+    const topic = new Uint8Array(20)
+    world.dht.getMutable = async () => {
+      await sleep(world.clock, REQUEST_TIMEOUT_MS)
+      return world.network.read(newKey().publicKey)
+    }
+    const settling = Promise.allSettled([
+      world.gateway.readSlot(asker('a'), newKey().publicKey),
+      world.gateway.readSlot(asker('b'), newKey().publicKey),
+      world.gateway.findPeers(asker('c'), topic),
+    ])
+    await world.clock.advance(2 * REQUEST_TIMEOUT_MS)
+    const settled = await settling
+    expect(settled.map((one) => (one.status === 'rejected' ? one.reason.code : null))).toEqual([
+      null,
+      'ERR_DHT_BUSY',
+      'ERR_DHT_BUSY',
+    ])
   })
 
   it('asks for more work the more there is to do, and never for more than may be asked', async () => {
