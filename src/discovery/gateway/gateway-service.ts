@@ -179,12 +179,7 @@ export class GatewayService {
   async #keep(key: string, asker: GatewayAsker, evict: string | null, kept: KeptItem): Promise<void> {
     if (evict !== null) this.#keeper.forget([evict])
     this.#places.take(key, asker.host, asker.isShared)
-    try {
-      await this.#keeper.keep(kept)
-    } catch (error) {
-      this.#options.log.warn('an item could not be kept', { why: errorMessage(error) })
-      throw error
-    }
+    await this.#keeper.keep(kept)
   }
 
   /** Put it in its turn, and say how that went; when it takes long, that it is kept. */

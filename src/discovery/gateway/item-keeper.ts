@@ -185,6 +185,7 @@ export class ItemKeeper {
     try {
       if (changed.length > 0) this.#options.store.save(changed.map(([, kept]) => kept))
     } catch (error) {
+      this.#options.log.warn('items could not be kept', { why: errorMessage(error) })
       for (const { kept, reject } of waiting) {
         const { publicKey } = kept.item
         if (!this.#entries.has(toHex(publicKey))) this.#options.onForgotten(publicKey)

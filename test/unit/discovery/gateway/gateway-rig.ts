@@ -54,6 +54,7 @@ export class World {
   readonly network = new MemoryNetwork(this.clock)
   readonly dht = this.network.dht()
   readonly store = new MemoryGatewayStore()
+  readonly warned: string[] = []
   readonly #options: WorldOptions
   gateway: GatewayService
 
@@ -92,7 +93,7 @@ export class World {
       store: this.store,
       clock: this.clock,
       random: seededRandom(6),
-      log: silentLog,
+      log: { ...silentLog, warn: (message) => void this.warned.push(message) },
       rules: { workBits: WORK_BITS, ...rules },
       ...(timing === undefined ? {} : { timing }),
     })

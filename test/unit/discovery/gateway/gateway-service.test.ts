@@ -177,6 +177,8 @@ describe('a gateway that is given an item', () => {
     world.store.isFull = true
     const failed = await world.publish(asker(), good).catch((error: unknown) => error)
     expect(isMegatorrentError(failed, 'ERR_DISK_FULL')).toBe(true)
+    await Promise.allSettled([1, 2, 3].map(() => world.publish(asker(), good)))
+    expect(world.warned).toHaveLength(2) // not for each item: strangers would fill the log as well
     world.store.isFull = false
     expect((await world.publish(asker(), good)).outcome).toBe(PUBLISH_OUTCOMES.stored)
   })
@@ -191,6 +193,7 @@ describe('a gateway that is given an item', () => {
     await world.clock.advance(1000)
     const settled = await settling
     expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect(world.warned).toEqual([])
     expect([world.gateway.kept, world.store.items.size]).toEqual([2, 2])
   })
 
