@@ -15,8 +15,8 @@ export interface QuestionServerDeps {
 
 export class QuestionServer {
   readonly #deps: QuestionServerDeps
-  /** Those that were asked and have no answer. */
-  readonly #open = new Set<number>()
+  /** Work for those that have no answer yet, by id: one that was called off may have left its id to another. */
+  readonly #open = new Map<number, () => Promise<unknown>>()
 
   constructor(deps: QuestionServerDeps) {
     this.#deps = deps
@@ -29,7 +29,7 @@ export class QuestionServer {
 
   /**
    * Answer when `work` is done, unless the question was called off by then. What it throws becomes an
-   * ERROR; logging it is its own matter.
+   * ERROR; logging it is its own matter. No two questions share one function.
    *
    * @throws MegatorrentError ERR_PROTOCOL if a question with that id is open.
    */
@@ -39,7 +39,7 @@ export class QuestionServer {
       this.#deps.sendError(requestId, ERROR_CODES.busy)
       return
     }
-    this.#open.add(requestId)
+    this.#open.set(requestId, work)
     void this.#answer(requestId, work, send)
   }
 
@@ -55,12 +55,14 @@ export class QuestionServer {
 
   /** Never rejects. */
   async #answer<T>(requestId: number, work: () => Promise<T>, send: (answer: T) => void): Promise<void> {
+    const isOpen = (): boolean => this.#open.get(requestId) === work
     try {
       const answer = await work()
-      if (this.#open.delete(requestId)) send(answer)
+      if (isOpen()) send(answer)
     } catch (error) {
-      if (this.#open.delete(requestId)) this.#deps.sendError(requestId, errorToCode(error))
+      if (isOpen()) this.#deps.sendError(requestId, errorToCode(error))
     }
+    if (isOpen()) this.#open.delete(requestId)
   }
 }
 

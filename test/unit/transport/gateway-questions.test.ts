@@ -151,6 +151,27 @@ describe('a gateway', () => {
     expect(raw.got).toEqual([{ type: 'error', requestId: 5, code: ERROR_CODES.cancelled }])
   })
 
+  it('gives no question the answer to one that was called off and had its id', async () => {
+    const { rig, desk, raw } = await rawGateway()
+    raw.send(slotRequest(5), { type: 'cancel', requestId: 5 }, { type: 'publish', requestId: 5, ...ITEM })
+    await rig.clock.advance(1)
+    desk.answer(0, SLOT)
+    await rig.clock.advance(1)
+    expect(raw.ofType('data')).toEqual([])
+    desk.answer(1, ANSWER)
+    await rig.clock.advance(1)
+    expect(raw.ofType('published')).toEqual([{ type: 'published', requestId: 5, ...ANSWER }])
+  })
+
+  it('that has no answer that can be sent says so', async () => {
+    const { rig, desk, raw } = await rawGateway()
+    raw.send(slotRequest(5))
+    await rig.clock.advance(1)
+    desk.answer(0, { nearest: 8, items: Array(99).fill(SLOT.items[0]) })
+    await rig.clock.advance(1)
+    expect(raw.got).toEqual([{ type: 'error', requestId: 5, code: ERROR_CODES.busy }])
+  })
+
   it.each<[string, Message, Message]>([
     ['two questions', slotRequest(5), { type: 'publish', requestId: 5, ...ITEM }],
     ['a blob after a question', slotRequest(5), blobRequest(5, 1)],
