@@ -38,6 +38,9 @@ export interface GatewayLinkDeps {
 /** Times that work is done for one item: what every gateway asks, and once what this one asks instead. */
 const MAX_WORK_ROUNDS = 2
 
+/** ms between two turns of work: the least that a timer has. */
+const WORK_PAUSE_MS = 1
+
 export class DialledGateways implements GatewayLink<PeerAddress> {
   readonly #deps: GatewayLinkDeps
 
@@ -54,7 +57,7 @@ export class DialledGateways implements GatewayLink<PeerAddress> {
     return this.#with(gateway, errand, signal, async (connection, handshakeHash) => {
       let bits = this.#deps.workBits ?? PUBLISH_WORK_BITS
       for (let round = 1; ; round++) {
-        const nonce = await this.#work(handshakeHash, item, bits, signal)
+        const nonce = await this.#work(connection, handshakeHash, item, bits, signal)
         const answer = await connection.publish({ nonce, ...item }, signal)
         const wantsMore = answer.outcome === PUBLISH_OUTCOMES.work && answer.workBits > bits
         if (!wantsMore || answer.workBits > MAX_PUBLISH_WORK_BITS || round === MAX_WORK_ROUNDS) return answer
@@ -129,8 +132,9 @@ export class DialledGateways implements GatewayLink<PeerAddress> {
     return connection
   }
 
-  /** A little at a time, between other work. */
+  /** A little at a time, between other work, while the gateway is there to be shown it. */
   async #work(
+    connection: Connection,
     handshakeHash: Uint8Array,
     item: PublishedItem,
     bits: number,
@@ -139,7 +143,8 @@ export class DialledGateways implements GatewayLink<PeerAddress> {
     for (let from = 0; ; from += WORK_TRIES_PER_TURN) {
       const nonce = findPublishNonce(handshakeHash, item, bits, from, WORK_TRIES_PER_TURN)
       if (nonce !== null) return nonce
-      await sleep(this.#deps.clock, 0, signal)
+      await sleep(this.#deps.clock, WORK_PAUSE_MS, signal)
+      if (connection.closed) throw new MegatorrentError('ERR_CONNECTION_CLOSED', 'the gateway has gone')
     }
   }
 }

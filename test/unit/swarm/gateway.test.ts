@@ -19,6 +19,8 @@ import { initiateHandshake } from '../../../src/transport/handshake.ts'
 import { MemoryNetwork } from '../../../src/transport/memory.ts'
 import type { Dialer } from '../../../src/transport/transport.ts'
 import { formatPeerAddress, type PeerAddress } from '../../../src/wire/address.ts'
+import { MAX_PUBLISH_WORK_BITS } from '../../../src/wire/constants.ts'
+import { PUBLISH_OUTCOMES } from '../../../src/wire/message.ts'
 import {
   MemoryGatewayStore,
   NOON,
@@ -204,6 +206,20 @@ describe('a gateway in the swarm', () => {
     Object.defineProperty(service, 'workBits', { get: () => WORK_BITS + 10 })
     const answer = await world.wait(world.link.publish(pinned, ERRAND, offered(signed()), never()))
     expect(answer).toMatchObject({ outcome: 0 })
+  })
+
+  it('that asks for all the work there is and goes away has none done', async () => {
+    const world = new World()
+    const { pinned, swarm } = await world.gateway()
+    const [service] = world.services
+    if (service === undefined) throw new Error('no gateway')
+    service.publish = async () => {
+      world.clock.setTimer(() => swarm.destroy(), 50)
+      return { outcome: PUBLISH_OUTCOMES.work, workBits: MAX_PUBLISH_WORK_BITS, nodes: 0, highestSeq: 0 }
+    }
+    const failing = world.link.publish(pinned, ERRAND, offered(signed()), never())
+    expect(await world.wait(failing)).toBe('ERR_CONNECTION_CLOSED')
+    expect(world.clock.monotonicMs()).toBeLessThan(1000)
   })
 
   it('hears no channel and no key of a node, and is left when it has answered', async () => {
