@@ -30,6 +30,8 @@ export interface SlotSetsDeps {
   readonly publisherKeys: (publicKey: Uint8Array) => PublisherKeys | null
   readonly clock: Clock
   readonly log: Log
+  /** Days of a set: MAX_SLOT_SET_DAYS. Tests make sets of fewer, since each takes seconds. */
+  readonly days?: number
 }
 
 /** How a channel comes by the set of a head. */
@@ -40,9 +42,11 @@ export class SlotSets {
   /** One at a time of each: they are in no hurry, and workers have other things to do. */
   readonly #signing = new Semaphore(1)
   readonly #verifying = new Semaphore(1)
+  readonly #days: number
 
   constructor(deps: SlotSetsDeps) {
     this.#deps = deps
+    this.#days = deps.days ?? MAX_SLOT_SET_DAYS
   }
 
   /** What is to be done for the set of that head. Not for a channel that is only looked at. */
@@ -77,7 +81,7 @@ export class SlotSets {
     while (!signal.aborted) {
       try {
         await this.#signing.run(() => this.#sign(publicKey, head, signal))
-        log.info('slots signed ahead', { channel, sequence: head.releaseNumber, days: MAX_SLOT_SET_DAYS })
+        log.info('slots signed ahead', { channel, sequence: head.releaseNumber, days: this.#days })
         return
       } catch (error) {
         if (signal.aborted) return
@@ -98,6 +102,10 @@ export class SlotSets {
     const set = decodeSlotSet(bytes)
     if (!equalBytes(set.head, head.bytes)) {
       throw new MegatorrentError('ERR_SLOT_SET', 'a set of slots is of another head')
+    }
+    // What is left of a set is signed as well as all of it, and would be kept in its place.
+    if (set.days !== this.#days) {
+      throw new MegatorrentError('ERR_SLOT_SET', `a set of slots is cut down to ${set.days} days`)
     }
     const { clock, table, runner, log } = this.#deps
     // A day late by our clock may be none by that of others.
@@ -125,16 +133,16 @@ export class SlotSets {
     if (keys === null) throw new MegatorrentError('ERR_KEY_MISSING', 'the key of this channel is missing')
     const firstDay = dayOf(clock.now())
     const parts: Uint8Array[] = []
-    for (let n = 0; n < MAX_SLOT_SET_DAYS; n += SLOT_SET_DAYS_PER_TASK) {
+    for (let n = 0; n < this.#days; n += SLOT_SET_DAYS_PER_TASK) {
       signal.throwIfAborted()
-      const days = Math.min(SLOT_SET_DAYS_PER_TASK, MAX_SLOT_SET_DAYS - n)
+      const days = Math.min(SLOT_SET_DAYS_PER_TASK, this.#days - n)
       const seed = new Uint8Array(keys.seed)
       const input = { seed, readKey: keys.readKey, head, firstDay: firstDay + n, days }
       parts.push(await runner.run('signSlots', input).finally(() => wipe(seed)))
     }
     signal.throwIfAborted()
     const signatures = concatBytes(...parts)
-    const content = encodeSlotSet({ head, firstDay, days: MAX_SLOT_SET_DAYS, signatures })
+    const content = encodeSlotSet({ head, firstDay, days: this.#days, signatures })
     table.replace(publicKey, headHash(head), content)
   }
 }

@@ -6,6 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { SLOT_SET_DAYS_PER_TASK } from '../../../src/base/limits.ts'
 import { type Log, silentLog } from '../../../src/base/log.ts'
 import { seededRandom, systemRandom } from '../../../src/base/random.ts'
 import type { ChannelDiscovery, FollowHooks } from '../../../src/channels/discovery.ts'
@@ -24,6 +25,9 @@ import type { Head } from '../../../src/wire/head.ts'
 import { InlineRunner } from '../storage/harness.ts'
 import { SimClock } from '../swarm/sim-clock.ts'
 import { SimNode } from '../swarm/sim-node.ts'
+
+/** Days of a set of slots: enough for several tasks of a worker, and made in a fraction of a second. */
+export const SET_DAYS = 5 * SLOT_SET_DAYS_PER_TASK
 
 /** One `follow` of a session. */
 export interface Follow {
@@ -102,7 +106,7 @@ export class ChannelNode {
     this.sim = new SimNode({ clock, network, host, seed: Number(host.split('.')[2]), blobs: this.store })
     this.heads = new HeadLog(this.state.releases, clock, log)
     this.slotSets = new SlotSets({
-      ...{ table: this.state.slotSets, runner: this.runner, clock, log },
+      ...{ table: this.state.slotSets, runner: this.runner, clock, log, days: SET_DAYS },
       publisherKeys: () => this.signer,
     })
     this.sessions = this.newSessions()

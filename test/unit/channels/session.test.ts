@@ -9,13 +9,12 @@ import { type Log, silentLog } from '../../../src/base/log.ts'
 import { loadManifest } from '../../../src/channels/manifest-loader.ts'
 import type { ChannelSession } from '../../../src/channels/session.ts'
 import { dayOf, type PublisherKeys } from '../../../src/crypto/key-schedule.ts'
-import { MAX_SLOT_SET_DAYS } from '../../../src/wire/constants.ts'
 import { type Head, headHash, signHead, slotVersion } from '../../../src/wire/head.ts'
 import type { Manifest } from '../../../src/wire/manifest.ts'
 import { encodeSlotSet, type SlotSet, signSlotSet } from '../../../src/wire/slot-set.ts'
 import { SIM_PORT, SimChannel } from '../swarm/sim-node.ts'
 import { SimPeer } from '../swarm/sim-peer.ts'
-import { ChannelNet, type ChannelNode, keysOf } from './channel-node.ts'
+import { ChannelNet, type ChannelNode, keysOf, SET_DAYS } from './channel-node.ts'
 
 const KEYS = keysOf(1)
 const OTHER = keysOf(2)
@@ -116,11 +115,10 @@ describe('a session', () => {
   })
 
   describe('and slots signed ahead', () => {
-    const DAYS = 3
     const newest = head(2)
     const hash = headHash(newest.bytes)
-    const signed = (days: number): SlotSet =>
-      [...signSlotSet(KEYS, newest.bytes, dayOf(net.clock.now()), days)].at(-1) as SlotSet
+    const signed = (): SlotSet =>
+      [...signSlotSet(KEYS, newest.bytes, dayOf(net.clock.now()), SET_DAYS)].at(-1) as SlotSet
 
     /** A node that follows the channel and knows the head. */
     function follow(of: ChannelNode): ChannelSession {
@@ -137,13 +135,13 @@ describe('a session', () => {
     it('go from who has them to who follows, who hands them to whoever looks after slots', async () => {
       const other = await net.node()
       follow(other)
-      other.state.slotSets.replace(KEYS.publicKey, hash, encodeSlotSet(signed(DAYS)))
+      other.state.slotSets.replace(KEYS.publicKey, hash, encodeSlotSet(signed()))
       const session = follow(node)
       const { slotSet } = node.discovery.last.hooks
       expect(slotSet()).toBeNull()
       session.addPeers([{ ...other.sim.address, nodeKey: null }], 'link')
       await net.until(() => slotSet() !== null)
-      expect(slotSet()).toEqual(signed(DAYS))
+      expect(slotSet()).toEqual(signed())
       // A newer head has none yet, and the peer that has the old ones does not pass for one that has its own.
       session.accept(head(3).bytes, 'slot')
       expect(slotSet()).toBeNull()
@@ -154,7 +152,7 @@ describe('a session', () => {
     it('that are false are kept by nobody, and who gave them is banned', async () => {
       const other = await net.node()
       follow(other)
-      const content = encodeSlotSet(signed(DAYS))
+      const content = encodeSlotSet(signed())
       content[content.length - 1] = (content[content.length - 1] as number) ^ 1
       other.state.slotSets.replace(KEYS.publicKey, hash, content)
       follow(node).addPeers([{ ...other.sim.address, nodeKey: null }], 'link')
@@ -165,7 +163,7 @@ describe('a session', () => {
     it('are asked for once somebody follows a channel that was only looked at', async () => {
       const other = await net.node()
       follow(other)
-      other.state.slotSets.replace(KEYS.publicKey, hash, encodeSlotSet(signed(DAYS)))
+      other.state.slotSets.replace(KEYS.publicKey, hash, encodeSlotSet(signed()))
       const look = node.sessions.acquire(KEYS)
       look.accept(newest.bytes, 'slot')
       look.addPeers([{ ...other.sim.address, nodeKey: null }], 'link')
@@ -192,7 +190,7 @@ describe('a session', () => {
       session.seekSlotSet() // of somebody else who needs the channel: what has begun goes on
       await net.until(() => node.slotSets.get(KEYS.publicKey, newest) !== null)
       expect(node.slotSets.sourceOf(KEYS.publicKey, newest)).toBe('held')
-      expect(run).toHaveBeenCalledTimes(MAX_SLOT_SET_DAYS / SLOT_SET_DAYS_PER_TASK)
+      expect(run).toHaveBeenCalledTimes(SET_DAYS / SLOT_SET_DAYS_PER_TASK)
       const next = head(3)
       session.accept(next.bytes, 'peer')
       expect(node.slotSets.sourceOf(KEYS.publicKey, next)).toBe('sign')

@@ -14,6 +14,7 @@ import {
   encodeSlotSet,
   type SlotSet,
   signSlotSet,
+  slotSetDays,
   slotSetItem,
 } from '../../../src/wire/slot-set.ts'
 import { newHead } from '../discovery/channel-fixture.ts'
@@ -63,9 +64,9 @@ let sets: SlotSets
 const never = new AbortController().signal
 
 /** What a restart finds: the same database. */
-function newSets(): SlotSets {
+function newSets(days = DAYS): SlotSets {
   return new SlotSets({
-    ...{ table: bench.state.slotSets, runner, clock, log: silentLog },
+    ...{ table: bench.state.slotSets, runner, clock, log: silentLog, days },
     publisherKeys: () => publisher,
   })
 }
@@ -150,6 +151,8 @@ describe('a set from a peer', () => {
     ['with something behind its days', () => changed(6, () => DAYS - 1)],
     ['with a bit set in its padding', () => flip(BLOB_BYTES - 1)],
     ['of a later version', () => flip(0)],
+    ['of which days were left out at the end', () => framed(slotSetDays(GOOD, 0, DAYS - 1))],
+    ['of which days were left out at the beginning', () => framed(slotSetDays(GOOD, 1, DAYS - 1))],
     ['cut short', () => encodeSlotSet(GOOD).subarray(0, -1)],
     ['cut within its head', () => encodeSlotSet(GOOD).subarray(0, 300)],
     ['of nothing', () => new Uint8Array(BLOB_BYTES)],
@@ -226,6 +229,7 @@ describe('where the set of a head comes from', () => {
 describe('signing ahead', () => {
   it('makes 400 days from today on in small tasks, the very slots that would be put, and leaves the key alone', async () => {
     publisher = OURS
+    sets = newSets(MAX_SLOT_SET_DAYS)
     await sets.sign(OURS.publicKey, HEAD, never)
     expect(runner.kinds).toHaveLength(MAX_SLOT_SET_DAYS / SLOT_SET_DAYS_PER_TASK)
     const set = sets.get(OURS.publicKey, HEAD) as SlotSet
@@ -246,7 +250,7 @@ describe('signing ahead', () => {
     runner.fail = () => {
       if (runner.kinds.length === 2) over.abort()
     }
-    await sets.sign(OURS.publicKey, HEAD, over.signal)
+    await newSets(MAX_SLOT_SET_DAYS).sign(OURS.publicKey, HEAD, over.signal)
     expect(runner.kinds).toHaveLength(2)
     expect(newSets().sourceOf(OURS.publicKey, HEAD)).toBe('sign')
   })
