@@ -3,8 +3,8 @@
  *
  * A channel wants one set at most: that of its newest head. Any peer that shares the channel may
  * have it, and nothing tells which, so they are asked one after the other: soon those that
- * were not asked yet, who gave us blobs before others, since strangers come without end; again
- * only after times that double. A set is verified above; who sent a false one is banned.
+ * were not asked yet, again only after times that double. Since strangers come without end, who
+ * gave us blobs is asked before them, again too. A set is verified above; who sent a false one is banned.
  *
  * @module swarm/set-exchange
  */
@@ -48,19 +48,17 @@ export function wantSet(headHash: Uint8Array): WantedSet {
 /** Of peers that share the channel, the one to be asked now; null for none. */
 export function peerToAsk(want: WantedSet, peers: Iterable<Peer>, nowMs: number): Peer | null {
   if (want.isAsking || nowMs < want.nextMs) return null
+  const asked: Peer[] = []
   let fresh: Peer | null = null
-  let oldest: Peer | null = null
-  let oldestMs = nowMs < want.againMs ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
   for (const peer of peers) {
-    const askedMs = want.asked.get(peer)
-    if (askedMs === undefined) {
-      if (fresh === null || (peer.isProven && !fresh.isProven)) fresh = peer
-    } else if (askedMs < oldestMs) {
-      oldest = peer
-      oldestMs = askedMs
-    }
+    if (want.asked.has(peer)) asked.push(peer)
+    else if (fresh === null || (peer.isProven && !fresh.isProven)) fresh = peer
   }
-  return fresh ?? oldest
+  if (nowMs < want.againMs || fresh?.isProven === true) return fresh
+  const longestAgo = (a: Peer, b: Peer): number => (want.asked.get(a) ?? 0) - (want.asked.get(b) ?? 0)
+  asked.sort(longestAgo)
+  if (fresh === null) return asked[0] ?? null
+  return asked.find(({ isProven }) => isProven) ?? fresh
 }
 
 export interface SetExchangeDeps {

@@ -222,4 +222,16 @@ describe('who is asked', () => {
     expect(peerToAsk(want, [a, b], 1_000)).toBeNull()
     expect(SLOT_SET_RETRY_MAX_MS).toBeGreaterThan(SLOT_SET_RETRY_MIN_MS)
   })
+
+  it('is again who gave us blobs, in his time, however many strangers come', () => {
+    const want = wantSet(HASH)
+    want.asked.set(proven, 5).set(b, 0)
+    want.againMs = 100
+    expect(peerToAsk(want, [a, b, proven], 99)).toBe(a)
+    expect(peerToAsk(want, [a, b, proven], 100)).toBe(proven)
+    const other = { isProven: true } as Peer
+    expect(peerToAsk(want, [a, b, proven, other], 100)).toBe(other)
+    // Where no stranger is, it is who was asked longest ago.
+    expect(peerToAsk(want, [b, proven], 100)).toBe(b)
+  })
 })
