@@ -25,7 +25,7 @@ import type { BlobStore } from '../storage/blob-store.ts'
 import type { State } from '../storage/state.ts'
 import type { Address } from '../wire/address.ts'
 import { referenceId, referenceKey } from '../wire/blob.ts'
-import { BLOB_REF_BYTES } from '../wire/constants.ts'
+import { BLOB_REF_BYTES, DAY_OVERLAP_MS } from '../wire/constants.ts'
 import { decodeHead, type Head, headHash, signHead } from '../wire/head.ts'
 import { ManifestReader } from '../wire/manifest-reader.ts'
 import type { ChannelDiscovery } from './discovery.ts'
@@ -208,8 +208,8 @@ export class Publisher {
   }
 
   /**
-   * Sign the newest head again when it is a month old, until called off: the same release with a higher
-   * revision, the addresses of now and the time, which shows readers that its publisher is there.
+   * Sign the newest head again when it is a month old, or dated ahead, until called off: the same release with
+   * a higher revision, the addresses of now and the time, which shows readers that its publisher is there.
    */
   async keepFresh(
     keys: PublisherKeys,
@@ -234,7 +234,7 @@ export class Publisher {
     const { publicKey, signingKey } = keys
     const { newest } = session
     const row = state.channels.get(publicKey)
-    if (newest === null || row === null || clock.now() - newest.signedAt < HEAD_REFRESH_MS) return
+    if (newest === null || row === null || !isStale(newest.signedAt, clock.now())) return
     // Of two nodes with one key, the one that signed last refreshes: both would contradict each other.
     if (row.sequence !== newest.releaseNumber || row.revision !== newest.revision) return
     const { releaseNumber, root, previousHash, isUnpublished, successorKey } = newest
@@ -328,6 +328,11 @@ export class Publisher {
     this.#deps.store.buffers.give(chunk)
     return title
   }
+}
+
+/** A head that a clock dated ahead has slots signed from then on, and none for today; clocks may be a little apart. */
+function isStale(signedAt: number, nowMs: number): boolean {
+  return nowMs - signedAt >= HEAD_REFRESH_MS || signedAt - nowMs > DAY_OVERLAP_MS
 }
 
 /** An ingest that was kept too long, or whose blobs were lost: nothing is signed for it. */

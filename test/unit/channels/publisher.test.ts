@@ -4,13 +4,19 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { hourClock, ManualClock } from '../../../src/base/clock.ts'
 import { MegatorrentError } from '../../../src/base/errors.ts'
-import { HEAD_REFRESH_LOOK_MAX_MS, HEAD_REFRESH_MS, PUT_RETRY_MS } from '../../../src/base/limits.ts'
+import {
+  HEAD_REFRESH_LOOK_MAX_MS,
+  HEAD_REFRESH_LOOK_MIN_MS,
+  HEAD_REFRESH_MS,
+  PUT_RETRY_MS,
+} from '../../../src/base/limits.ts'
 import { systemRandom } from '../../../src/base/random.ts'
 import { loadIngest } from '../../../src/channels/ingest-record.ts'
 import { loadManifest } from '../../../src/channels/manifest-loader.ts'
 import { Publisher, type Release } from '../../../src/channels/publisher.ts'
 import type { ChannelSession } from '../../../src/channels/session.ts'
 import { referenceId } from '../../../src/wire/blob.ts'
+import { DAY_OVERLAP_MS } from '../../../src/wire/constants.ts'
 import { type Head, headHash, signHead, verifyHead } from '../../../src/wire/head.ts'
 import { ChannelNet, type ChannelNode, keysOf } from './channel-node.ts'
 
@@ -152,6 +158,36 @@ describe('a publisher', () => {
         addresses: [],
       })
       expect(loadIngest(node.state.ingests, ingestId)).not.toBeNull()
+    })
+
+    it('signs again what it dated ahead, once its clock is right: no slot of today was signed with that', async () => {
+      const yearMs = 365 * 24 * 3_600_000
+      clock.jumpWall(yearMs)
+      const { head } = await releaseNow()
+      const over = new AbortController()
+      const keeping = publisher.keepFresh(KEYS, session, systemRandom, over.signal)
+      await clock.advance(HEAD_REFRESH_LOOK_MAX_MS)
+      expect(session.newest).toBe(head)
+      clock.jumpWall(-yearMs)
+      await clock.advance(HEAD_REFRESH_LOOK_MAX_MS)
+      const { newest } = session
+      expect(newest).toMatchObject({ releaseNumber: 1, revision: 1, root: head.root })
+      expect(newest?.signedAt).toBeLessThanOrEqual(clock.now())
+      await clock.advance(10 * HEAD_REFRESH_LOOK_MAX_MS)
+      expect(session.newest).toBe(newest)
+      over.abort()
+      await keeping
+    })
+
+    it('is not troubled by a clock that goes back by as much as clocks may be apart', async () => {
+      const { head } = await releaseNow()
+      const over = new AbortController()
+      const keeping = publisher.keepFresh(KEYS, session, systemRandom, over.signal)
+      clock.jumpWall(-DAY_OVERLAP_MS - HEAD_REFRESH_LOOK_MIN_MS + 1)
+      await clock.advance(HEAD_REFRESH_LOOK_MAX_MS)
+      expect(session.newest).toBe(head)
+      over.abort()
+      await keeping
     })
 
     it('leaves it alone when another machine with the key has signed since', async () => {
