@@ -154,21 +154,23 @@ export class SlotFollower {
     this.#timer = this.#options.clock.setTimer(() => this.#wake(), Math.max(0, delayMs))
   }
 
-  /** Take in the slots of days that have come, drop those that are over, and move on those that are read from now. */
+  /** Take in the slots of days that have come, drop those of others, and move on those that are read from now. */
   #lookOver(): void {
     const { clock, random, timing } = this.#options
     const wallMs = clock.now()
     const nowMs = clock.monotonicMs()
+    const days = daysToFollow(wallMs)
     for (const [name, slot] of this.#slots) {
       if (slot.place.day === OPEN_SLOT_DAY) continue
       const phase = slotPhase(slot.place.day, wallMs)
-      if (phase === 'over') this.#slots.delete(name)
+      // Days further ahead, too: the clock may have gone back.
+      if (!days.includes(slot.place.day)) this.#slots.delete(name)
       else if (phase === 'reading' && slot.phase === 'ahead') {
         slot.dueMs = Math.min(slot.dueMs, nowMs + random.fraction() * timing.checkMinMs)
       }
       slot.phase = phase
     }
-    const places = daysToFollow(wallMs).flatMap(placesOfDay)
+    const places = days.flatMap(placesOfDay)
     if (this.#channel.isOpen === true) places.push({ day: OPEN_SLOT_DAY, replica: 0 })
     for (const place of places) {
       const name = `${place.day}/${place.replica}`

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { SLOT_SPREAD_MS } from '../../../src/base/limits.ts'
 import { dayOf } from '../../../src/crypto/key-schedule.ts'
 import { readingStartsMs } from '../../../src/discovery/slots.ts'
+import { DAY_MS } from '../../../src/wire/constants.ts'
 import { buildSlot, openSlot, type SlotPlace, slotKey } from '../../../src/wire/slot.ts'
 import { newChannel, newHead } from './channel-fixture.ts'
 import { HOUR, MINUTE, TEN, TODAY, World } from './slot-world.ts'
@@ -122,6 +123,27 @@ describe('a publisher that stays', () => {
         expect(atMs).toBeLessThanOrEqual(TEN + 15 * HOUR)
       }
     }
+    await publisher.service.close()
+  })
+
+  it('lets go of days that its clock took for today by mistake', async () => {
+    const world = new World()
+    const keys = newChannel()
+    const publisher = world.party()
+    world.follow(publisher, keys, { publisher: keys })
+    await world.publish(publisher, keys, newHead(keys, 1))
+    const farMs = 300 * DAY_MS
+    world.clock.jumpWall(farMs)
+    await world.clock.advance(2 * HOUR)
+    const far = (): number[] => world.putTimes(keys, TODAY + 300).flat()
+    expect(far().length).toBeGreaterThan(0)
+    world.clock.jumpWall(-farMs)
+    await world.clock.advance(HOUR)
+    const before = far()
+    world.network.replaceAll()
+    await world.clock.advance(24 * HOUR)
+    expect(far()).toEqual(before)
+    expect(await world.newcomer(keys)).toMatchObject({ releaseNumber: 1 })
     await publisher.service.close()
   })
 
