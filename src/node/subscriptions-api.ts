@@ -129,7 +129,7 @@ export class SubscriptionsApi {
     const ledger = new WrittenLedger(this.#deps.state, publicKey)
     const isRead = kind !== 'host'
     const deletedFiles = isRead && params.deleteFiles ? (await removeWritten(directory, ledger)).deleted : 0
-    this.#forgetRows(publicKey)
+    this.#forgetRows(subscription)
     // Without --delete-files they stay until somebody asks for their place: who follows it again has them.
     if (params.deleteFiles) await this.#deps.collector.collectChannel(publicKey)
     this.spaceFreed()
@@ -304,12 +304,13 @@ export class SubscriptionsApi {
 
   async #forget(subscription: Subscription): Promise<void> {
     await this.#stop(subscription)
-    this.#forgetRows(subscription.row.publicKey)
+    this.#forgetRows(subscription)
   }
 
-  #forgetRows(publicKey: Uint8Array): void {
+  #forgetRows({ row, session }: Subscription): void {
     const { state, collector } = this.#deps
-    dropSubscription(state, publicKey)
+    dropSubscription(state, row.publicKey)
+    session.seekSlotSet() // who only looks at the channel besides has no use for it
     collector.needsChanged()
   }
 

@@ -225,6 +225,25 @@ describe('subscriptions of a node', () => {
     expect(reader.store.count).toBe(0)
   })
 
+  it('that are removed while somebody looks at their files keep no slots signed ahead from then on', async () => {
+    await publish()
+    const call = add()
+    await net.until(() => call.result !== null)
+    const look = reader.sessions.acquire(KEYS) // as `files` does, for as long as that takes
+    await api.remove({ subscription: link, deleteFiles: false })
+    publisher.signer = KEYS
+    publisher.sessions.acquire(KEYS).seekSlotSet()
+    const { newest } = look
+    await net.until(() => newest !== null && publisher.slotSets.get(KEYS.publicKey, newest) !== null)
+    await net.clock.advance(120_000)
+    expect(look.peers).toBe(1)
+    expect(newest === null ? null : reader.slotSets.get(KEYS.publicKey, newest)).toBeNull()
+    // Whoever follows it again has them.
+    add()
+    await net.until(() => newest !== null && reader.slotSets.get(KEYS.publicKey, newest) !== null)
+    reader.sessions.release(look)
+  })
+
   it('that are removed leave their blobs, as garbage', async () => {
     await publish()
     const waiting = add()
