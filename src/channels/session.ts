@@ -64,11 +64,12 @@ export class ChannelSession {
     if (this.#newest !== null) this.#show(this.#newest)
   }
 
-  /** Begin to look after the slots anew: our keys of the channel have come or gone. */
-  followAgain(open: boolean): void {
+  /** Begin to look after the slots anew: our keys of the channel have come, or gone. @param open - null: gone. */
+  followAgain(open: boolean | null): void {
     if (this.#closed) return
+    this.isPublished = open !== null
     this.#followed.stop()
-    this.#followed = this.#follow(open)
+    this.#followed = this.#follow(open ?? false)
     this.#followed.useGateways(this.#gateways)
     this.seekSlotSet()
   }
@@ -324,7 +325,6 @@ export class ChannelSessions {
       if (newest !== null) known.session.adopt(newest)
       // It was followed before our key of it came.
       if (open !== undefined) known.session.followAgain(open)
-      if (open !== undefined) known.session.isPublished = true
       else known.session.seekSlotSet()
       return known.session
     }

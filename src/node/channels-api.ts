@@ -179,7 +179,7 @@ export class ChannelsApi {
     if (own === undefined) return info
     sessions.release(own.session)
     state.anchors.prune()
-    own.session.followAgain(false) // who follows it besides goes on without our key
+    own.session.followAgain(null) // who follows it besides goes on without our key
     return info
   }
 

@@ -10,6 +10,7 @@ import { SigningKey } from '../../../src/crypto/ed25519.ts'
 import type { CallOptions } from '../../../src/node/api.ts'
 import { ChannelsApi } from '../../../src/node/channels-api.ts'
 import { Keystore } from '../../../src/storage/keystore.ts'
+import type { SwarmChannel } from '../../../src/swarm/channel.ts'
 import type { Address } from '../../../src/wire/address.ts'
 import { type Head, verifyHead } from '../../../src/wire/head.ts'
 import { onionName } from '../../../src/wire/onion.ts'
@@ -176,11 +177,15 @@ describe('channels of a node', () => {
   })
 
   it('that are followed besides go on without their key when they are removed', async () => {
+    const joins = vi.spyOn(node.sim.swarm, 'join')
     const { publicKey } = await api.create({ name: 'main', private: false, open: false })
     const keys = api.keysOf(Buffer.from(publicKey, 'hex'))
     if (keys === null) throw new Error('no keys')
     const session = node.sessions.acquire(keys)
+    const channel: SwarmChannel = joins.mock.results[0]?.value
+    expect(channel.isOurs).toBe(true)
     api.remove('main')
+    expect(channel.isOurs).toBe(false)
     expect(api.keysOf(keys.publicKey)).toBe(null)
     expect(node.discovery.follows.map(({ isStopped }) => isStopped)).toEqual([true, false])
     node.sessions.release(session)
