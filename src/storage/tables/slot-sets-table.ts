@@ -52,7 +52,7 @@ export class SlotSetsTable {
   prune(): number {
     return this.#database.run(
       `DELETE FROM slot_sets WHERE public_key NOT IN (SELECT public_key FROM channels)
-       AND public_key NOT IN (SELECT public_key FROM subscriptions)`,
+       AND public_key NOT IN (SELECT public_key FROM subscriptions WHERE kind <> 'once')`,
     )
   }
 }

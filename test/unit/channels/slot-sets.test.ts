@@ -224,6 +224,13 @@ describe('where the set of a head comes from', () => {
     expect(bench.state.slotSets.prune()).toBe(1)
     expect(sets.get(OURS.publicKey, HEAD)).toBeNull()
   })
+
+  it('is forgotten with our channel, though it is being got once', async () => {
+    publisher = OURS
+    follow('once')
+    await sets.sign(OURS.publicKey, HEAD, never)
+    expect(bench.state.slotSets.prune()).toBe(1)
+  })
 })
 
 describe('signing ahead', () => {
