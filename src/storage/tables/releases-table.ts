@@ -48,9 +48,12 @@ export class ReleasesTable {
   upsertHead(head: NewHead): HeadOutcome {
     return this.#database.transaction(() => {
       const same = this.get(head.publicKey, head.sequence, head.rootId)
-      if (same !== null) return this.#refresh(head, same)
       const newest = this.newest(head.publicKey)
-      if (newest !== null && newest.sequence > head.sequence) {
+      const isOlder = newest !== null && newest.sequence > head.sequence
+      // Signed again before the newest was: nothing to go back for.
+      if (isOlder && same?.conflict === false) return 'older'
+      if (same !== null) return this.#refresh(head, same)
+      if (isOlder) {
         if (!this.#isTaken(head)) return 'older'
         this.#addConflict(head)
         return 'conflict'

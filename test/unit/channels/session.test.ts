@@ -73,6 +73,16 @@ describe('a session', () => {
     expect(node.discovery.last.hooks.newest()?.releaseNumber).toBe(4)
   })
 
+  it('does not go back to an older release that was signed again without its knowing', () => {
+    const session = node.sessions.acquire(KEYS)
+    for (const number of [1, 2]) session.accept(head(number).bytes, 'slot')
+    const news: Head[] = []
+    session.onNews((each) => void news.push(each))
+    expect(session.accept(head(1, { revision: 1 }).bytes, 'peer')).toBe('older')
+    expect([session.newest?.releaseNumber, news]).toEqual([2, []])
+    expect(node.heads.newest(KEYS.publicKey)?.releaseNumber).toBe(2)
+  })
+
   it('refuses a false head: to the peer that sent it as an error, from a slot with a warning', () => {
     const session = node.sessions.acquire(KEYS)
     const forged = head(5, { keys: OTHER }).bytes

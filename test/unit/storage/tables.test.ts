@@ -130,6 +130,10 @@ describe('ReleasesTable', () => {
     expect(releases.upsertHead(head(2, 5, 21))).toBe('conflict')
     expect(releases.upsertHead(head(3, 0, 30))).toBe('newer')
     expect(releases.upsertHead(head(2, 0, 22, 400))).toBe('conflict')
+    expect(releases.upsertHead(head(2, 4, 20, 500))).toBe('older')
+    expect(releases.upsertHead(head(2, 9, 20, 500))).toBe('older')
+    expect(releases.upsertHead(head(2, 9, 21, 500))).toBe('conflict')
+    expect(releases.get(key(1), 2, key(20))).toMatchObject({ revision: 4, refreshedAt: 200 })
     expect(releases.newest(key(1))?.rootId).toEqual(key(30))
     expect(releases.list(key(1)).map(({ rootId, conflict }) => [rootId[0], conflict])).toEqual([
       [30, false],
