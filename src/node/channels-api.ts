@@ -20,7 +20,7 @@ import type { BlobStore } from '../storage/blob-store.ts'
 import type { Keystore } from '../storage/keystore.ts'
 import type { State } from '../storage/state.ts'
 import type { ChannelRow } from '../storage/tables/channels-table.ts'
-import type { Head } from '../wire/head.ts'
+import { type Head, isSameRelease } from '../wire/head.ts'
 import type {
   CallOptions,
   ChannelInfo,
@@ -256,7 +256,7 @@ export class ChannelsApi {
       fetch: () => Promise.reject(new MegatorrentError('ERR_NOT_FOUND', 'our own manifest is not held')),
     })
     const held = await session.heldOf(manifest)
-    if (session.newest === head) session.serve(head, manifest, held)
+    if (isSameRelease(session.newest, head)) session.serve(head, manifest, held)
   }
 
   async #recordOf(row: ChannelRow, params: PublishParams, options: CallOptions): Promise<IngestRecord> {

@@ -12,7 +12,7 @@ import { ChannelsApi } from '../../../src/node/channels-api.ts'
 import { Keystore } from '../../../src/storage/keystore.ts'
 import type { SwarmChannel } from '../../../src/swarm/channel.ts'
 import type { Address } from '../../../src/wire/address.ts'
-import { type Head, verifyHead } from '../../../src/wire/head.ts'
+import { type Head, signHead, verifyHead } from '../../../src/wire/head.ts'
 import { onionName } from '../../../src/wire/onion.ts'
 import { parseLink } from '../../../src/wire/uri.ts'
 import { ChannelNet, type ChannelNode } from '../channels/channel-node.ts'
@@ -157,6 +157,26 @@ describe('channels of a node', () => {
     await net.until(() => node.state.pendingPuts.list().length === 0)
     expect(node.discovery.published.length).toBe(before + 1)
     expect(api.show('main').sequence).toBe(1)
+  })
+
+  it('are served after a restart, though their newest head is signed again meanwhile', async () => {
+    const { publicKey } = await api.create({ name: 'main', private: false, open: false })
+    const keys = api.keysOf(Buffer.from(publicKey, 'hex'))
+    let isPublished = false
+    void publish().then(() => {
+      isPublished = true
+    })
+    await net.until(() => isPublished)
+    await api.close()
+    node.sessions.closeAll()
+    api = newApi(true, { publisher: node.publisher, sessions: node.newSessions() })
+    api.start()
+    const session = api.sessionOf(publicKey)
+    const newest = session?.newest ?? null
+    if (keys === null || session === null || newest === null) throw new Error('no release')
+    session.accept(signHead({ ...newest, revision: 1 }, keys.signingKey).bytes, 'peer')
+    await net.until(() => session.served !== null)
+    expect(session.newest?.revision).toBe(1)
   })
 
   it('that are removed leave nothing behind that acts', async () => {
