@@ -214,7 +214,9 @@ export class SlotFollower {
     const { clock, random, timing } = this.#options
     const untilReadMs = readingStartsMs(day) - clock.now()
     const fromMs = Math.max(0, untilReadMs - timing.spreadMs)
-    return fromMs + random.fraction() * (untilReadMs - fromMs)
+    // Who begins late takes as long as who begins when they are read already.
+    const toMs = Math.max(untilReadMs, fromMs + timing.checkMinMs)
+    return fromMs + random.fraction() * (toMs - fromMs)
   }
 
   get #isOurs(): boolean {

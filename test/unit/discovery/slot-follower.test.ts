@@ -102,6 +102,21 @@ describe('a publisher that stays', () => {
     await Promise.all(channels.map(({ party }) => party.service.close()))
   })
 
+  it('that begins just before tomorrow is read does not put it all at once', async () => {
+    const world = new World(TEN + 11 * HOUR - MINUTE) // 20:59
+    const channels = [1, 2, 3].map(() => ({ keys: newChannel(), party: world.party() }))
+    for (const { keys, party } of channels) {
+      party.head = newHead(keys, 1)
+      world.follow(party, keys, { publisher: keys })
+    }
+    await world.clock.advance(HOUR)
+    for (const { keys } of channels) {
+      const firsts = world.putTimes(keys, TODAY + 1).map((times) => times[0] ?? Number.NaN)
+      expect(Math.max(...firsts) - Math.min(...firsts)).toBeGreaterThan(MINUTE)
+    }
+    await Promise.all(channels.map(({ party }) => party.service.close()))
+  })
+
   it('leaves the slots of yesterday as they are, since who reads them reads those of today', async () => {
     const world = new World(TEN + 11 * HOUR) // 21:00
     const keys = newChannel()
