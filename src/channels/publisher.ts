@@ -25,8 +25,8 @@ import type { BlobStore } from '../storage/blob-store.ts'
 import type { State } from '../storage/state.ts'
 import type { Address } from '../wire/address.ts'
 import { referenceId, referenceKey } from '../wire/blob.ts'
-import { BLOB_REF_BYTES, DAY_OVERLAP_MS } from '../wire/constants.ts'
-import { decodeHead, type Head, headHash, signHead } from '../wire/head.ts'
+import { BLOB_REF_BYTES, DAY_OVERLAP_MS, REVISIONS_PER_RELEASE } from '../wire/constants.ts'
+import { decodeHead, type Head, type HeadFields, headHash, signHead } from '../wire/head.ts'
 import { ManifestReader } from '../wire/manifest-reader.ts'
 import type { ChannelDiscovery } from './discovery.ts'
 import { type IngestRecord, loadIngest } from './ingest-record.ts'
@@ -162,14 +162,16 @@ export class Publisher {
     if (known === null) return null
     const newest = decodeHead(known.head)
     if (newest.addresses.every(({ kind }) => kind === 'onion')) return null
-    const revision = newest.revision + 1
-    const head = signHead({ ...newest, revision, addresses: addressesOf(keys) }, keys.signingKey)
+    const head = signHead(
+      { ...newest, ...numbersAfter(newest), addresses: addressesOf(keys) },
+      keys.signingKey,
+    )
     const own = state.channels.get(keys.publicKey)
     state.database.transaction(() => {
       this.#keepHead(keys.publicKey, head)
       // Else it would not be refreshed any more, as one that another machine signed.
       if (own?.sequence === known.sequence && own.revision === known.revision) {
-        state.channels.setPublished(keys.publicKey, known.sequence, revision, own.publishedIngest)
+        state.channels.setPublished(keys.publicKey, head.releaseNumber, head.revision, own.publishedIngest)
       }
     })
     log.info('a head that named a clear address was signed again', { channel: short(keys.publicKey) })
@@ -237,11 +239,11 @@ export class Publisher {
     if (newest === null || row === null || !isStale(newest.signedAt, clock.now())) return
     // Of two nodes with one key, the one that signed last refreshes: both would contradict each other.
     if (row.sequence !== newest.releaseNumber || row.revision !== newest.revision) return
-    const { releaseNumber, root, previousHash, isUnpublished, successorKey } = newest
+    const { root, isUnpublished, successorKey } = newest
     const head = signHead(
       {
-        ...{ releaseNumber, root, previousHash, isUnpublished, successorKey },
-        revision: newest.revision + 1,
+        ...{ root, isUnpublished, successorKey },
+        ...numbersAfter(newest),
         signedAt: this.#statedMs(),
         addresses: isUnpublished ? [] : addressesOf(keys),
       },
@@ -249,10 +251,10 @@ export class Publisher {
     )
     state.database.transaction(() => {
       this.#keepHead(publicKey, head)
-      state.channels.setPublished(publicKey, releaseNumber, head.revision, row.publishedIngest)
+      state.channels.setPublished(publicKey, head.releaseNumber, head.revision, row.publishedIngest)
     })
     session.adopt(head)
-    log.info('head signed again', { channel: short(publicKey), sequence: releaseNumber })
+    log.info('head signed again', { channel: short(publicKey), sequence: head.releaseNumber })
   }
 
   /** One after the other, and while it lasts no held blob is taken for garbage. */
@@ -333,6 +335,13 @@ export class Publisher {
 /** A head that a clock dated ahead has slots signed from then on, and none for today; clocks may be a little apart. */
 function isStale(signedAt: number, nowMs: number): boolean {
   return nowMs - signedAt >= HEAD_REFRESH_MS || signedAt - nowMs > DAY_OVERLAP_MS
+}
+
+/** Of a head that is signed again: the next revision, and behind the last one the next release number. */
+function numbersAfter(head: Head): Pick<HeadFields, 'releaseNumber' | 'revision' | 'previousHash'> {
+  const { releaseNumber, revision, previousHash, bytes } = head
+  if (revision < REVISIONS_PER_RELEASE - 1) return { releaseNumber, revision: revision + 1, previousHash }
+  return { releaseNumber: releaseNumber + 1, revision: 0, previousHash: headHash(bytes) }
 }
 
 /** An ingest that was kept too long, or whose blobs were lost: nothing is signed for it. */

@@ -15,8 +15,9 @@ import { loadIngest } from '../../../src/channels/ingest-record.ts'
 import { loadManifest } from '../../../src/channels/manifest-loader.ts'
 import { Publisher, type Release } from '../../../src/channels/publisher.ts'
 import type { ChannelSession } from '../../../src/channels/session.ts'
+import type { Address } from '../../../src/wire/address.ts'
 import { referenceId } from '../../../src/wire/blob.ts'
-import { DAY_OVERLAP_MS } from '../../../src/wire/constants.ts'
+import { DAY_OVERLAP_MS, REVISIONS_PER_RELEASE } from '../../../src/wire/constants.ts'
 import { type Head, headHash, signHead, verifyHead } from '../../../src/wire/head.ts'
 import { ChannelNet, type ChannelNode, keysOf } from './channel-node.ts'
 
@@ -188,6 +189,33 @@ describe('a publisher', () => {
       expect(session.newest).toBe(head)
       over.abort()
       await keeping
+    })
+
+    it('gives it the next number when it was signed again as often as one number allows', async () => {
+      const { head } = await releaseNow()
+      const last = signHead({ ...head, revision: REVISIONS_PER_RELEASE - 1 }, KEYS.signingKey)
+      session.accept(last.bytes, 'slot')
+      node.state.channels.setPublished(KEYS.publicKey, 1, last.revision, null)
+      const over = new AbortController()
+      const keeping = publisher.keepFresh(KEYS, session, systemRandom, over.signal)
+      await clock.advance(HEAD_REFRESH_MS + HEAD_REFRESH_LOOK_MAX_MS)
+      over.abort()
+      await keeping
+      const next = { releaseNumber: 2, revision: 0, root: head.root, previousHash: headHash(last.bytes) }
+      expect(session.newest).toMatchObject(next)
+      expect(node.state.channels.get(KEYS.publicKey)).toMatchObject({ sequence: 2, revision: 0 })
+    })
+
+    it('hides addresses under the next number, too', async () => {
+      const { head } = await releaseNow()
+      const clear: Address = { kind: 'ipv4', host: '192.0.2.1', port: 1 }
+      const last = { ...head, revision: REVISIONS_PER_RELEASE - 1, addresses: [clear] }
+      session.accept(signHead(last, KEYS.signingKey).bytes, 'slot')
+      const { state, store, discovery, log } = node
+      const deps = { state, store, discovery, clock, log, addressesOf: () => [], hidesAddresses: true }
+      const hidden = new Publisher(deps).hideAddresses(KEYS)
+      expect(hidden).toMatchObject({ releaseNumber: 2, revision: 0, root: head.root, addresses: [] })
+      expect(node.heads.newest(KEYS.publicKey)?.bytes).toEqual(hidden?.bytes)
     })
 
     it('leaves it alone when another machine with the key has signed since', async () => {
