@@ -39,7 +39,7 @@ export function wantSet(headHash: Uint8Array): WantedSet {
     headHash,
     asked: new Map(),
     isAsking: false,
-    nextMs: Number.NEGATIVE_INFINITY,
+    nextMs: 0,
     againMs: Number.NEGATIVE_INFINITY,
     delayMs: SLOT_SET_RETRY_MIN_MS,
   }
@@ -85,13 +85,21 @@ export class SetExchange {
   /** Ask for what is wanted. Called about once a second. */
   tick(): void {
     const nowMs = this.#deps.clock.monotonicMs()
-    for (const channel of this.#deps.channels) {
+    for (const [channel, want] of this.#wanting()) {
       if (this.#open >= MAX_SLOT_SETS_ASKED) return
-      const want = channel.wantedSet
-      if (want === null || channel.setCredit.waitMs(1) > 0) continue
+      if (channel.setCredit.waitMs(1) > 0) continue
       const peer = peerToAsk(want, this.#sharing(channel), nowMs)
       if (peer !== null) void this.#ask(peer, channel, want)
     }
+  }
+
+  /** In turns, or a few channels whose peers keep us waiting would have all places. */
+  #wanting(): [SwarmChannel, WantedSet][] {
+    const wanting: [SwarmChannel, WantedSet][] = []
+    for (const channel of this.#deps.channels) {
+      if (channel.wantedSet !== null) wanting.push([channel, channel.wantedSet])
+    }
+    return wanting.sort(([, a], [, b]) => a.nextMs - b.nextMs)
   }
 
   peerGone(peer: Peer): void {

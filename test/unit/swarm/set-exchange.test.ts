@@ -143,6 +143,27 @@ describe('a set that is wanted', () => {
     await rig.until(() => other.setsAsked.length > 0, 4 * REQUEST_TIMEOUT_MS)
   })
 
+  it('has its turn beside channels whose peers keep us waiting', async () => {
+    const rig = newRig()
+    const { node } = await member(rig)
+    const stalled = Array.from({ length: 4 }, (_, n) => new SimChannel(10 + n))
+    const honest = new SimChannel(20)
+    for (const sim of [...stalled, honest]) {
+      node.keyring.addChannel(sim.keys)
+      node.swarm.wantSlotSet(node.swarm.join(sim.keys, { onHead: () => {} }), HASH)
+    }
+    const dial = async (sim: SimChannel, behaviour: SimPeerBehaviour = {}): Promise<SimPeer> => {
+      const peer = await SimPeer.dial(node, sim, behaviour)
+      peer.hello([[sim, 1]])
+      return peer
+    }
+    for (const sim of [...stalled, ...stalled, ...stalled, ...stalled]) {
+      await dial(sim, { readSlotSet: () => new Promise(() => {}) })
+    }
+    const asked = await dial(honest)
+    await rig.until(() => asked.setsAsked.length > 0, 5 * REQUEST_TIMEOUT_MS)
+  })
+
   it('is one of few at a time, however many channels there are', async () => {
     const rig = newRig()
     const first = await member(rig)
