@@ -449,7 +449,7 @@ export const SLOT_REFRESH_MS = 5_400_000
 export const SLOT_AHEAD_MIN_MS = 14_400_000
 /** ms, longest random time between two looks at a slot of tomorrow while nobody reads it yet. */
 export const SLOT_AHEAD_MAX_MS = 21_600_000
-/** Days of a set of slots that one task of a worker signs or verifies: blobs wait 60 ms behind it. */
+/** Days of a set of slots that one task of a worker signs or verifies: blobs wait 20 ms behind it. */
 export const SLOT_SET_DAYS_PER_TASK = 10
 /** ms before slots are signed ahead again after that failed: a full disk, a worker that ended. */
 export const SLOT_SET_SIGN_RETRY_MS = 60_000

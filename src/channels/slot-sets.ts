@@ -73,7 +73,7 @@ export class SlotSets {
 
   /**
    * Sign the slots of the coming days, until that is done or called off. Durable when it resolves;
-   * never rejects. Cost: 6 ms of a worker for each of MAX_SLOT_SET_DAYS.
+   * never rejects. Cost: 2 ms of a worker for each of MAX_SLOT_SET_DAYS.
    */
   async sign(publicKey: Uint8Array, head: Head, signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#deps

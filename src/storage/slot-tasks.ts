@@ -1,6 +1,6 @@
 /**
  * Signatures of slots, made and verified by the worker threads (PROTOCOL_FINAL.md §5.4):
- * 6 ms a day is too long for the thread that answers everybody.
+ * 2 ms a day, for 400 days, is too long for the thread that answers everybody.
  *
  * A call is for a few days, so that blobs do not wait long behind it.
  *

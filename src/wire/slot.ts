@@ -10,7 +10,7 @@
  */
 import { assertBytes, ByteWriter, concatBytes, equalBytes } from '../base/bytes.ts'
 import { MegatorrentError } from '../base/errors.ts'
-import { blindPublicKey, slotSigner } from '../crypto/blinding.ts'
+import { blindingFactor, KeyBlinder, slotSigner } from '../crypto/blinding.ts'
 import {
   type ChannelKeys,
   type PublisherKeys,
@@ -43,23 +43,34 @@ export interface UnsignedSlot {
  *
  * @param keys - of a channel of our own.
  * @param head - HEAD_BYTES, signed by that channel. @throws TypeError when it is not.
- * Cost: some 2 ms, curve arithmetic.
+ * Cost: some 1 ms, curve arithmetic.
  */
 export function buildSlot(keys: PublisherKeys, place: SlotPlace, head: Uint8Array): MutableItem {
   requireHead(keys, head)
-  const { seq, value } = rebuildSlot(keys, place, head)
-  return signItem(slotSigner(keys, place.day, place.replica), seq, value)
+  return signSlot(keys, place, head)
+}
+
+/** As `buildSlot`, of a head that was verified before: for many slots of one. Cost: some 0.7 ms. */
+export function signSlot(keys: PublisherKeys, place: SlotPlace, head: Uint8Array): MutableItem {
+  const signer = slotSigner(keys, place.day, place.replica)
+  const { seq, value } = rebuildSlot(keys, place, head, signer.publicKey)
+  return signItem(signer, seq, value)
 }
 
 /**
  * Key, seq and value of a slot, which follow from link and head. With a signature that was
  * kept they are the item again.
  *
- * @param head - HEAD_BYTES, verified before. Cost: 1 ms for the blinded key.
+ * @param head - HEAD_BYTES, verified before.
+ * @param publicKey - `slotKey`, where it is known: 1 ms to compute.
  */
-export function rebuildSlot(keys: ChannelKeys, place: SlotPlace, head: Uint8Array): UnsignedSlot {
+export function rebuildSlot(
+  keys: ChannelKeys,
+  place: SlotPlace,
+  head: Uint8Array,
+  publicKey: Uint8Array = slotKey(keys, place),
+): UnsignedSlot {
   assertBytes(head, HEAD_BYTES, 'head')
-  const publicKey = slotKey(keys, place)
   const seq = slotVersion(decodeHead(head)) + seqOffset(keys.secret, place.day, place.replica)
   const key = recordKey(keys.secret, place.day)
   const nonce = slotNonce(key, publicKey, seq, head)
@@ -72,12 +83,21 @@ export function slotMessage(slot: UnsignedSlot): Uint8Array {
   return itemMessage(slot.seq, slot.value)
 }
 
-/** A'(t,i): under it the slot is found. @returns 32 bytes. Cost: 1 ms. */
-export function slotKey(keys: ChannelKeys, place: SlotPlace): Uint8Array {
+/**
+ * A'(t,i): under it the slot is found.
+ *
+ * @param blinder - of the channel's key, where many slots are computed: 0.2 ms for each, else 1 ms.
+ * @returns 32 bytes.
+ */
+export function slotKey(
+  keys: ChannelKeys,
+  place: SlotPlace,
+  blinder: KeyBlinder = new KeyBlinder(keys.publicKey, false),
+): Uint8Array {
   if (!Number.isInteger(place.replica) || place.replica < 0 || place.replica >= SLOT_REPLICAS) {
     throw new RangeError(`"replica" expected 0..${SLOT_REPLICAS - 1}, got ${place.replica}`)
   }
-  return blindPublicKey(keys, place.day, place.replica)
+  return blinder.blind(blindingFactor(keys, place.day, place.replica))
 }
 
 /**
@@ -135,7 +155,7 @@ export function openOpenItem(channelKey: Uint8Array, item: MutableItem): Head {
 }
 
 /** A head of another key in our slot would be refused by all readers: our own bug, caught here. */
-function requireHead(keys: PublisherKeys, head: Uint8Array): Head {
+export function requireHead(keys: PublisherKeys, head: Uint8Array): Head {
   try {
     return verifyHead(head, keys.publicKey)
   } catch (cause) {

@@ -8,6 +8,7 @@ import {
   blindPublicKey,
   blindScalar,
   clampScalar,
+  KeyBlinder,
   signBlinded,
   slotSigner,
 } from '../../../src/crypto/blinding.ts'
@@ -57,6 +58,15 @@ describe('a blinded key', () => {
     )
     expect(new Set(all.map(toHex)).size).toBe(18)
     for (const slotKey of all.slice(0, 3)) expect(checkPublicKey(slotKey)).toBe(true)
+  })
+
+  it('is the same from a table of multiples', () => {
+    const blinder = new KeyBlinder(keys.publicKey)
+    for (const { day, replica } of SLOTS) {
+      const slotKey = blinder.blind(blindingFactor(keys, day, replica))
+      expect(toHex(slotKey)).toBe(toHex(blindPublicKey(keys, day, replica)))
+    }
+    expect(() => blinder.blind(7n)).toThrow(RangeError)
   })
 
   it('has a factor of 255 bits that is a multiple of 8', () => {
