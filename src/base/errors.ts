@@ -75,6 +75,7 @@ const CODES = {
   ERR_FILE_RANGE: 'usage',
   ERR_NO_DAEMON: 'no-daemon',
   ERR_RPC_REFUSED: 'auth',
+  ERR_SCOPE: 'auth',
   ERR_RPC_ANSWER: 'network',
 
   // wire

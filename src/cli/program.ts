@@ -17,6 +17,7 @@ import { limits } from './commands/limits.ts'
 import * as node from './commands/node.ts'
 import { ingest, publish, unpublish } from './commands/publish.ts'
 import * as subscriptions from './commands/subscriptions.ts'
+import * as token from './commands/token.ts'
 import { type CommandContext, createContext, type SharedOptions } from './context.ts'
 import { runDemo } from './demo.ts'
 import { CliError, detailsOf, errorDocument, errorLine, exitCodeOfError, usageError } from './errors.ts'
@@ -24,7 +25,6 @@ import type { CliIo } from './io.ts'
 
 /** Commands of the contract that are not in this version: refused, so that no script believes they worked. */
 export const LATER_COMMANDS = [
-  'token',
   'unlock',
   'doctor',
   'completion',
@@ -117,6 +117,7 @@ function createProgram(io: CliIo, outcome: Outcome): Command {
 
   addServe(program, io, outcome)
   addChannels(program, client)
+  addTokens(program, client)
 
   client(
     waiting(program.command('ingest'))
@@ -273,6 +274,27 @@ function addChannels(program: Command, client: ClientCommand): void {
       .option('--yes', 'yes, for good'),
     channel.removeChannel,
   )
+}
+
+function addTokens(program: Command, client: ClientCommand): void {
+  const group = program.command('token').description('what programs are given that call the daemon')
+  client(
+    group
+      .command('create')
+      .description('make a token, which is shown this once')
+      .argument('<name>')
+      .addOption(
+        new Option(
+          '--scope <scope>',
+          'what it may do: read (default), subscribe, publish or admin; may be repeated',
+        ).argParser(collect),
+      )
+      .option('--days <n>', 'worthless after so many days (default: when it is revoked)')
+      .option('--file <file>', 'write it to a new file that only you can read'),
+    token.createToken,
+  )
+  client(group.command('list').description('all of them, without what is secret'), token.listTokens)
+  client(group.command('revoke').description('make one worthless').argument('<name>'), token.revokeToken)
 }
 
 function addServe(program: Command, io: CliIo, outcome: Outcome): void {

@@ -31,9 +31,11 @@ import type {
 } from './api-holding.ts'
 import type { BanInfo, Limits, Unbanned } from './limit-types.ts'
 import type { NodeInfo, NodeStatus } from './status-types.ts'
+import type { CreateTokenParams, TokenInfo } from './token-types.ts'
 
 export type * from './api-holding.ts'
 export type * from './status-types.ts'
+export type * from './token-types.ts'
 
 /** How far long work has come. `total` is null while it is not known. */
 export interface Progress {
@@ -135,6 +137,14 @@ export interface NodeApi {
   revokeAccessKey(params: { readonly keyId: string }): Promise<AccessKeyInfo>
   /** Does this key open the files of that channel? For the check before a request: at once. */
   isAccessKey(publicKey: string, key: string): boolean
+
+  /** The token is shown this once. Kind usage when the name is taken or there are too many. */
+  createToken(params: CreateTokenParams): Promise<TokenInfo & { readonly token: string }>
+  listTokens(): Promise<readonly TokenInfo[]>
+  /** Kind not-found when there is none of that name. What it began goes on to its end. */
+  revokeToken(params: { readonly name: string }): Promise<TokenInfo>
+  /** What a token is good for now, or null. For the check before a request: at once. */
+  findToken(token: string): TokenInfo | null
 
   getPeers(): Promise<readonly PeerInfo[]>
   /** Stay connected to ADDRESS until the daemon stops. Kind usage when it cannot be parsed. */

@@ -25,6 +25,7 @@ import type { Network } from './network.ts'
 import { addressOf } from './own-addresses.ts'
 import { listReleases } from './releases.ts'
 import type { SubscriptionsApi } from './subscriptions-api.ts'
+import type { Tokens } from './tokens.ts'
 import { verifyStore } from './verify.ts'
 
 export interface NodeParts {
@@ -36,6 +37,7 @@ export interface NodeParts {
   readonly subscriptions: SubscriptionsApi
   readonly files: FilesApi
   readonly accessKeys: AccessKeys
+  readonly tokens: Tokens
   readonly heads: HeadLog
   readonly collector: Collector
   readonly clock: Clock
@@ -48,7 +50,7 @@ export function nodeInfo({ network }: NodeParts): NodeInfo {
 }
 
 export function createNodeApi(parts: NodeParts): NodeApi {
-  const { network, store, sessions, channels, subscriptions, files, accessKeys, clock } = parts
+  const { network, store, sessions, channels, subscriptions, files, accessKeys, tokens, clock } = parts
   const { swarms, dht } = network
   const isHere = (publicKey: string): boolean =>
     (channels.sessionOf(publicKey) ?? subscriptions.sessionOf(publicKey)) !== null
@@ -117,6 +119,14 @@ export function createNodeApi(parts: NodeParts): NodeApi {
       return revoked
     },
     isAccessKey: (publicKey, key) => accessKeys.accepts(publicKey, key),
+    createToken: async (params) => tokens.create(params),
+    listTokens: async () => tokens.list(),
+    async revokeToken({ name }) {
+      const revoked = tokens.revoke(name)
+      if (revoked === null) throw new MegatorrentError('ERR_NOT_FOUND', 'there is no token of that name')
+      return revoked
+    },
+    findToken: (token) => tokens.find(token),
     getPeers: async () => swarms.peers.map(peerInfo),
     getBans: async () => swarms.bans.list().map(banInfo),
     async addPeer({ address }) {

@@ -31,6 +31,7 @@ import { type NetworkTuning, openNetwork } from './network.ts'
 import { createNodeApi, nodeInfo } from './node-api.ts'
 import { readSecretLine } from './secret-line.ts'
 import { SubscriptionsApi } from './subscriptions-api.ts'
+import { Tokens } from './tokens.ts'
 
 export interface NodeDeps {
   readonly log: Log
@@ -153,8 +154,9 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
       sessionOf: (key) => channels.sessionOf(key) ?? subscriptions.sessionOf(key),
     })
     const accessKeys = new AccessKeys({ table: state.accessKeys, clock, random })
+    const tokens = new Tokens({ table: state.tokens, clock, random })
     const own = { config, store, heads, collector, clock, startedAtMs }
-    const parts = { ...own, network, sessions, channels, subscriptions, files, accessKeys }
+    const parts = { ...own, network, sessions, channels, subscriptions, files, accessKeys, tokens }
     return running(parts, close)
   } catch (error) {
     await close()

@@ -11,6 +11,7 @@
 import jayson from 'jayson'
 import type { z } from 'zod'
 import { utf8Text } from '../base/bytes.ts'
+import { MegatorrentError } from '../base/errors.ts'
 import { MAX_RPC_BATCH } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import { type RpcError, toRpcError } from './errors.ts'
@@ -22,6 +23,7 @@ import {
   RPC_PARSE_ERROR,
 } from './schema/kinds.ts'
 import { METHOD_NAMES, METHODS, type MethodName } from './schema/methods.ts'
+import { allows, type Scope } from './schema/scopes.ts'
 
 /** What to send: 204 has no body. 500 when a call failed by a fault of ours. */
 export interface RpcAnswer {
@@ -48,7 +50,7 @@ export type Dispatch = (body: Uint8Array, context: CallContext) => Promise<RpcAn
 
 export function createDispatch(handlers: Handlers, log: Log): Dispatch {
   const server = new jayson.Server(
-    Object.fromEntries(METHOD_NAMES.map((name) => [name, jaysonMethod(name, handlers, log)])),
+    Object.fromEntries(METHOD_NAMES.map((name) => [innerName(name), jaysonMethod(name, handlers, log)])),
     { useContext: true, version: 2 },
   )
 
@@ -56,7 +58,12 @@ export function createDispatch(handlers: Handlers, log: Log): Dispatch {
     if (!isRequest(request)) return failure(RPC_INVALID_REQUEST, 'Invalid request')
     const { method, params, id } = request
     // jayson takes an id of null for a notification, so it sees another one and ours is put back.
-    const inner = { jsonrpc: '2.0', method, params, ...(id === undefined ? {} : { id: 0 }) }
+    const inner = {
+      jsonrpc: '2.0',
+      method: innerName(method),
+      params,
+      ...(id === undefined ? {} : { id: 0 }),
+    }
     const response = await new Promise<RpcResponse | null>((resolve) => {
       // An error and a result come by different arguments and are both whole responses; neither: a notification.
       server.call(inner, context, (error?: unknown, result?: unknown) => {
@@ -81,6 +88,11 @@ export function createDispatch(handlers: Handlers, log: Log): Dispatch {
     }
     return answer(responses.length === 0 ? null : responses)
   }
+}
+
+/** jayson refuses names that begin with "rpc.": they are the protocol's. */
+function innerName(method: string): string {
+  return `our.${method}`
 }
 
 function answer(body: RpcResponse | readonly RpcResponse[] | null): RpcAnswer {
@@ -123,10 +135,11 @@ type JaysonCallback = (error: RpcError | null, result?: unknown) => void
 
 /** One method as jayson calls it: parameters checked, results checked, errors translated. */
 function jaysonMethod(name: MethodName, handlers: Handlers, log: Log) {
-  const { params: paramsSchema, result: resultSchema } = METHODS[name]
+  const { scope, params: paramsSchema, result: resultSchema } = METHODS[name]
   // The table ties each handler to its own schema; the compiler cannot follow that through a loop.
   const handle = handlers[name] as (params: unknown, context: CallContext) => Promise<unknown>
   async function run(params: unknown, context: CallContext): Promise<[RpcError | null, unknown]> {
+    if (!allows(context.scopes, scope)) return [toRpcError(scopeError(name, scope), name, log), null]
     const checked = paramsSchema.safeParse(params ?? {})
     if (!checked.success) return [invalidParams(checked.error), null]
     try {
@@ -138,6 +151,10 @@ function jaysonMethod(name: MethodName, handlers: Handlers, log: Log) {
   return (params: unknown, context: CallContext, callback: JaysonCallback): void => {
     void run(params, context).then(([error, result]) => callback(error, result))
   }
+}
+
+function scopeError(name: MethodName, scope: Scope): MegatorrentError {
+  return new MegatorrentError('ERR_SCOPE', `${name} needs a token with the scope ${scope}`)
 }
 
 /** The first few faults, each with the parameter it concerns, without a value. */

@@ -11,7 +11,7 @@
  *   3. its target is exactly one of ours, no query, no other spelling;     404
  *      (below /files/: one that rpc/file-request.ts can read)
  *   4. the method is the one of that target;                               405
- *   5. it carries the token (for a file: or a key of its channel);         401
+ *   5. it carries a token (for a file: or a key of its channel);           401
  *   6. the body is plain JSON in UTF-8, without a content encoding;        415
  *   7. the stated length is within the bound.                              413
  *
@@ -22,6 +22,7 @@
  */
 import { MAX_RPC_BODY_BYTES } from '../base/limits.ts'
 import { FILES_PREFIX, parseFileTarget } from './file-request.ts'
+import type { Scope } from './schema/scopes.ts'
 
 export const RPC_PATH = '/api/rpc'
 /** Open to all that pass 1 to 4: answers that the daemon runs, and nothing else. */
@@ -44,8 +45,8 @@ export interface GuardRules {
   readonly hosts: readonly string[]
   /** Lower case. */
   readonly origins: readonly string[]
-  /** Constant-time. */
-  readonly acceptsToken: (token: string) => boolean
+  /** What a token is good for, or null. Takes as long whichever token is wrong. */
+  readonly scopesOf: (token: string) => readonly Scope[] | null
   /** Does an access key open the files of that channel (hex, lower case)? */
   readonly acceptsFileKey: (publicKey: string, key: string) => boolean
 }
@@ -66,7 +67,7 @@ function refusal(
 }
 
 /** Values of one header. More than one is never right for those looked at here. */
-function valuesOf(head: RequestHead, name: string): readonly string[] {
+function valuesOf(head: Pick<RequestHead, 'rawHeaders'>, name: string): readonly string[] {
   const values: string[] = []
   for (let i = 0; i + 1 < head.rawHeaders.length; i += 2) {
     if (head.rawHeaders[i]?.toLowerCase() === name) values.push(head.rawHeaders[i + 1] ?? '')
@@ -121,18 +122,26 @@ export function refuseRequest(head: RequestHead, rules: GuardRules): Refusal | n
   if (head.target !== RPC_PATH) return refusal(404, 'nothing is here')
   if (head.method !== 'POST') return refusal(405, 'only POST is answered here', { allow: 'POST' })
 
-  if (!hasToken(head, rules)) {
-    return refusal(401, 'the token is missing or wrong: it is the content of rpc.cookie', CHALLENGE)
+  if (scopesOf(head, rules) === null) {
+    return refusal(
+      401,
+      'the token is missing, wrong or expired: it is the content of rpc.cookie, or a named one',
+      CHALLENGE,
+    )
   }
   return refuseBody(head)
 }
 
 const CHALLENGE = { 'www-authenticate': 'Bearer realm="megatorrent"' }
 
-function hasToken(head: RequestHead, rules: GuardRules): boolean {
+/** What the token that a request carries is good for, or null. */
+export function scopesOf(
+  head: Pick<RequestHead, 'rawHeaders'>,
+  rules: Pick<GuardRules, 'scopesOf'>,
+): readonly Scope[] | null {
   const authorizations = valuesOf(head, 'authorization')
   const token = authorizations.length === 1 ? BEARER.exec(authorizations[0] ?? '')?.[1] : undefined
-  return token !== undefined && rules.acceptsToken(token)
+  return token === undefined ? null : rules.scopesOf(token)
 }
 
 /** Whether there is such a channel or file is said to nobody who may not read it. */
@@ -142,7 +151,7 @@ function refuseFile(head: RequestHead, rules: GuardRules): Refusal | null {
   if (head.method !== 'GET' && head.method !== 'HEAD') {
     return refusal(405, 'only GET is answered here', { allow: 'GET, HEAD' })
   }
-  if (hasToken(head, rules)) return null
+  if (scopesOf(head, rules) !== null) return null
   if (target.key !== null && rules.acceptsFileKey(target.publicKey, target.key)) return null
   return refusal(401, 'this needs the token, or ?key= with an access key of that channel', CHALLENGE)
 }

@@ -9,11 +9,15 @@ import type { CallOptions, NodeApi, PublishResult, VerifyResult } from '../node/
 import { PartialResultError } from './errors.ts'
 import type { JobInfo, Jobs } from './jobs.ts'
 import type { MethodName, MethodParams, MethodResult } from './schema/methods.ts'
+import { openRpcDocument } from './schema/openrpc.ts'
+import type { Scope } from './schema/scopes.ts'
 
 /** What belongs to one call. */
 export interface CallContext {
   /** Fires when the caller has gone or the server stops. */
   readonly signal: AbortSignal
+  /** What its token is good for. */
+  readonly scopes: readonly Scope[]
 }
 
 export type Handlers = {
@@ -120,6 +124,11 @@ export function createHandlers({ api, jobs, onShutdown }: MethodsInit): Handlers
     listAccessKeys: async () => ({ accessKeys: [...(await api.listAccessKeys())] }),
     revokeAccessKey: (params) => api.revokeAccessKey(params),
 
+    createToken: ({ name, scopes, expiresIn }) =>
+      api.createToken({ name, scopes, expiresInMs: toMs(expiresIn) }),
+    listTokens: async () => ({ tokens: [...(await api.listTokens())] }),
+    revokeToken: (params) => api.revokeToken(params),
+
     getPeers: async () => ({ peers: [...(await api.getPeers())], bans: [...(await api.getBans())] }),
     addPeer: (params) => api.addPeer(params),
     banPeer: (params) => api.banPeer(params),
@@ -144,6 +153,7 @@ export function createHandlers({ api, jobs, onShutdown }: MethodsInit): Handlers
       onShutdown()
       return { stopping: true }
     },
+    'rpc.discover': async () => ({ ...openRpcDocument() }),
   }
 }
 

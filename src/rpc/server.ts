@@ -34,9 +34,10 @@ import { createDispatch, type Dispatch } from './dispatch.ts'
 import { toRpcError } from './errors.ts'
 import { FILES_PREFIX, type FileTarget, parseFileTarget } from './file-request.ts'
 import { type FileExchange, FileServer } from './files.ts'
-import { type GuardRules, HEALTH_PATH, RPC_PATH, refuseRequest } from './guard.ts'
+import { type GuardRules, HEALTH_PATH, RPC_PATH, refuseRequest, scopesOf } from './guard.ts'
 import { Jobs } from './jobs.ts'
 import { createHandlers } from './methods.ts'
+import type { Scope } from './schema/scopes.ts'
 
 export interface RpcServerInit {
   /** Port 0 picks one. */
@@ -95,7 +96,7 @@ export async function startRpcServer(
   const rules: GuardRules = {
     hosts: init.hosts,
     origins: init.origins,
-    acceptsToken: tokenVerifier(init.token),
+    scopesOf: tokenScopes(init.token, api),
     acceptsFileKey: (publicKey, key) => api.isAccessKey(publicKey, key),
   }
   const { headersMs = RPC_HEADERS_TIMEOUT_MS, requestMs = RPC_REQUEST_TIMEOUT_MS } = init.deadlines ?? {}
@@ -123,6 +124,12 @@ export async function startRpcServer(
       grace.cancel()
     },
   }
+}
+
+/** The token of this start may do everything, a named one what it says. */
+function tokenScopes(token: string, api: NodeApi): (given: string) => readonly Scope[] | null {
+  const isOurs = tokenVerifier(token)
+  return (given) => (isOurs(given) ? ['admin'] : (api.findToken(given)?.scopes ?? null))
 }
 
 function reachableHost(host: string): string {
@@ -170,7 +177,8 @@ function createApp(
       }
     })
     const { signal, release } = linkSignals(gone.signal, stopping)
-    const { status, body: response } = await dispatch(body, { signal }).finally(release)
+    const scopes = scopesOf(request.raw, rules) ?? [] // it had some a moment ago: the guard let it in
+    const { status, body: response } = await dispatch(body, { signal, scopes }).finally(release)
     reply.code(status)
     if (status === 204) return reply.send()
     return reply.type('application/json; charset=utf-8').send(JSON.stringify(response))

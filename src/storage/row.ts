@@ -34,3 +34,8 @@ function wrongType(column: string, value: SqlValue | undefined, expected: string
   const found = value === null ? 'null' : value instanceof Uint8Array ? 'bytes' : typeof value
   throw new MegatorrentError('ERR_DATABASE_CORRUPT', `column "${column}" expected ${expected}, got ${found}`)
 }
+
+/** An integer that may be absent. */
+export function numberOrNull(row: Row, column: string): number | null {
+  return row[column] === null ? null : numberOf(row, column)
+}

@@ -214,9 +214,21 @@ CREATE TABLE gateway_items (
 ) STRICT, WITHOUT ROWID;
 `
 
+const TOKENS = `
+-- Only hashes, as of access keys. scopes: separated by commas.
+CREATE TABLE tokens (
+  name TEXT PRIMARY KEY,
+  hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
+  scopes TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER
+) STRICT, WITHOUT ROWID;
+`
+
 /** See `DatabaseOptions.migrations`. */
 export const MIGRATIONS: readonly string[] = [
   ...[VERSION_1, ACCESS_KEYS, SOURCE_MEMORY, ANCHORS, HOSTED],
   SLOT_SETS,
   GATEWAY_ITEMS,
+  TOKENS,
 ]

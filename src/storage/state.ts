@@ -22,6 +22,7 @@ import { SlotSetsTable } from './tables/slot-sets-table.ts'
 import { SlotsTable } from './tables/slots-table.ts'
 import { SourceMemoryTable } from './tables/source-memory-table.ts'
 import { SubscriptionsTable } from './tables/subscriptions-table.ts'
+import { TokensTable } from './tables/tokens-table.ts'
 import { WrittenFilesTable } from './tables/written-files-table.ts'
 
 /** One transaction may span several tables: `state.database.transaction`. */
@@ -44,6 +45,7 @@ export interface State {
   readonly accessKeys: AccessKeysTable
   readonly anchors: AnchorsTable
   readonly gatewayItems: GatewayItemsTable
+  readonly tokens: TokensTable
   /** Idempotent. */
   close(): void
 }
@@ -77,6 +79,7 @@ export function openState(path: string, key: Uint8Array | null): State {
     accessKeys: new AccessKeysTable(database),
     anchors: new AnchorsTable(database),
     gatewayItems: new GatewayItemsTable(database),
+    tokens: new TokensTable(database),
     close: () => database.close(),
   }
 }

@@ -17,7 +17,7 @@ const dispatch = createDispatch(
   createHandlers({ api: fakeNode().api, jobs, onShutdown: () => {} }),
   silentLog,
 )
-const send = (body: Uint8Array) => dispatch(body, { signal: new AbortController().signal })
+const send = (body: Uint8Array) => dispatch(body, { signal: new AbortController().signal, scopes: ['admin'] })
 
 /** What one response must look like. */
 function expectResponse(response: unknown): void {

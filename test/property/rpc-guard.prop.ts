@@ -8,7 +8,7 @@ const FILE_KEY = 'f1'.repeat(32)
 const RULES: GuardRules = {
   hosts: ['nas.example'],
   origins: ['https://nas.example'],
-  acceptsToken: (token) => token === TOKEN,
+  scopesOf: (token) => (token === TOKEN ? ['admin'] : null),
   acceptsFileKey: (publicKey, key) => publicKey === CHANNEL && key === FILE_KEY,
 }
 const RIGHT = {

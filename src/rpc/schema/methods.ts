@@ -10,6 +10,7 @@
 import { z } from 'zod'
 import { utf8Bytes } from '../../base/bytes.ts'
 import * as results from './results.ts'
+import { SCOPES, type Scope } from './scopes.ts'
 
 const MAX_URI_CHARACTERS = 16_384
 const MAX_PATH_CHARACTERS = 4096
@@ -62,6 +63,8 @@ const MAX_MAX_PEERS = 10_000
 const jobId = z.string().min(1, 'expected the id of a job').max(64)
 
 interface MethodRow {
+  /** What a token needs to call it. */
+  readonly scope: Scope
   readonly doc: string
   readonly params: z.ZodType
   readonly result: z.ZodType
@@ -78,9 +81,15 @@ const subscriptionRef = z
   )
 
 export const METHODS = {
-  getStatus: { doc: 'What this node is and does.', params: nothing, result: results.statusResult },
+  getStatus: {
+    scope: 'read',
+    doc: 'What this node is and does.',
+    params: nothing,
+    result: results.statusResult,
+  },
 
   createChannel: {
+    scope: 'publish',
     doc: 'Make a new channel key.',
     params: z
       .strictObject({
@@ -92,27 +101,32 @@ export const METHODS = {
     result: results.channelResult,
   },
   listChannels: {
+    scope: 'read',
     doc: 'All channels whose keys are held, or the one that is named.',
     params: z.strictObject({ name: channelRef.optional() }),
     result: results.channelsResult,
   },
   exportChannel: {
+    scope: 'admin',
     doc: 'Write a channel key to a new file.',
     params: z.strictObject({ name: channelRef, file: absolutePath }),
     result: results.channelResult,
   },
   importChannel: {
+    scope: 'admin',
     doc: 'Take a channel key from a file.',
     params: z.strictObject({ file: absolutePath, name: channelName.optional() }),
     result: results.channelResult,
   },
   removeChannel: {
+    scope: 'admin',
     doc: 'Forget a channel key for good.',
     params: z.strictObject({ name: channelRef }),
     result: results.channelResult,
   },
 
   ingest: {
+    scope: 'publish',
     doc: 'Cut and seal a file or folder, publish nothing.',
     params: z.strictObject({
       path: absolutePath,
@@ -123,6 +137,7 @@ export const METHODS = {
     result: z.union([results.ingestResult, results.startedResult]),
   },
   publish: {
+    scope: 'publish',
     doc: 'Ingest if needed, sign a release, put it where readers look.',
     params: z
       .strictObject({
@@ -142,6 +157,7 @@ export const METHODS = {
   },
 
   unpublish: {
+    scope: 'publish',
     doc: 'Sign that a channel has nothing published any more, and put that where readers look.',
     params: z.strictObject({
       channel: channelRef,
@@ -151,12 +167,14 @@ export const METHODS = {
     result: z.union([results.unpublishResult, results.startedResult]),
   },
   getReleases: {
+    scope: 'read',
     doc: 'Known releases of a channel, newest first.',
     params: z.strictObject({ publicKey }),
     result: results.releasesResult,
   },
 
   host: {
+    scope: 'subscribe',
     doc: 'Keep a channel alive without reading it. Ends with removeSubscription.',
     params: z.strictObject({
       uri,
@@ -167,6 +185,7 @@ export const METHODS = {
     result: results.hostResult,
   },
   addSubscription: {
+    scope: 'subscribe',
     doc: 'Follow a link, or other files of one that is followed. With `once` files stay, no subscription does.',
     params: z.strictObject({
       uri,
@@ -181,6 +200,7 @@ export const METHODS = {
     result: z.union([results.addSubscriptionResult, results.startedResult]),
   },
   removeSubscription: {
+    scope: 'subscribe',
     doc: 'Stop following.',
     params: z
       .strictObject({
@@ -195,21 +215,25 @@ export const METHODS = {
     result: results.removeSubscriptionResult,
   },
   pauseSubscription: {
+    scope: 'subscribe',
     doc: 'Fetch nothing of it until it is resumed; what is held is still given to others.',
     params: subscriptionRef,
     result: results.subscriptionResult,
   },
   resumeSubscription: {
+    scope: 'subscribe',
     doc: 'Go on with what was paused.',
     params: subscriptionRef,
     result: results.subscriptionResult,
   },
   getSubscriptions: {
+    scope: 'read',
     doc: 'All subscriptions, or the one of that channel.',
     params: z.strictObject({ publicKey: publicKey.optional() }),
     result: results.subscriptionsResult,
   },
   listFiles: {
+    scope: 'subscribe',
     doc: 'Files of the newest release.',
     params: z.strictObject({
       uri,
@@ -221,33 +245,68 @@ export const METHODS = {
   },
 
   createAccessKey: {
+    scope: 'admin',
     doc: 'A key that reads the files of one channel over HTTP, and nothing else.',
     params: z.strictObject({ publicKey, label: label.default('') }),
     result: results.newAccessKeyResult,
   },
   listAccessKeys: {
+    scope: 'admin',
     doc: 'Access keys, without what is secret.',
     params: nothing,
     result: results.accessKeysResult,
   },
   revokeAccessKey: {
+    scope: 'admin',
     doc: 'Make an access key worthless.',
     params: z.strictObject({ keyId }),
     result: results.accessKeyResult,
   },
 
-  getPeers: { doc: 'Peers connected or being connected to.', params: nothing, result: results.peersResult },
+  createToken: {
+    scope: 'admin',
+    doc: 'A token for a program, with no more rights than it needs; shown this once.',
+    params: z.strictObject({
+      name: channelName,
+      scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
+      /** Seconds from now; left out: until it is revoked. */
+      expiresIn: timeout.optional(),
+    }),
+    result: results.newTokenResult,
+  },
+  listTokens: {
+    scope: 'admin',
+    doc: 'Named tokens, without what is secret; those that have expired too, until they are revoked.',
+    params: nothing,
+    result: results.tokensResult,
+  },
+  revokeToken: {
+    scope: 'admin',
+    doc: 'Make a token worthless.',
+    params: z.strictObject({ name: channelName }),
+    result: results.tokenResult,
+  },
+
+  getPeers: {
+    scope: 'read',
+    doc: 'Peers connected or being connected to.',
+    params: nothing,
+    result: results.peersResult,
+  },
   addPeer: {
+    scope: 'admin',
     doc: 'Stay connected to a peer until the daemon stops.',
     params: z.strictObject({ address }),
     result: results.addressResult,
   },
   banPeer: {
+    scope: 'admin',
     doc: 'Refuse a node key.',
     params: z.strictObject({ nodeKey: publicKey }),
     result: results.nodeKeyResult,
   },
   unbanPeer: {
+    scope: 'admin',
     doc: 'Accept a banned node again: by its key, or by an address as getPeers shows it.',
     params: z
       .strictObject({ nodeKey: publicKey.optional(), address: address.optional() })
@@ -259,11 +318,13 @@ export const METHODS = {
   },
 
   getLimits: {
+    scope: 'read',
     doc: 'Rates of peer traffic in bytes a second (0 is unlimited) and most connections.',
     params: nothing,
     result: results.limitsResult,
   },
   setLimits: {
+    scope: 'admin',
     doc: 'Change those that are named, at once and over restarts.',
     params: z.strictObject({
       uploadLimit: rate.optional(),
@@ -274,26 +335,41 @@ export const METHODS = {
   },
 
   getJobs: {
+    scope: 'read',
     doc: 'Long work that runs or has ended lately, or the one with that id.',
     params: z.strictObject({ jobId: jobId.optional() }),
     result: results.jobsResult,
   },
   cancelJob: {
+    scope: 'admin',
     doc: 'Stop a job; one that has ended stays as it is.',
     params: z.strictObject({ jobId }),
     result: results.jobResult,
   },
   verify: {
+    scope: 'admin',
     doc: 'Hash all held blobs, fetch bad ones again.',
     params: z.strictObject({ wait: z.boolean().default(true) }),
     result: z.union([results.verifyResult, results.startedResult]),
   },
   gc: {
+    scope: 'admin',
     doc: 'Remove the blobs that nothing needs.',
     params: z.strictObject({ wait: z.boolean().default(true) }),
     result: z.union([results.gcResult, results.startedResult]),
   },
-  shutdown: { doc: 'Stop the daemon cleanly.', params: nothing, result: results.shutdownResult },
+  shutdown: {
+    scope: 'admin',
+    doc: 'Stop the daemon cleanly.',
+    params: nothing,
+    result: results.shutdownResult,
+  },
+  'rpc.discover': {
+    scope: 'read',
+    doc: 'This interface as an OpenRPC document.',
+    params: nothing,
+    result: results.discoverResult,
+  },
 } as const satisfies Record<string, MethodRow>
 
 export type MethodName = keyof typeof METHODS

@@ -8,6 +8,7 @@
  * @module rpc/schema/results
  */
 import { z } from 'zod'
+import { SCOPES } from './scopes.ts'
 
 const count = z.int().nonnegative()
 const key = z.string().regex(/^[0-9a-f]{64}$/)
@@ -207,6 +208,18 @@ export const jobResult = z.object({
     .nullable(),
 })
 export const jobsResult = z.object({ jobs: z.array(jobResult) })
+export const tokenResult = z.object({
+  name: z.string(),
+  scopes: z.array(z.enum(SCOPES)),
+  createdAt: time,
+  expiresAt: time.nullable(),
+})
+export const newTokenResult = tokenResult.extend({ token: z.string() })
+export const tokensResult = z.object({ tokens: z.array(tokenResult) })
+
+/** An OpenRPC document; its own schema says what is in it. */
+export const discoverResult = z.looseObject({ openrpc: z.string() })
+
 export const shutdownResult = z.object({ stopping: z.literal(true) })
 
 /** `daemon.json` and the ready line: pid and where to call, beside what the node knows of itself. */

@@ -9,12 +9,17 @@ import { createDispatch, type RpcAnswer } from '../../../src/rpc/dispatch.ts'
 import { toRpcError } from '../../../src/rpc/errors.ts'
 import { Jobs } from '../../../src/rpc/jobs.ts'
 import { createHandlers } from '../../../src/rpc/methods.ts'
+import { METHOD_NAMES, METHODS } from '../../../src/rpc/schema/methods.ts'
+import { allows, SCOPES, type Scope } from '../../../src/rpc/schema/scopes.ts'
 import { fakeNode } from './fake-node.ts'
 
-function dispatchTo(api: NodeApi = fakeNode().api): (body: string | Uint8Array) => Promise<RpcAnswer> {
+function dispatchTo(
+  api: NodeApi = fakeNode().api,
+  scopes: readonly Scope[] = ['admin'],
+): (body: string | Uint8Array) => Promise<RpcAnswer> {
   const jobs = new Jobs(systemClock, seededRandom(1), (error, method) => toRpcError(error, method, silentLog))
   const dispatch = createDispatch(createHandlers({ api, jobs, onShutdown: () => {} }), silentLog)
-  const context = { signal: new AbortController().signal }
+  const context = { signal: new AbortController().signal, scopes }
   return (body) => dispatch(typeof body === 'string' ? Buffer.from(body) : body, context)
 }
 
@@ -110,10 +115,10 @@ describe('methods', () => {
     'constructor',
     'toString',
     'hasOwnProperty',
-    'rpc.discover',
     'rpc.x',
+    'our.getStatus',
     'publishManifest',
-    'createToken',
+    'createtoken',
   ])('%j is not found', async (method) => {
     expect(codeOf(await send(call({ method })))).toBe(-32601)
   })
@@ -302,5 +307,37 @@ describe('JSON of all kinds', () => {
     }
     expect(cases.length).toBeGreaterThan(300)
     expect(wrong).toEqual([])
+  })
+})
+
+describe('a token may call what its scopes allow', () => {
+  it.each(SCOPES)('%s', async (scope) => {
+    const limited = dispatchTo(fakeNode().api, [scope])
+    for (const method of METHOD_NAMES) {
+      const code = codeOf(await limited(call({ method, params: { unknown: 1 } })))
+      // Wrong parameters are found after the scope was: nothing is done either way.
+      expect(code, method).toBe(allows([scope], METHODS[method].scope) ? -32602 : -32019)
+    }
+  })
+
+  it('and nothing without one', async () => {
+    expect(codeOf(await dispatchTo(fakeNode().api, [])(call({})))).toBe(-32019)
+  })
+
+  it('nobody but admin stops the daemon, hands out tokens or reads keys', () => {
+    const forAdmin = METHOD_NAMES.filter((method) => METHODS[method].scope === 'admin')
+    expect(forAdmin).toEqual(
+      expect.arrayContaining(['shutdown', 'createToken', 'exportChannel', 'createAccessKey']),
+    )
+  })
+
+  it('a refusal names the scope and not the token', async () => {
+    const { body } = await dispatchTo(fakeNode().api, ['read'])(call({ method: 'shutdown' }))
+    expect(body).toMatchObject({
+      error: {
+        message: 'shutdown needs a token with the scope admin',
+        data: { code: 'ERR_SCOPE', kind: 'auth' },
+      },
+    })
   })
 })

@@ -6,6 +6,7 @@ import type {
   NodeApi,
   ReleaseFile,
   SubscriptionInfo,
+  TokenInfo,
 } from '../../../src/node/api.ts'
 
 export const KEY = 'ab'.repeat(32)
@@ -65,6 +66,9 @@ export const FILE: ReleaseFile = {
     for (let at = start; at < end; at += 100) yield FILE_BYTES.subarray(at, Math.min(at + 100, end))
   },
 }
+
+export const READ_TOKEN = '0e'.repeat(32)
+const READ_INFO: TokenInfo = { name: 'reader', scopes: ['read'], createdAt: 1, expiresAt: null }
 
 export interface FakeNode {
   readonly api: NodeApi
@@ -192,6 +196,16 @@ export function fakeNode(changes: Partial<NodeApi> = {}): FakeNode {
     listAccessKeys: async () => [ACCESS_KEY],
     revokeAccessKey: async () => ACCESS_KEY,
     isAccessKey: (publicKey, key) => publicKey === KEY && key === FILE_KEY,
+    createToken: async ({ name, scopes }) => ({
+      name,
+      scopes: [...scopes],
+      createdAt: 1,
+      expiresAt: null,
+      token: READ_TOKEN,
+    }),
+    listTokens: async () => [READ_INFO],
+    revokeToken: async () => READ_INFO,
+    findToken: (token) => (token === READ_TOKEN ? READ_INFO : null),
     getPeers: async () => [
       {
         nodeKey: KEY,
@@ -219,8 +233,8 @@ export function fakeNode(changes: Partial<NodeApi> = {}): FakeNode {
   const api = Object.fromEntries(
     Object.entries(merged).map(([method, implementation]) => [
       method,
-      // The only one that answers at once.
-      method === 'isAccessKey'
+      // Those that answer at once.
+      method === 'isAccessKey' || method === 'findToken'
         ? implementation
         : async (params: unknown, options: CallOptions) => {
             note(method, params)
