@@ -581,6 +581,8 @@ export const MAX_TOKENS = 1_000
 export const FILE_MANIFEST_MS = 60_000
 /** ms in which accepted ephemeral keys are gathered into one write. */
 export const EPHEMERAL_FLUSH_MS = 250
+/** ms in which it is gathered by which channels blobs came, in safe mode: one write a second. */
+export const ORIGIN_FLUSH_MS = 1_000
 /** Ephemeral keys read back at a start: a few hours of a busy node. */
 export const MAX_REMEMBERED_EPHEMERALS_LOADED = 65_536
 

@@ -38,6 +38,8 @@ export interface SessionDeps {
 
 export class ChannelSession {
   readonly keys: ChannelKeys
+  /** Blobs, as far as they count as held in this channel: whoever decides what to fetch looks here. */
+  readonly blobs: Pick<BlobStore, 'has' | 'open' | 'buffers'>
   readonly #deps: SessionDeps
   readonly #joined: Joined
   #followed: Followed
@@ -52,8 +54,14 @@ export class ChannelSession {
   #closed = false
 
   constructor(keys: ChannelKeys, open: boolean, deps: SessionDeps) {
+    const { store } = deps
     this.keys = keys
     this.#deps = deps
+    this.blobs = {
+      has: (id) => this.#holds(id),
+      open: (id, key) => store.open(id, key),
+      buffers: store.buffers,
+    }
     this.#newest = deps.heads.newest(keys.publicKey)
     this.#joined = deps.joinSwarm(keys, {
       onHead: (head) => void this.accept(head, 'peer'),
@@ -164,12 +172,18 @@ export class ChannelSession {
     return this.#followed.look(signal)
   }
 
+  /** Does a blob count as held here? Of a channel of ours all do: nobody else names any. */
+  #holds(id: Uint8Array): boolean {
+    const { holds } = this.#joined
+    return holds === null || this.#swarmChannel.isOurs ? this.#deps.store.has(id) : holds(id)
+  }
+
   /** Which blobs of a release we hold. Pauses: a release may have two million. */
   async heldOf(manifest: Manifest): Promise<number[]> {
     const pacer = new Pacer(LOOKUPS_A_TURN)
     const held: number[] = []
     for (let index = 0; index < manifest.blobCount; index++) {
-      if (this.#deps.store.has(manifest.blobId(index))) held.push(index)
+      if (this.#holds(manifest.blobId(index))) held.push(index)
       if (pacer.due()) await nextTurn()
     }
     return held
@@ -178,7 +192,7 @@ export class ChannelSession {
   /** Tell peers which blobs of a release we hold, from now on the one that is served. */
   serve(head: Head, manifest: Manifest, held: readonly number[]): void {
     this.#served = { head, manifest }
-    this.#joined.serve(manifest)
+    this.#joined.serve(manifest, held)
     this.#swarm.setInventory(this.#swarmChannel, releaseOf(head), held)
   }
 
@@ -230,7 +244,7 @@ export class ChannelSession {
   /** Begin with a release of which nothing but its head is known. */
   begin(head: Head): void {
     const rootId = head.root.subarray(0, BLOB_ID_BYTES)
-    this.#swarm.setInventory(this.#swarmChannel, releaseOf(head), this.#deps.store.has(rootId) ? [0] : [])
+    this.#swarm.setInventory(this.#swarmChannel, releaseOf(head), this.#holds(rootId) ? [0] : [])
   }
 
   /** Fetch blobs of a release. Errors as `Downloads.fetch`. */

@@ -250,7 +250,7 @@ export class Subscription {
     this.session.begin(head)
     const manifest = await loadManifest({
       root: head.root,
-      store,
+      store: this.session.blobs,
       signal,
       fetch: (reference, number) => {
         const want = { indexes: [number], idOf: () => referenceId(reference) }
@@ -281,7 +281,7 @@ export class Subscription {
     signal: AbortSignal,
   ): Promise<void> {
     const { store, collector } = this.#deps
-    const isHeld = (index: number): boolean => store.has(manifest.blobId(index))
+    const isHeld = (index: number): boolean => this.session.blobs.has(manifest.blobId(index))
     const { held, missing } = await splitHeld(assembly.neededBlobs(), isHeld)
     // Of a part, what is in place already is not counted.
     const ofPart = manifest.manifestBlobCount + held.length + missing.length

@@ -76,7 +76,7 @@ export async function openDirectNetwork(deps: NetworkDeps): Promise<Network> {
         swarm.leave(channel)
         keyring.removeChannel(keys)
       }
-      return { swarm, channel, onionAddress: null, serve: () => {}, leave }
+      return { swarm, channel, onionAddress: null, holds: null, serve: () => {}, leave }
     },
     discovery: (services ?? through).discovery,
     dht: dht?.dht ?? null,

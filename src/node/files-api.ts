@@ -17,14 +17,12 @@ import { loadManifest } from '../channels/manifest-loader.ts'
 import type { ChannelSession } from '../channels/session.ts'
 import { runInTurns } from '../channels/turns.ts'
 import { unpublished } from '../channels/unpublished.ts'
-import type { BlobStore } from '../storage/blob-store.ts'
 import { referenceId } from '../wire/blob.ts'
 import type { Head } from '../wire/head.ts'
 import type { Manifest } from '../wire/manifest.ts'
 import type { ListFolderParams, ListFolderResult, ReleaseFile } from './api.ts'
 
 export interface FilesApiDeps {
-  readonly store: BlobStore
   /** The session of a channel that is followed or ours; null for others. */
   readonly sessionOf: (publicKey: string) => ChannelSession | null
 }
@@ -51,11 +49,10 @@ export class FilesApi {
     if (entry?.kind !== 'file') {
       throw new MegatorrentError('ERR_NOT_FOUND', 'the newest release has no such file')
     }
-    const { store } = this.#deps
     const source: FileSource = {
       manifest,
       entry: index,
-      store,
+      store: session.blobs,
       fetch: (blob, signal) => {
         const wants = { indexes: [blob], idOf: () => manifest.blobId(blob) }
         return session.fetch(head, wants, { signal, onStored: () => {}, isUrgent: true })
@@ -101,7 +98,7 @@ export class FilesApi {
     const deadline = AbortSignal.timeout(FILE_MANIFEST_MS)
     const loading = loadManifest({
       root: head.root,
-      store: this.#deps.store,
+      store: session.blobs,
       signal: deadline,
       fetch: (reference, number) => {
         const want = { indexes: [number], idOf: () => referenceId(reference) }

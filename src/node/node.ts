@@ -150,7 +150,6 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
     channels.start()
     subscriptions.start()
     const files = new FilesApi({
-      store,
       sessionOf: (key) => channels.sessionOf(key) ?? subscriptions.sessionOf(key),
     })
     const accessKeys = new AccessKeys({ table: state.accessKeys, clock, random })

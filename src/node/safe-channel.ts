@@ -1,6 +1,6 @@
 /**
  * One channel in safe mode: a swarm of its own, reached by an onion of its own where Tor makes us
- * some. Nothing of it is shared with another channel but the proxy, the limits and the blobs.
+ * some. Nothing of it is shared with another channel but the proxy, the limits and the place for blobs.
  *
  * @module node/safe-channel
  */
@@ -12,6 +12,7 @@ import type { Log } from '../base/log.ts'
 import { SigningKey } from '../crypto/ed25519.ts'
 import { type ChannelKeys, dayOf } from '../crypto/key-schedule.ts'
 import { onionSeed } from '../crypto/onion-key.ts'
+import type { BlobStore } from '../storage/blob-store.ts'
 import type { Bans } from '../swarm/bans.ts'
 import type { ChannelEvents, SwarmChannel } from '../swarm/channel.ts'
 import { Swarm, type SwarmDeps } from '../swarm/swarm.ts'
@@ -21,6 +22,7 @@ import type { OnionServices } from '../transport/onion/onion-services.ts'
 import type { Dialer, Listener, Transport } from '../transport/transport.ts'
 import { type Address, encodeAddress } from '../wire/address.ts'
 import { onionName } from '../wire/onion.ts'
+import type { BlobOrigins } from './blob-origins.ts'
 import { isAcceptableBehindProxy } from './own-addresses.ts'
 import { ServedBlobs } from './served-blobs.ts'
 
@@ -42,7 +44,11 @@ export interface SafeChannelDeps {
     | 'listenPort'
     | 'maxPeers'
     | 'maxQueuedUploads'
+    | 'store'
   >
+  /** Of all channels. */
+  readonly store: SwarmDeps['store'] & Pick<BlobStore, 'has'>
+  readonly origins: Pick<BlobOrigins, 'of'>
   readonly bans: Bans
   /** Connections that this swarm may have, beside those of other channels. */
   readonly maxPeers: (swarm: Swarm) => number
@@ -79,7 +85,7 @@ export class SafeChannel {
     this.#deps = deps
     this.#seed = onionSeed(deps.nodeSeed, keys.secret)
     const ownKey = new SigningKey(this.#seed)
-    this.served = new ServedBlobs(deps.swarmDeps.store)
+    this.served = new ServedBlobs(deps.store, deps.origins.of(keys.publicKey))
     let swarm: Swarm | null = null // while it is made
     this.swarm = swarm = new Swarm({
       ...deps.swarmDeps,

@@ -16,6 +16,7 @@ import {
 } from '../base/limits.ts'
 import type { ChannelKeys } from '../crypto/key-schedule.ts'
 import { readFileIfExists } from '../storage/atomic-file.ts'
+import type { Joined } from '../swarm/joined.ts'
 import type { Swarm } from '../swarm/swarm.ts'
 import { type Circuit, circuitCredentials, type ProxyCredentials } from '../transport/circuit.ts'
 import { COOKIE_BYTES } from '../transport/onion/control-auth.ts'
@@ -32,12 +33,14 @@ import {
   parsePeerAddress,
   provenKey,
 } from '../wire/address.ts'
+import { BlobOrigins } from './blob-origins.ts'
 import { openGatewayDiscovery } from './gateways.ts'
 import { joinTransport, type Network, type NetworkDeps, networkParts } from './network.ts'
 import { isAcceptableBehindProxy } from './own-addresses.ts'
 import { placesOf, uploadPlacesOf } from './places.ts'
 import { onionOf, SafeChannel } from './safe-channel.ts'
 import { readSecretLine } from './secret-line.ts'
+import type { ServedBlobs } from './served-blobs.ts'
 import { Swarms } from './swarms.ts'
 
 const CIRCUIT_KEY_BYTES = 32
@@ -66,6 +69,7 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
     maxPeers: GATEWAY_SAFE_PEERS,
     isAcceptable: (address) => isAcceptableBehindProxy(address, 'link') && provenKey(address) !== null,
   })
+  const origins = new BlobOrigins(deps.state.blobOrigins, clock, log.child('blobs'))
   const channels = new Set<SafeChannel>()
   const swarms = new Set<Swarm>()
   /** Left channels whose connections have not all ended. */
@@ -79,6 +83,7 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
     joinSwarm(keys, events) {
       const safe = new SafeChannel(keys, events, {
         ...{ clock, log: log.child('onion'), transport, acceptor, onions, bans, nodeSeed },
+        ...{ store: deps.store, origins },
         listenHost: config.listen.host,
         maxPeers: (own) => placesOf(own.peers.size, sizesBut(own, swarms), limits.now.maxPeers),
         swarmDeps: { ...swarmDeps, allPeers: () => all.open, maxInFlight: () => placesOfOne(swarms) },
@@ -96,7 +101,7 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
       }
       const onionAddress = onions === null ? null : formatAddress(onionOf(nodeSeed, keys))
       const { swarm, channel } = safe
-      return { swarm, channel, onionAddress, serve: (manifest) => safe.served.serve(manifest), leave }
+      return { swarm, channel, onionAddress, ...ofBlobs(safe.served), leave }
     },
     discovery: through.discovery,
     dht: null,
@@ -122,8 +127,16 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
       await through.close()
       onions?.close()
       for (const swarm of [...swarms, ...leaving]) swarm.destroy()
+      origins.flush()
       close()
     },
+  }
+}
+
+function ofBlobs(served: ServedBlobs): Pick<Joined, 'holds' | 'serve'> {
+  return {
+    holds: (id) => served.holds(id),
+    serve: (manifest, held) => served.serve(manifest, held),
   }
 }
 

@@ -330,7 +330,7 @@ export class SubscriptionsApi {
     try {
       return await loadManifest({
         root: head.root,
-        store: this.#deps.store,
+        store: session.blobs,
         signal,
         fetch: (reference, number) => {
           const want = { indexes: [number], idOf: () => referenceId(reference) }

@@ -225,10 +225,23 @@ CREATE TABLE tokens (
 ) STRICT, WITHOUT ROWID;
 `
 
+const BLOB_ORIGINS = `
+-- By which channels a blob came, in safe mode. What one of them knows to be held says nothing of the others.
+CREATE TABLE blob_origins (
+  blob_id BLOB NOT NULL CHECK (length(blob_id) = 32),
+  public_key BLOB NOT NULL CHECK (length(public_key) = 32),
+  PRIMARY KEY (blob_id, public_key)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER blob_origins_gone AFTER DELETE ON blobs BEGIN
+  DELETE FROM blob_origins WHERE blob_id = OLD.id;
+END;
+`
+
 /** See `DatabaseOptions.migrations`. */
 export const MIGRATIONS: readonly string[] = [
   ...[VERSION_1, ACCESS_KEYS, SOURCE_MEMORY, ANCHORS, HOSTED],
   SLOT_SETS,
   GATEWAY_ITEMS,
   TOKENS,
+  BLOB_ORIGINS,
 ]

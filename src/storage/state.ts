@@ -9,6 +9,7 @@ import { MIGRATIONS } from './schema.ts'
 import { AccessKeysTable } from './tables/access-keys-table.ts'
 import { AnchorsTable } from './tables/anchors-table.ts'
 import { BansTable } from './tables/bans-table.ts'
+import { BlobOriginsTable } from './tables/blob-origins-table.ts'
 import { BlobsTable } from './tables/blobs-table.ts'
 import { ChannelsTable } from './tables/channels-table.ts'
 import { EphemeralsTable } from './tables/ephemerals-table.ts'
@@ -30,6 +31,7 @@ export interface State {
   readonly database: Database
   readonly meta: MetaTable
   readonly blobs: BlobsTable
+  readonly blobOrigins: BlobOriginsTable
   readonly channels: ChannelsTable
   readonly releases: ReleasesTable
   readonly subscriptions: SubscriptionsTable
@@ -64,6 +66,7 @@ export function openState(path: string, key: Uint8Array | null): State {
     database,
     meta: new MetaTable(database),
     blobs: new BlobsTable(database),
+    blobOrigins: new BlobOriginsTable(database),
     channels: new ChannelsTable(database),
     releases: new ReleasesTable(database),
     subscriptions: new SubscriptionsTable(database),

@@ -16,8 +16,13 @@ export interface Joined {
   readonly channel: SwarmChannel
   /** `<56>.onion:PORT` that leads here and nowhere else, or null. */
   readonly onionAddress: string | null
-  /** Blobs of this release are given out from now on; where blobs of all channels are, it changes nothing. */
-  serve(manifest: Manifest): void
+  /** Does a blob count as held in the channel: did it come by it? Null where whatever is held does. */
+  readonly holds: ((blobId: Uint8Array) => boolean) | null
+  /**
+   * From now on these blobs of the release are given out, and what comes besides; where blobs of all channels
+   * are given out, it changes nothing.
+   */
+  serve(manifest: Manifest, held: readonly number[]): void
   /** Take no part in it any more. Idempotent. */
   leave(): void
 }

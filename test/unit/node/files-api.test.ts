@@ -185,9 +185,9 @@ describe('files of a node', () => {
   })
 
   it('of our own channel are read from what is held', async () => {
-    const { store, sessions } = rig.publisher
+    const { sessions } = rig.publisher
     const session = sessions.acquire(KEYS)
-    const files = new FilesApi({ store, sessionOf: () => session })
+    const files = new FilesApi({ sessionOf: () => session })
     const file = await files.open(PUBLIC_KEY, 'sub/words.txt')
     expect((await bytesOf(file)).toString()).toBe(WORDS)
     sessions.release(session)
@@ -195,7 +195,7 @@ describe('files of a node', () => {
 
   it('of a channel of which nothing is known yet are not found', async () => {
     const session = rig.reader.sessions.acquire(KEYS)
-    const files = new FilesApi({ store: rig.reader.store, sessionOf: () => session })
+    const files = new FilesApi({ sessionOf: () => session })
     await expect(files.open(PUBLIC_KEY, 'film.mkv')).rejects.toMatchObject({ code: 'ERR_RELEASE_NOT_FOUND' })
     rig.reader.sessions.release(session)
   })

@@ -39,9 +39,11 @@ beforeEach(() => {
     clock,
     log: silentLog,
     swarmDeps: {
-      ...{ clock, random, log: silentLog, store: new SimStore() },
+      ...{ clock, random, log: silentLog },
       anchors: { load: () => [], save: () => {} },
     },
+    store: Object.assign(new SimStore(), { has: () => false }),
+    origins: { of: () => ({ has: () => false, add: () => {} }) },
     bans,
     maxPeers: () => 200,
     maxQueuedUploads: () => 64,

@@ -50,6 +50,43 @@ describe('BlobsTable', () => {
   })
 })
 
+describe('BlobOriginsTable', () => {
+  const A = key(101)
+  const B = key(102)
+
+  it('tells by which channels a blob came, over a restart', () => {
+    const folder = tempFolder()
+    const before = openTestState(folder)
+    before.blobs.add([key(1), key(2)], 1)
+    const both = [A, B].map((publicKey) => ({ publicKey, blobId: key(1) }))
+    before.blobOrigins.add([...both, { publicKey: B, blobId: key(2) }])
+    before.blobOrigins.add(both)
+    before.close()
+    const { blobOrigins } = openTestState(folder)
+    expect([1, 2].map((n) => [blobOrigins.has(A, key(n)), blobOrigins.has(B, key(n))])).toEqual([
+      [true, true],
+      [false, true],
+    ])
+  })
+
+  it('forgets a blob when it goes, by whichever channel it comes again', () => {
+    const { blobs, blobOrigins } = open()
+    blobs.add([key(1)], 1)
+    blobOrigins.add([{ publicKey: A, blobId: key(1) }])
+    expect(blobs.remove([key(1)])).toEqual([key(1)])
+    blobs.add([key(1)], 1)
+    blobOrigins.add([{ publicKey: B, blobId: key(1) }])
+    expect([A, B].map((publicKey) => blobOrigins.has(publicKey, key(1)))).toEqual([false, true])
+  })
+
+  it('keeps nothing of blobs that are not held', () => {
+    const { blobs, blobOrigins } = open()
+    blobOrigins.add([{ publicKey: A, blobId: key(1) }])
+    blobs.add([key(1)], 1)
+    expect(blobOrigins.has(A, key(1))).toBe(false)
+  })
+})
+
 describe('ChannelsTable', () => {
   const row: ChannelRow = {
     publicKey: key(1),

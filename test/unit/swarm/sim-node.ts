@@ -254,7 +254,7 @@ export class SimNode {
       this.swarm.leave(channel)
       this.keyring.removeChannel(keys)
     }
-    return { swarm: this.swarm, channel, onionAddress: null, serve: () => {}, leave }
+    return { swarm: this.swarm, channel, onionAddress: null, holds: null, serve: () => {}, leave }
   }
 
   get address(): PeerAddress {
