@@ -558,6 +558,22 @@ export const RPC_KEEP_ALIVE_MS = 5_000
 export const RPC_LINGER_BYTES = 4_194_304
 /** ms for that, since a client that sends slowly would hold its connection for ever. */
 export const RPC_LINGER_MS = 2_000
+/** ms between two looks at the node while somebody listens to events. */
+export const EVENT_LOOK_MS = 1_000
+/** ms that the feed goes on after the last listener has gone: a page that is loaded again, a line that broke. */
+export const EVENT_IDLE_MS = 60_000
+/** Events that are kept for who comes again: some minutes of a busy node, 1 KiB each. */
+export const MAX_KEPT_EVENTS = 1_024
+/** Those who listen to events at a time; as many again may be about to show their token. */
+export const MAX_EVENT_STREAMS = 64
+/** ms in which a WebSocket shows its token. */
+export const EVENT_AUTH_MS = 5_000
+/** ms between signs of life on a stream of events; so long a token that has ended goes on. */
+export const EVENT_HEARTBEAT_MS = 15_000
+/** Bytes that wait for who does not read: more than all that there is to tell, once. */
+export const MAX_EVENT_BACKLOG_BYTES = 8_388_608
+/** Bytes of a message on a WebSocket: a token and an id. */
+export const MAX_EVENT_MESSAGE_BYTES = 4_096
 /** Long calls that run at a time. */
 export const MAX_RUNNING_JOBS = 64
 /** Ended jobs that can still be asked for; the oldest is forgotten. */

@@ -76,6 +76,8 @@ export function createNodeApi(parts: NodeParts): NodeApi {
         onions: network.onions(),
         uploadRate: swarms.uploadRate,
         downloadRate: swarms.downloadRate,
+        uploadedBytes: swarms.uploadedBytes,
+        downloadedBytes: swarms.downloadedBytes,
         uptime: Math.floor((clock.monotonicMs() - parts.startedAtMs) / 1000),
       }
     },

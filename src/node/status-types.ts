@@ -24,6 +24,9 @@ export interface NodeStatus {
   readonly onions: OnionsStatus | null
   readonly uploadRate: number
   readonly downloadRate: number
+  /** Bytes of blobs since the start; in safe mode those of channels that are there. */
+  readonly uploadedBytes: number
+  readonly downloadedBytes: number
   /** Seconds. */
   readonly uptime: number
 }

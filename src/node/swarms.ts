@@ -40,6 +40,15 @@ export class Swarms {
     return this.#sum(({ download }) => download.rate)
   }
 
+  /** Bytes of swarms that there are: what one has moved that is gone is not in it. */
+  get uploadedBytes(): number {
+    return this.#sum(({ upload }) => upload.total)
+  }
+
+  get downloadedBytes(): number {
+    return this.#sum(({ download }) => download.total)
+  }
+
   /** Ban the node of that key, and close its connections. */
   ban(nodeKey: Uint8Array): void {
     this.bans.banNode(nodeKey)

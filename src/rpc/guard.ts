@@ -27,6 +27,14 @@ import type { Scope } from './schema/scopes.ts'
 export const RPC_PATH = '/api/rpc'
 /** Open to all that pass 1 to 4: answers that the daemon runs, and nothing else. */
 export const HEALTH_PATH = '/healthz'
+/** For who waits for a start, or sends others here: says why not. Open, as the former. */
+export const READY_PATH = '/readyz'
+/** For Prometheus, with the token. */
+export const METRICS_PATH = '/metrics'
+/** Server-sent events, with the token. */
+export const EVENTS_PATH = '/api/events'
+/** A WebSocket: 1 to 4 here, the token by its first message, since a page cannot send a header with it. */
+export const WEBSOCKET_PATH = '/api/ws'
 
 /** What is known before the body. */
 export interface RequestHead {
@@ -52,7 +60,7 @@ export interface GuardRules {
 }
 
 export interface Refusal {
-  readonly status: 401 | 403 | 404 | 405 | 413 | 415 | 417
+  readonly status: 401 | 403 | 404 | 405 | 413 | 415 | 417 | 426 | 503
   readonly message: string
   /** Headers that belong to this status. */
   readonly headers: Readonly<Record<string, string>>
@@ -114,43 +122,57 @@ export function refuseRequest(head: RequestHead, rules: GuardRules): Refusal | n
     return refusal(403, 'this Origin is not ours: see --rpc-origin')
   }
 
-  if (head.target === HEALTH_PATH) {
-    const isRead = head.method === 'GET' || head.method === 'HEAD'
-    return isRead ? null : refusal(405, 'only GET is answered here', { allow: 'GET, HEAD' })
-  }
+  if (head.target === HEALTH_PATH || head.target === READY_PATH) return refuseUnlessRead(head)
+  if (head.target === EVENTS_PATH || head.target === METRICS_PATH)
+    return refuseUnlessRead(head) ?? refuseWithoutToken(head, rules)
+  if (head.target === WEBSOCKET_PATH) return refuseUnlessUpgrade(head)
   if (head.target.startsWith(FILES_PREFIX)) return refuseFile(head, rules)
   if (head.target !== RPC_PATH) return refusal(404, 'nothing is here')
   if (head.method !== 'POST') return refusal(405, 'only POST is answered here', { allow: 'POST' })
+  return refuseWithoutToken(head, rules) ?? refuseBody(head)
+}
 
-  if (scopesOf(head, rules) === null) {
-    return refusal(
-      401,
-      'the token is missing, wrong or expired: it is the content of rpc.cookie, or a named one',
-      CHALLENGE,
-    )
-  }
-  return refuseBody(head)
+function refuseUnlessRead({ method }: RequestHead): Refusal | null {
+  const isRead = method === 'GET' || method === 'HEAD'
+  return isRead ? null : refusal(405, 'only GET is answered here', { allow: 'GET, HEAD' })
+}
+
+function refuseUnlessUpgrade(head: RequestHead): Refusal | null {
+  if (head.method !== 'GET') return refusal(405, 'only GET is answered here', { allow: 'GET' })
+  const upgrades = valuesOf(head, 'upgrade')
+  if (upgrades.length === 1 && upgrades[0]?.toLowerCase() === 'websocket') return null
+  return refusal(426, 'only a WebSocket is opened here', { upgrade: 'websocket' })
+}
+
+function refuseWithoutToken(head: RequestHead, rules: GuardRules): Refusal | null {
+  if (scopesOf(head, rules) !== null) return null
+  const message = 'the token is missing, wrong or expired: it is the content of rpc.cookie, or a named one'
+  return refusal(401, message, CHALLENGE)
 }
 
 const CHALLENGE = { 'www-authenticate': 'Bearer realm="megatorrent"' }
 
-/** What the token that a request carries is good for, or null. */
+/** The token that a request carries, or null. */
+export function tokenOf(head: Pick<RequestHead, 'rawHeaders'>): string | null {
+  const authorizations = valuesOf(head, 'authorization')
+  return authorizations.length === 1 ? (BEARER.exec(authorizations[0] ?? '')?.[1] ?? null) : null
+}
+
+/** What that token is good for, or null. */
 export function scopesOf(
   head: Pick<RequestHead, 'rawHeaders'>,
   rules: Pick<GuardRules, 'scopesOf'>,
 ): readonly Scope[] | null {
-  const authorizations = valuesOf(head, 'authorization')
-  const token = authorizations.length === 1 ? BEARER.exec(authorizations[0] ?? '')?.[1] : undefined
-  return token === undefined ? null : rules.scopesOf(token)
+  const token = tokenOf(head)
+  return token === null ? null : rules.scopesOf(token)
 }
 
 /** Whether there is such a channel or file is said to nobody who may not read it. */
 function refuseFile(head: RequestHead, rules: GuardRules): Refusal | null {
   const target = parseFileTarget(head.target)
   if (target === null) return refusal(404, 'nothing is here')
-  if (head.method !== 'GET' && head.method !== 'HEAD') {
-    return refusal(405, 'only GET is answered here', { allow: 'GET, HEAD' })
-  }
+  const refused = refuseUnlessRead(head)
+  if (refused !== null) return refused
   if (scopesOf(head, rules) !== null) return null
   if (target.key !== null && rules.acceptsFileKey(target.publicKey, target.key)) return null
   return refusal(401, 'this needs the token, or ?key= with an access key of that channel', CHALLENGE)

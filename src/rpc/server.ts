@@ -10,18 +10,14 @@
  * @module rpc/server
  */
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { Duplex } from 'node:stream'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import fastify, { type FastifyInstance } from 'fastify'
 import { linkSignals } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
 import { errorMessage, MegatorrentError } from '../base/errors.ts'
 import {
   MAX_RPC_BODY_BYTES,
-  MAX_RPC_CONNECTIONS,
   RPC_HEADERS_TIMEOUT_MS,
-  RPC_KEEP_ALIVE_MS,
-  RPC_LINGER_BYTES,
   RPC_LINGER_MS,
   RPC_REQUEST_TIMEOUT_MS,
 } from '../base/limits.ts'
@@ -32,11 +28,33 @@ import type { NodeApi } from '../node/api.ts'
 import { tokenVerifier } from './auth.ts'
 import { createDispatch, type Dispatch } from './dispatch.ts'
 import { toRpcError } from './errors.ts'
+import type { Look } from './event-diff.ts'
+import { EventFeed } from './event-feed.ts'
+import { EventStreams } from './event-streams.ts'
 import { FILES_PREFIX, type FileTarget, parseFileTarget } from './file-request.ts'
 import { type FileExchange, FileServer } from './files.ts'
-import { type GuardRules, HEALTH_PATH, RPC_PATH, refuseRequest, scopesOf } from './guard.ts'
+import {
+  EVENTS_PATH,
+  type GuardRules,
+  HEALTH_PATH,
+  METRICS_PATH,
+  READY_PATH,
+  RPC_PATH,
+  scopesOf,
+  tokenOf,
+} from './guard.ts'
+import {
+  answerBadHttp,
+  createGuardedServer,
+  type RequestHandler,
+  type RpcDeadlines,
+  refuse,
+  SECURITY_HEADERS,
+} from './guarded-server.ts'
 import { Jobs } from './jobs.ts'
 import { createHandlers } from './methods.ts'
+import { METRICS_TYPE, metricsText } from './metrics.ts'
+import { readinessOf } from './readiness.ts'
 import type { Scope } from './schema/scopes.ts'
 
 export interface RpcServerInit {
@@ -49,11 +67,6 @@ export interface RpcServerInit {
   readonly token: string
   /** Shorter ones for tests; no setting reaches them. */
   readonly deadlines?: RpcDeadlines
-}
-
-export interface RpcDeadlines {
-  readonly headersMs: number
-  readonly requestMs: number
 }
 
 export interface RpcServerComponents {
@@ -72,15 +85,6 @@ export interface RpcServer {
   close(): Promise<void>
 }
 
-/** Nothing that we answer may be sniffed, framed, cached or loaded by another origin. */
-const SECURITY_HEADERS = {
-  'x-content-type-options': 'nosniff',
-  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
-  'cross-origin-resource-policy': 'same-origin',
-  'referrer-policy': 'no-referrer',
-  'cache-control': 'no-store',
-} as const
-
 /**
  * Start listening.
  *
@@ -93,6 +97,13 @@ export async function startRpcServer(
   const jobs = new Jobs(clock, random, (error, method) => toRpcError(error, method, log))
   const stopping = new AbortController()
   const dispatch = createDispatch(createHandlers({ api, jobs, onShutdown }), log)
+  const look = (): Promise<Look> => lookAt(api, jobs)
+  const feed = new EventFeed({
+    look,
+    onFault: (error) => void toRpcError(error, 'events', log),
+    clock,
+    random,
+  })
   const rules: GuardRules = {
     hosts: init.hosts,
     origins: init.origins,
@@ -101,7 +112,9 @@ export async function startRpcServer(
   }
   const { headersMs = RPC_HEADERS_TIMEOUT_MS, requestMs = RPC_REQUEST_TIMEOUT_MS } = init.deadlines ?? {}
   const files = new FileServer({ api, clock, log })
-  const app = createApp({ headersMs, requestMs }, rules, dispatch, files, stopping.signal, log, clock)
+  const streams = new EventStreams({ feed, clock, mayRead: (token) => rules.scopesOf(token) !== null })
+  const services = { dispatch, files, streams, look, stopping: stopping.signal }
+  const app = createApp({ headersMs, requestMs }, rules, services, log, clock)
   try {
     await app.listen({ host: init.listen.host, port: init.listen.port })
   } catch (error) {
@@ -117,6 +130,8 @@ export async function startRpcServer(
     url: `http://${formatHostPort({ host: reachableHost(init.listen.host), port })}${RPC_PATH}`,
     async close() {
       stopping.abort(new MegatorrentError('ERR_ABORTED', 'the daemon is stopping'))
+      feed.close()
+      streams.close()
       await jobs.close()
       const closed = app.close()
       const grace = clock.setTimer(() => app.server.closeAllConnections(), RPC_LINGER_MS)
@@ -124,6 +139,17 @@ export async function startRpcServer(
       grace.cancel()
     },
   }
+}
+
+/** Everything that events tell of, now. */
+async function lookAt(api: NodeApi, jobs: Jobs): Promise<Look> {
+  const [status, channels, subscriptions, peers] = await Promise.all([
+    api.getStatus(),
+    api.listChannels(),
+    api.getSubscriptions(),
+    api.getPeers(),
+  ])
+  return { status, channels, subscriptions, peers, jobs: jobs.list() }
 }
 
 /** The token of this start may do everything, a named one what it says. */
@@ -137,12 +163,19 @@ function reachableHost(host: string): string {
   return host === '::' ? '::1' : host
 }
 
+/** Who answers what the guard lets in. */
+interface Services {
+  readonly dispatch: Dispatch
+  readonly files: FileServer
+  readonly streams: EventStreams
+  readonly look: () => Promise<Look>
+  readonly stopping: AbortSignal
+}
+
 function createApp(
   deadlines: RpcDeadlines,
   rules: GuardRules,
-  dispatch: Dispatch,
-  files: FileServer,
-  stopping: AbortSignal,
+  { dispatch, files, streams, look, stopping }: Services,
   log: Log,
   clock: Clock,
 ): FastifyInstance {
@@ -158,7 +191,12 @@ function createApp(
         if (target === null) handler(request, response)
         else void files.serve(fileExchange(request, response, target, stopping))
       }
-      return createGuardedServer(deadlines, rules, route, clock)
+      return createGuardedServer(
+        deadlines,
+        rules,
+        { route, upgrade: (...opened) => streams.upgrade(...opened) },
+        clock,
+      )
     },
   })
   // Bytes, whatever they are: the guard has checked the type, the dispatcher parses.
@@ -168,6 +206,25 @@ function createApp(
     reply.headers(SECURITY_HEADERS)
   })
   app.get(HEALTH_PATH, async () => ({ ok: true }))
+  app.get(READY_PATH, async (_request, reply) => {
+    const readiness = readinessOf((await look()).status)
+    return reply.code(readiness.ready ? 200 : 503).send(readiness)
+  })
+  app.get(METRICS_PATH, async (_request, reply) => {
+    const text = await metricsText(await look(), process.memoryUsage.rss())
+    return reply.type(METRICS_TYPE).send(text)
+  })
+  app.get(EVENTS_PATH, (request, reply) => {
+    reply.hijack()
+    const token = tokenOf(request.raw)
+    if (token === null || streams.isFull) {
+      refuse(request.raw, reply.raw, clock, 503, 'too many listen already', { 'retry-after': '30' })
+      return
+    }
+    reply.raw.writeHead(200, { ...SECURITY_HEADERS, 'content-type': 'text/event-stream' })
+    if (request.method === 'HEAD') reply.raw.end()
+    else streams.serve(request.raw, reply.raw, token)
+  })
   app.post(RPC_PATH, async (request, reply) => {
     const body = request.body instanceof Uint8Array ? request.body : new Uint8Array(0)
     const gone = new AbortController()
@@ -234,102 +291,4 @@ function fileExchange(
     end: () => void response.end(),
     cut: () => void response.destroy(),
   }
-}
-
-type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
-
-/** An HTTP server that asks the guard before anybody else sees the request. */
-function createGuardedServer(
-  deadlines: RpcDeadlines,
-  rules: GuardRules,
-  handler: RequestHandler,
-  clock: Clock,
-): Server {
-  const onRequest = (request: IncomingMessage, response: ServerResponse, proceed: () => void): void => {
-    const refusal = refuseRequest(
-      {
-        method: request.method ?? '',
-        target: request.url ?? '',
-        rawHeaders: request.rawHeaders,
-        localAddress: request.socket.localAddress ?? '',
-        localPort: request.socket.localPort ?? 0,
-      },
-      rules,
-    )
-    if (refusal === null) proceed()
-    else refuse(request, response, clock, refusal.status, refusal.message, refusal.headers)
-  }
-  const server = createServer(
-    {
-      headersTimeout: deadlines.headersMs,
-      requestTimeout: deadlines.requestMs,
-      keepAliveTimeout: RPC_KEEP_ALIVE_MS,
-      connectionsCheckingInterval: Math.min(1000, deadlines.headersMs),
-      // The guard answers a missing Host itself, with the status of a wrong one.
-      requireHostHeader: false,
-    },
-    (request, response) => onRequest(request, response, () => handler(request, response)),
-  )
-  server.maxConnections = MAX_RPC_CONNECTIONS
-  // Without this Node would ask for the body before the guard has looked.
-  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) =>
-    onRequest(request, response, () => {
-      response.writeContinue()
-      handler(request, response)
-    }),
-  )
-  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
-    refuse(request, response, clock, 417, 'no expectation but 100-continue is met', {}),
-  )
-  return server
-}
-
-/**
- * Answer and close. The answer goes out whole at once; what the client still
- * sends is thrown away for a moment, because closing on unread bytes would reset
- * the connection and take the answer with it.
- */
-function refuse(
-  request: IncomingMessage,
-  response: ServerResponse,
-  clock: Clock,
-  status: number,
-  message: string,
-  headers: Readonly<Record<string, string>>,
-): void {
-  const body = JSON.stringify({ error: { code: 'ERR_RPC_REFUSED', kind: 'auth', message } })
-  response.writeHead(status, {
-    ...SECURITY_HEADERS,
-    ...headers,
-    'content-type': 'application/json; charset=utf-8',
-    'content-length': Buffer.byteLength(body),
-    connection: 'close',
-  })
-  response.write(body)
-  let discarded = 0
-  const end = (): void => {
-    timer.cancel()
-    response.end()
-  }
-  const timer = clock.setTimer(end, RPC_LINGER_MS)
-  request.on('data', (chunk: Uint8Array) => {
-    discarded += chunk.length
-    if (discarded > RPC_LINGER_BYTES) end()
-  })
-  request.once('end', end)
-  request.once('close', end)
-  request.resume()
-}
-
-/** What is not HTTP at all, or too slow, or too long a head. */
-function answerBadHttp(error: Error & { readonly code?: string }, socket: Duplex): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy()
-    return
-  }
-  let status = '400 Bad Request'
-  if (error.code === 'HPE_HEADER_OVERFLOW') status = '431 Request Header Fields Too Large'
-  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') status = '408 Request Timeout'
-  const headers = Object.entries(SECURITY_HEADERS).map(([name, value]) => `${name}: ${value}\r\n`)
-  socket.end(`HTTP/1.1 ${status}\r\n${headers.join('')}content-length: 0\r\nconnection: close\r\n\r\n`)
 }

@@ -12,6 +12,7 @@ export class RateMeter {
   readonly #clock: Clock
   readonly #bytes: number[] = new Array<number>(SLOTS).fill(0)
   #slot: number
+  #total = 0
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -19,9 +20,15 @@ export class RateMeter {
   }
 
   add(bytes: number): void {
+    this.#total += bytes
     this.#turn()
     const at = this.#slot % SLOTS
     this.#bytes[at] = (this.#bytes[at] ?? 0) + bytes
+  }
+
+  /** Bytes since the start. */
+  get total(): number {
+    return this.#total
   }
 
   /** Bytes a second, an integer. */

@@ -129,7 +129,7 @@ export const REACH: readonly ReachRule[] = [
     what: 'HTTP',
     modules: ['http'],
     allowed: [
-      /^src\/rpc\/server\.ts$/,
+      /^src\/rpc\/(?:guarded-server|server|event-streams)\.ts$/,
       /^src\/cli\/[a-z-]*client[a-z-]*\.ts$/,
       /^src\/qbt\/[a-z-]*proxy[a-z-]*\.ts$/,
     ],
@@ -162,7 +162,9 @@ export const REACH: readonly ReachRule[] = [
     allowed: [/^src\/discovery\/(?:dht\/)?[a-z-]*(?:mainline|adapter)[a-z-]*\.ts$/],
   },
   { what: 'the database library', modules: ['libsql', 'libsql/'], allowed: [/^src\/storage\/database\.ts$/] },
-  { what: 'the HTTP front', modules: ['fastify', '@fastify/', 'ws'], allowed: [/^src\/rpc\/server\.ts$/] },
+  { what: 'the HTTP front', modules: ['fastify', '@fastify/'], allowed: [/^src\/rpc\/server\.ts$/] },
+  { what: 'metrics', modules: ['prom-client'], allowed: [/^src\/rpc\/metrics\.ts$/] },
+  { what: 'WebSockets', modules: ['ws'], allowed: [/^src\/rpc\/event-streams\.ts$/] },
   { what: 'RPC dispatch', modules: ['jayson', 'jayson/'], allowed: [/^src\/rpc\//] },
   { what: 'the log library', modules: ['pino', 'pino/'], allowed: [/^src\/node\/log\.ts$/] },
   {

@@ -31,6 +31,8 @@ export const statusResult = z.object({
   onions: z.object({ wanted: count, published: count, error: z.string().nullable() }).nullable(),
   uploadRate: count,
   downloadRate: count,
+  uploadedBytes: count,
+  downloadedBytes: count,
   uptime: count,
 })
 

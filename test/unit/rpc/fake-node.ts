@@ -96,6 +96,8 @@ export function fakeNode(changes: Partial<NodeApi> = {}): FakeNode {
       onions: null,
       uploadRate: 1000,
       downloadRate: 2000,
+      uploadedBytes: 30_000,
+      downloadedBytes: 40_000,
       uptime: 61,
     }),
     createChannel: async (params) => ({ ...CHANNEL, ...params, sequence: 0 }),
