@@ -472,6 +472,24 @@ export const MAX_GATEWAY_ITEMS = 8_192
 export const GATEWAY_HOST_ITEMS = 1_024
 /** Items of all who come through loopback or an onion, who look like one host: half. */
 export const GATEWAY_SHARED_ITEMS = 4_096
+/** Share of the load from which a gateway asks for a memory-hard puzzle: 64 walks wait, or more than half of the places are taken. */
+export const GATEWAY_PUZZLE_LOAD = 0.0625
+/** KiB of memory of one try of that puzzle: 16 MiB, 40 ms of one core, for whoever solves and whoever checks. */
+export const GATEWAY_PUZZLE_MEMORY_KIB = 16_384
+/** Passes over that memory: one, since a second makes checking dearer and gains nothing against this much memory. */
+export const GATEWAY_PUZZLE_PASSES = 1
+/** Bits of the puzzle at that load: four tries, a sixth of a second. */
+export const GATEWAY_PUZZLE_BITS = 2
+/** Bits of it at full load: 64 tries, some three seconds, of the minute that a publisher waits. */
+export const GATEWAY_PUZZLE_FULL_BITS = 6
+/** Solutions that wait to be checked, a KiB each: ten seconds' worth. One is checked at a time. */
+export const GATEWAY_MAX_PUZZLES = 256
+/** Solutions of one host among these. */
+export const GATEWAY_MAX_PUZZLES_PER_HOST = 16
+/** ms that a solution waits to be checked: what is put after it takes GATEWAY_ANSWER_MS of REQUEST_TIMEOUT_MS. */
+export const GATEWAY_PUZZLE_WAIT_MS = 8_000
+/** Factor by which a puzzle may take more tries than it does on average, before we leave it: one in 3,000 does. */
+export const PUZZLE_TRIES_FACTOR = 8
 /** Walks of the DHT for others that run at a time: half of DHT_PARALLEL_WALKS. */
 export const GATEWAY_PARALLEL_WALKS = 4
 /** Questions of others that wait for such a walk, a KiB each: one of each of a thousand hosts. The host that had most is told busy. */

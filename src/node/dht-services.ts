@@ -73,6 +73,8 @@ export function openDhtServices(deps: NetworkDeps, dht: Dht, port: number): Serv
 }
 
 /** Be a gateway over it. */
-export function openGateway({ state, clock, random, log }: NetworkDeps, dht: Dht): GatewayService {
-  return new GatewayService({ dht, store: state.gatewayItems, clock, random, log: log.child('gateway') })
+export function openGateway(deps: NetworkDeps, dht: Dht): GatewayService {
+  const { state, memoryHash, clock, random, log } = deps
+  const store = state.gatewayItems
+  return new GatewayService({ dht, store, memoryHash, clock, random, log: log.child('gateway') })
 }

@@ -46,7 +46,7 @@ export function openGatewayDiscovery(deps: NetworkDeps, reach: GatewayReach): Ga
 }
 
 function connect(
-  { clock, random, log }: NetworkDeps,
+  { memoryHash, clock, random, log }: NetworkDeps,
   { spreadMs, maxPeers, ...reach }: GatewayReach,
   addresses: readonly PeerAddress[],
   isReadOnly: boolean,
@@ -54,7 +54,7 @@ function connect(
   return new GatewayDht({
     // The same one named twice is one.
     gateways: new Map(addresses.map((address) => [formatPeerAddress(address), address])),
-    link: new DialledGateways({ ...reach, clock, random }),
+    link: new DialledGateways({ ...reach, memoryHash, clock, random }),
     clock,
     random,
     log: log.child('gateways'),

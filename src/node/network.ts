@@ -11,6 +11,7 @@ import type { Random } from '../base/random.ts'
 import { TokenBucket } from '../base/token-bucket.ts'
 import type { ChannelDiscovery } from '../channels/discovery.ts'
 import type { Config } from '../config/schema.ts'
+import type { MemoryHash } from '../crypto/argon2id.ts'
 import type { ChannelKeys, PublisherKeys } from '../crypto/key-schedule.ts'
 import type { Dht } from '../discovery/dht.ts'
 import type { SlotTiming } from '../discovery/slot-record.ts'
@@ -44,6 +45,8 @@ export interface NetworkDeps {
   /** Of the node key, 32 bytes. */
   readonly nodeSeed: Uint8Array
   readonly publisherKeys: (publicKey: Uint8Array) => PublisherKeys | null
+  /** By the worker threads. */
+  readonly memoryHash: MemoryHash
   readonly clock: Clock
   readonly random: Random
   readonly log: Log

@@ -20,6 +20,7 @@ import type { Config } from '../config/schema.ts'
 import { lockDataFolder } from '../storage/data-lock.ts'
 import { FsBlobStore } from '../storage/fs-blob-store.ts'
 import { Keystore } from '../storage/keystore.ts'
+import { memoryHashOf } from '../storage/puzzle-task.ts'
 import { openState } from '../storage/state.ts'
 import { systemFreeBytes } from '../storage/store-limits.ts'
 import { WorkerPool } from '../storage/worker-pool.ts'
@@ -86,6 +87,7 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
       store,
       nodeSeed: keystore.nodeSeed(),
       publisherKeys: (publicKey) => channels.keysOf(publicKey),
+      memoryHash: memoryHashOf(runner),
       clock,
       random,
       log,

@@ -16,6 +16,7 @@ import { constants } from 'node:fs'
 import { join } from 'node:path'
 import { equalBytes } from '../base/bytes.ts'
 import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
+import type { Argon2idInput } from '../crypto/argon2id.ts'
 import { blobKey } from '../crypto/blob-key.ts'
 import { sha256 } from '../crypto/hash.ts'
 import { type FrameKey, openFrame } from '../crypto/sealed-frame.ts'
@@ -25,6 +26,7 @@ import { adoptPath, blobPath, shardFolder, tempFolder } from './blob-files.ts'
 import { diskError, errnoOf } from './disk-error.ts'
 import { DiskWriter } from './disk-writer.ts'
 import { type FilePiece, readPieces, readSlice } from './file-pieces.ts'
+import { puzzleHash } from './puzzle-task.ts'
 import { type SignSlotsInput, signSlots, type VerifySlotsInput, verifySlots } from './slot-tasks.ts'
 import { encodeTaskError, type TaskError } from './task-error.ts'
 import { systemTaskFs, type TaskFs } from './task-fs.ts'
@@ -115,6 +117,7 @@ export interface Tasks {
   syncShards: { input: InStore & { readonly shards: readonly number[] }; output: null }
   signSlots: { input: SignSlotsInput; output: Uint8Array }
   verifySlots: { input: VerifySlotsInput; output: null }
+  puzzleHash: { input: Argon2idInput; output: Uint8Array }
 }
 
 export type TaskKind = keyof Tasks
@@ -153,7 +156,7 @@ type TaskTable = {
 /** Every task by its name. They throw MegatorrentError, or TypeError and RangeError for input that is our own fault. */
 export const TASKS: TaskTable = {
   ...{ seal, put, read, open, openTo, hash, verify, adopt, remove, syncShards },
-  ...{ signSlots, verifySlots },
+  ...{ signSlots, verifySlots, puzzleHash },
 }
 
 async function seal(context: TaskContext, input: SealInput): Promise<SealOutput> {

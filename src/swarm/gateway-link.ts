@@ -9,8 +9,10 @@
  */
 import { type Clock, sleep } from '../base/clock.ts'
 import { MegatorrentError } from '../base/errors.ts'
-import { DIAL_TIMEOUT_MS, WORK_TRIES_PER_TURN } from '../base/limits.ts'
+import { DIAL_TIMEOUT_MS, PUZZLE_TRIES_FACTOR, WORK_TRIES_PER_TURN } from '../base/limits.ts'
+import { Semaphore } from '../base/queue.ts'
 import type { Random } from '../base/random.ts'
+import type { MemoryHash } from '../crypto/argon2id.ts'
 import { dayOf, NETWORK_HANDSHAKE_KEY, nodeHandshakeKey } from '../crypto/key-schedule.ts'
 import type { Errand, GatewayLink } from '../discovery/gateway/gateway-dht.ts'
 import { Connection } from '../transport/connection.ts'
@@ -19,7 +21,14 @@ import type { Dialer } from '../transport/transport.ts'
 import { type Address, type PeerAddress, provenKey } from '../wire/address.ts'
 import { MAX_PUBLISH_WORK_BITS, PUBLISH_WORK_BITS } from '../wire/constants.ts'
 import { buildHello } from '../wire/hello.ts'
-import { PUBLISH_OUTCOMES, type PublishAnswer, type PublishedItem, type SlotAnswer } from '../wire/message.ts'
+import { isBearable, isSolution, puzzleInput, puzzleNonce, puzzleSalt } from '../wire/memory-puzzle.ts'
+import {
+  PUBLISH_OUTCOMES,
+  type PublishAnswer,
+  type PublishedItem,
+  type PuzzleParameters,
+  type SlotAnswer,
+} from '../wire/message.ts'
 import { findPublishNonce } from '../wire/publish-work.ts'
 
 export interface GatewayLinkDeps {
@@ -31,18 +40,26 @@ export interface GatewayLinkDeps {
   readonly clock: Clock
   /** Makes keys: the operating system's. */
   readonly random: Random
+  /** Solves puzzles, away from the main thread. */
+  readonly memoryHash: MemoryHash
   /** Work that is done unasked; PUBLISH_WORK_BITS but in simulations. */
   readonly workBits?: number
 }
 
-/** Times that work is done for one item: what every gateway asks, and once what this one asks instead. */
-const MAX_WORK_ROUNDS = 2
+/** What work is done for: an item on a connection. */
+interface OnConnection {
+  readonly connection: Connection
+  readonly handshakeHash: Uint8Array
+  readonly item: PublishedItem
+  readonly signal: AbortSignal
+}
 
 /** ms between two turns of work: the least that a timer has. */
 const WORK_PAUSE_MS = 1
 
 export class DialledGateways implements GatewayLink<PeerAddress> {
   readonly #deps: GatewayLinkDeps
+  readonly #tries = new Semaphore(1)
 
   constructor(deps: GatewayLinkDeps) {
     this.#deps = deps
@@ -55,14 +72,19 @@ export class DialledGateways implements GatewayLink<PeerAddress> {
     signal: AbortSignal,
   ): Promise<PublishAnswer> {
     return this.#with(gateway, errand, signal, async (connection, handshakeHash) => {
-      let bits = this.#deps.workBits ?? PUBLISH_WORK_BITS
-      for (let round = 1; ; round++) {
-        const nonce = await this.#work(connection, handshakeHash, item, bits, signal)
-        const answer = await connection.publish({ nonce, ...item }, signal)
-        const wantsMore = answer.outcome === PUBLISH_OUTCOMES.work && answer.workBits > bits
-        if (!wantsMore || answer.workBits > MAX_PUBLISH_WORK_BITS || round === MAX_WORK_ROUNDS) return answer
-        bits = answer.workBits
+      const on: OnConnection = { connection, handshakeHash, item, signal }
+      const bits = this.#deps.workBits ?? PUBLISH_WORK_BITS
+      let nonce = await this.#work(on, bits)
+      let answer = await connection.publish({ nonce, ...item }, signal)
+      const { outcome, workBits } = answer
+      if (outcome === PUBLISH_OUTCOMES.work && workBits > bits && workBits <= MAX_PUBLISH_WORK_BITS) {
+        nonce = await this.#work(on, workBits)
+        answer = await connection.publish({ nonce, ...item }, signal)
       }
+      if (answer.puzzle === undefined || !isBearable(answer.puzzle)) return answer
+      // Once: what it asks for after that, for whatever reason, is not done.
+      const puzzleNonce = await this.#solve(on, answer.puzzle)
+      return connection.publish({ nonce, ...item, puzzleNonce }, signal)
     })
   }
 
@@ -133,20 +155,37 @@ export class DialledGateways implements GatewayLink<PeerAddress> {
   }
 
   /** A little at a time, between other work, while the gateway is there to be shown it. */
-  async #work(
-    connection: Connection,
-    handshakeHash: Uint8Array,
-    item: PublishedItem,
-    bits: number,
-    signal: AbortSignal,
-  ): Promise<Uint8Array> {
+  async #work({ connection, handshakeHash, item, signal }: OnConnection, bits: number): Promise<Uint8Array> {
     for (let from = 0; ; from += WORK_TRIES_PER_TURN) {
       const nonce = findPublishNonce(handshakeHash, item, bits, from, WORK_TRIES_PER_TURN)
       if (nonce !== null) return nonce
       await sleep(this.#deps.clock, WORK_PAUSE_MS, signal)
-      if (connection.closed) throw new MegatorrentError('ERR_CONNECTION_CLOSED', 'the gateway has gone')
+      if (connection.closed) throw gone()
     }
   }
+
+  /** The same for a puzzle: one try at a time over all gateways, by a thread of its own. */
+  async #solve(
+    { connection, handshakeHash, item, signal }: OnConnection,
+    puzzle: PuzzleParameters,
+  ): Promise<Uint8Array> {
+    const salt = puzzleSalt(handshakeHash, item)
+    const tries = PUZZLE_TRIES_FACTOR * 2 ** puzzle.bits
+    for (let count = 0; count < tries; count++) {
+      const nonce = puzzleNonce(count)
+      const hash = await this.#tries.run(async () => {
+        signal.throwIfAborted()
+        if (connection.closed) throw gone()
+        return this.#deps.memoryHash(puzzleInput(salt, nonce, puzzle))
+      })
+      if (isSolution(hash, puzzle)) return nonce
+    }
+    throw new MegatorrentError('ERR_REMOTE_REFUSED', 'the puzzle of the gateway has no solution in reach')
+  }
+}
+
+function gone(): MegatorrentError {
+  return new MegatorrentError('ERR_CONNECTION_CLOSED', 'the gateway has gone')
 }
 
 async function firstOf(resolve: (host: string) => Promise<readonly string[]>, host: string): Promise<string> {

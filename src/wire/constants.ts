@@ -113,6 +113,10 @@ export const PUBLISH_NONCE_BYTES = 8
 export const PUBLISH_WORK_BITS = 16
 /** More than this nobody may ask: some 16 million tries, half a minute. */
 export const MAX_PUBLISH_WORK_BITS = 24
+/** KiB of memory that a gateway may ask for one try of a puzzle: 64 MiB, which every machine has to spare. */
+export const MAX_PUZZLE_MEMORY_KIB = 65_536
+/** KiB that solving it may write on average, over all tries and passes: 4 GiB, some ten seconds of one core. */
+export const MAX_PUZZLE_COST_KIB = 4_194_304
 /** ms ahead to which an item may be kept: three days and DAY_OVERLAP_MS, for the slots of tomorrow and the day after. */
 export const MAX_PUBLISH_AHEAD_MS = 270_000_000
 /** Bytes of the value of an item in PUBLISH or DATA: BEP 44's 1,000 without the length before them. */

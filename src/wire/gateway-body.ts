@@ -12,31 +12,49 @@ import { assertBytes, type ByteReader, ByteWriter } from '../base/bytes.ts'
 import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES } from '../crypto/ed25519.ts'
 import { type Body, malformed, take } from './body.ts'
 import { MAX_PUBLISH_VALUE_BYTES, MAX_SLOT_ITEMS, PUBLISH_NONCE_BYTES } from './constants.ts'
-import type { PublishedItem, PublishedMessage, PublishMessage, SlotAnswer, SlotItem } from './message.ts'
+import type {
+  PUBLISH_OUTCOMES,
+  PublishedItem,
+  PublishedMessage,
+  PublishMessage,
+  SlotAnswer,
+  SlotItem,
+} from './message.ts'
+
+// It stands in wire/message.ts, which imports this file: its type holds this to it.
+const OUTCOME_PUZZLE: (typeof PUBLISH_OUTCOMES)['puzzle'] = 8
 
 /** What of PUBLISH comes before the value. */
 const PUBLISHED_ITEM_BYTES = 8 + 8 + PUBLIC_KEY_BYTES + 8 + SIGNATURE_BYTES + 2
+/** What of PUBLISHED comes with every outcome. */
+const PUBLISHED_BYTES = 1 + 1 + 2 + 8
+/** Memory, passes, bits. */
+const PUZZLE_BYTES = 4 + 1 + 1
 const SLOT_ANSWER_BYTES = 2 + 1
 const SLOT_ITEM_BYTES = 2 + 8 + SIGNATURE_BYTES + 2
 
 export const publish: Body<PublishMessage> = {
   minBytes: PUBLISH_NONCE_BYTES + PUBLISHED_ITEM_BYTES + 1,
-  size: ({ value }) => PUBLISH_NONCE_BYTES + PUBLISHED_ITEM_BYTES + value.length,
+  size: ({ value, puzzleNonce }) =>
+    PUBLISH_NONCE_BYTES + PUBLISHED_ITEM_BYTES + value.length + (puzzleNonce?.length ?? 0),
   write(writer, message) {
     assertBytes(message.nonce, PUBLISH_NONCE_BYTES, 'nonce')
     writeItem(writer.put(message.nonce), message)
+    if (message.puzzleNonce === undefined) return
+    assertBytes(message.puzzleNonce, PUBLISH_NONCE_BYTES, 'puzzleNonce')
+    writer.put(message.puzzleNonce)
   },
   read(reader, requestId) {
     const nonce = take(reader, PUBLISH_NONCE_BYTES)
-    return {
-      type: 'publish',
-      requestId,
-      nonce,
+    const item = {
       notBefore: readNumber(reader, 'not before'),
       notAfter: readNumber(reader, 'not after'),
       slotKey: take(reader, PUBLIC_KEY_BYTES),
       ...readSigned(reader),
     }
+    const message: PublishMessage = { type: 'publish', requestId, nonce, ...item }
+    if (reader.remaining < PUBLISH_NONCE_BYTES) return message
+    return { ...message, puzzleNonce: take(reader, PUBLISH_NONCE_BYTES) }
   },
 }
 
@@ -73,19 +91,28 @@ function readSigned(reader: ByteReader): Signed {
 }
 
 export const published: Body<PublishedMessage> = {
-  minBytes: 1 + 1 + 2 + 8,
-  size: () => 1 + 1 + 2 + 8,
-  write(writer, { outcome, workBits, nodes, highestSeq }) {
+  minBytes: PUBLISHED_BYTES,
+  size: ({ puzzle }) => PUBLISHED_BYTES + (puzzle === undefined ? 0 : PUZZLE_BYTES),
+  write(writer, { outcome, workBits, nodes, highestSeq, puzzle }) {
+    if ((outcome === OUTCOME_PUZZLE) !== (puzzle !== undefined)) {
+      throw new RangeError('"puzzle" expected with the outcome that names one, and with no other')
+    }
     writer.u8(outcome).u8(workBits).u16(nodes).u64(highestSeq)
+    if (puzzle !== undefined) writer.u32(puzzle.memoryKib).u8(puzzle.passes).u8(puzzle.bits)
   },
-  read: (reader, requestId) => ({
-    type: 'published',
-    requestId,
-    outcome: reader.u8(),
-    workBits: reader.u8(),
-    nodes: reader.u16(),
-    highestSeq: readNumber(reader, 'highest seq'),
-  }),
+  read(reader, requestId) {
+    const message: PublishedMessage = {
+      type: 'published',
+      requestId,
+      outcome: reader.u8(),
+      workBits: reader.u8(),
+      nodes: reader.u16(),
+      highestSeq: readNumber(reader, 'highest seq'),
+    }
+    if (message.outcome !== OUTCOME_PUZZLE) return message
+    if (reader.remaining < PUZZLE_BYTES) throw malformed('PUBLISHED ends in a puzzle')
+    return { ...message, puzzle: { memoryKib: reader.u32(), passes: reader.u8(), bits: reader.u8() } }
+  },
 }
 
 export function slotAnswerBytes({ items }: SlotAnswer): number {

@@ -47,6 +47,7 @@ export const PUBLISH_OUTCOMES = {
   stale: 5,
   window: 6,
   quota: 7,
+  puzzle: 8,
 } as const
 
 /** Codes of ERROR. */
@@ -182,6 +183,15 @@ export interface PublishMessage extends PublishedItem {
   readonly requestId: number
   /** PUBLISH_NONCE_BYTES: proof of work (wire/publish-work.ts). */
   readonly nonce: Uint8Array
+  /** PUBLISH_NONCE_BYTES: what solves the puzzle that was asked for (wire/memory-puzzle.ts). */
+  readonly puzzleNonce?: Uint8Array
+}
+
+/** A memory-hard puzzle: argon2id over so much memory, until a hash begins with so many zero bits. */
+export interface PuzzleParameters {
+  readonly memoryKib: number
+  readonly passes: number
+  readonly bits: number
 }
 
 /** What a gateway says of an item. */
@@ -194,6 +204,8 @@ export interface PublishAnswer {
   readonly nodes: number
   /** With `stale`: the highest seq that it knows. Else 0. */
   readonly highestSeq: number
+  /** With `puzzle`, and never else: the one that it asks for. */
+  readonly puzzle?: PuzzleParameters
 }
 
 export interface PublishedMessage extends PublishAnswer {

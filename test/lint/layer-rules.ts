@@ -165,6 +165,11 @@ export const REACH: readonly ReachRule[] = [
   { what: 'the HTTP front', modules: ['fastify', '@fastify/'], allowed: [/^src\/rpc\/server\.ts$/] },
   { what: 'metrics', modules: ['prom-client'], allowed: [/^src\/rpc\/metrics\.ts$/] },
   { what: 'WebSockets', modules: ['ws'], allowed: [/^src\/rpc\/event-streams\.ts$/] },
+  {
+    what: 'the memory-hard hash',
+    modules: ['hash-wasm', 'hash-wasm/'],
+    allowed: [/^src\/crypto\/argon2id\.ts$/],
+  },
   { what: 'RPC dispatch', modules: ['jayson', 'jayson/'], allowed: [/^src\/rpc\//] },
   { what: 'the log library', modules: ['pino', 'pino/'], allowed: [/^src\/node\/log\.ts$/] },
   {

@@ -139,6 +139,7 @@ describe('the document', () => {
       DOMAINS.onionStatement,
       DOMAINS.onionStatementWork,
       DOMAINS.publishWork,
+      DOMAINS.publishPuzzle,
       DOMAINS.prologue,
     ])
     const expected = Object.values(DOMAINS).filter((label) => !elsewhere.has(label))

@@ -6,7 +6,7 @@ crypto-vectors.py beside it, which is one as well. Shares no code with src. Noth
 it but a person.
 
 Writes addresses.json, blobs.json, frames.json, heads.json, manifests.json, messages.json,
-onion-statements.json, paths.json, peers.json, uri-valid.txt and uri-invalid.txt.
+onion-statements.json, paths.json, peers.json, puzzles.json, uri-valid.txt and uri-invalid.txt.
 """
 
 import base64
@@ -33,6 +33,16 @@ def u16(n):
 def write(name, content):
     with open(os.path.join(FOLDER, name), "w", encoding="utf-8") as file:
         file.write(content if isinstance(content, str) else json.dumps({"note": NOTE, **content}, indent=2) + "\n")
+
+
+def load(name, file):
+    found = importlib.util.spec_from_file_location(name, os.path.join(FOLDER, file))
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+argon2id = load("argon2_twin", "argon2_twin.py").argon2id
 
 
 # --- 4.4 addresses ---------------------------------------------------------------
@@ -395,11 +405,15 @@ def make_messages():
     def signed(seq, value, n=None):
         return u64(seq) + signature + u16(len(value) if n is None else n) + value
 
-    def publish(value, before=0, after=2**53 - 1, seq=7, n=None):
-        return b"nonce 8b" + u64(before) + u64(after) + key + signed(seq, value, n)
+    def publish(value, before=0, after=2**53 - 1, seq=7, n=None, puzzle=b""):
+        return b"nonce 8b" + u64(before) + u64(after) + key + signed(seq, value, n) + puzzle
 
-    def published(outcome, bits=0, nodes=0, seq=0):
-        return u8(outcome) + u8(bits) + u16(nodes) + u64(seq)
+    def published(outcome, bits=0, nodes=0, seq=0, puzzle=None):
+        out = u8(outcome) + u8(bits) + u16(nodes) + u64(seq)
+        return out if puzzle is None else out + u32(puzzle[0]) + u8(puzzle[1]) + u8(puzzle[2])
+
+    def asks_puzzle(memory, passes, bits):
+        return {**published_fields(8), "puzzle": {"memoryKib": memory, "passes": passes, "bits": bits}}
 
     def found(nearest, items, count=None):
         out = u8(4) + u16(nearest) + u8(len(items) if count is None else count)
@@ -452,6 +466,9 @@ def make_messages():
         message("PUBLISHED, stored", 13, published(0, 0, 8), published_fields(0, 0, 8), 6),
         message("PUBLISHED, more work", 13, published(2, 24), published_fields(2, 24), 6),
         message("PUBLISHED, stale", 13, published(5, 0, 0, 2**53 - 1), published_fields(5, 0, 0, 2**53 - 1), 6),
+        message("PUBLISH with what solves a puzzle", 6, publish(sealed, puzzle=b"puzzle 8"), {**publish_fields(sealed), "puzzleNonce": b"puzzle 8".hex()}, 6),
+        message("PUBLISHED, a puzzle", 13, published(8, puzzle=(16384, 1, 4)), asks_puzzle(16384, 1, 4), 6),
+        message("PUBLISHED, a puzzle that nobody solves", 13, published(8, puzzle=(2**32 - 1, 255, 255)), asks_puzzle(2**32 - 1, 255, 255), 6),
         message("PUBLISHED of a later version", 13, published(255), published_fields(255), 6),
         message("ERROR", 255, u16(2), {"type": "error", "requestId": 4, "code": 2}, 4),
     ]
@@ -467,7 +484,9 @@ def make_messages():
         message("PEERS with more bytes", 5, u8(1) + ip + b"later", {"type": "peers", "requestId": 8, "addresses": ip.hex()}, 8),
         message("ANNOUNCE with more bytes", 7, announce([2]) + b"later", announced([2])),
         message("PUBLISH with more bytes", 6, publish(sealed) + b"later", publish_fields(sealed), 6),
+        message("PUBLISH with more bytes than what solves a puzzle", 6, publish(sealed, puzzle=b"puzzle 8later"), {**publish_fields(sealed), "puzzleNonce": b"puzzle 8".hex()}, 6),
         message("PUBLISHED with more bytes", 13, published(1) + b"later", published_fields(1), 6),
+        message("PUBLISHED, a puzzle, with more bytes", 13, published(8, puzzle=(8, 1, 0)) + b"later", asks_puzzle(8, 1, 0), 6),
         message("DATA of a slot with more bytes", 3, found(8, slots[:1]) + b"later", found_fields(8, slots[:1]), 6),
         message("unknown notice", 0x40, b"x", {"type": "unknown", "code": 0x40, "requestId": 0}),
         message("unknown request", 0x41, b"x", {"type": "unknown", "code": 0x41, "requestId": 3}, 3),
@@ -908,6 +927,25 @@ def links():
     write("uri-invalid.txt", head + "# A code and a JSON string a line, with a tab between.\n" + "".join(f"# {why}\n{code}\t{quote(text)}\n" for why, code, text in invalid))
 
 
+# --- 7.8 memory-hard puzzles ------------------------------------------------------
+
+
+def make_puzzles():
+    sealed = (derived("sealed") * 19)[:608]
+    item = u64(0) + u64(2**53 - 1) + derived("slot key") + u64(7) + derived("sig 1") + derived("sig 2") + u16(608) + sealed
+    hash_of = lambda name: derived("handshake " + name)
+    salt_of = lambda name: hashlib.sha256(label("publish puzzle") + hash_of(name) + hashlib.sha256(item).digest()).digest()
+    zeros = lambda digest: 256 - int.from_bytes(digest, "big").bit_length()
+    cases = []
+    for name, memory, passes, bits in (("one pass", 8, 1, 4), ("two passes", 64, 2, 2), ("another handshake", 8, 1, 4)):
+        salt, count = salt_of(name), 0
+        while zeros(argon2id(u64(count), salt, memory, passes)) < bits:
+            count += 1
+        digest = argon2id(u64(count), salt, memory, passes)
+        cases.append({"name": name, "handshakeHash": hash_of(name).hex(), "salt": salt.hex(), "memoryKib": memory, "passes": passes, "bits": bits, "nonce": u64(count).hex(), "hash": digest.hex(), "triesBefore": count})
+    return {"item": item.hex(), "cases": cases}
+
+
 if __name__ == "__main__":
     HEADS = make_heads()
     write("addresses.json", addresses())
@@ -916,6 +954,7 @@ if __name__ == "__main__":
     write("messages.json", make_messages())
     write("onion-statements.json", make_statements())
     write("peers.json", make_peers())
+    write("puzzles.json", make_puzzles())
     write("manifests.json", make_manifests())
     write("paths.json", make_paths())
     links()

@@ -7,7 +7,12 @@
  */
 import { equalBytes } from '../../base/bytes.ts'
 import { HEAD_BYTES, MAX_PUBLISH_AHEAD_MS, SLOT_VALUE_BYTES } from '../../wire/constants.ts'
-import { PUBLISH_OUTCOMES, type PublishAnswer, type PublishedItem } from '../../wire/message.ts'
+import {
+  PUBLISH_OUTCOMES,
+  type PublishAnswer,
+  type PublishedItem,
+  type PuzzleParameters,
+} from '../../wire/message.ts'
 import { isValidItem, type MutableItem } from '../../wire/mutable-item.ts'
 
 export interface Offer {
@@ -55,6 +60,11 @@ export function staleAgainst(highestSeq: number): PublishAnswer {
 
 export function refusal(outcome: number): PublishAnswer {
   return { outcome, workBits: 0, nodes: 0, highestSeq: 0 }
+}
+
+/** It has to solve a puzzle first. */
+export function puzzleOf(puzzle: PuzzleParameters): PublishAnswer {
+  return { ...refusal(PUBLISH_OUTCOMES.puzzle), puzzle }
 }
 
 /** Is there something at least as new that it contradicts? */

@@ -13,9 +13,14 @@ import { errorMessage } from '../../base/errors.ts'
 import {
   GATEWAY_ANSWER_MS,
   GATEWAY_HOST_ITEMS,
+  GATEWAY_MAX_PUZZLES,
+  GATEWAY_MAX_PUZZLES_PER_HOST,
   GATEWAY_MAX_WAITING,
   GATEWAY_MAX_WAITING_PER_HOST,
   GATEWAY_PARALLEL_WALKS,
+  GATEWAY_PUZZLE_LOAD,
+  GATEWAY_PUZZLE_MEMORY_KIB,
+  GATEWAY_PUZZLE_PASSES,
   GATEWAY_SHARED_ITEMS,
   GATEWAY_USE_HALF_LIFE_MS,
   MAX_GATEWAY_ITEMS,
@@ -23,18 +28,15 @@ import {
 } from '../../base/limits.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
+import type { MemoryHash } from '../../crypto/argon2id.ts'
 import type { Address } from '../../wire/address.ts'
 import type { AddressClass } from '../../wire/address-class.ts'
-import {
-  MAX_PEERS_ADDRESSES,
-  MAX_PUBLISH_WORK_BITS,
-  MAX_SLOT_ITEMS,
-  PUBLISH_WORK_BITS,
-} from '../../wire/constants.ts'
+import { MAX_PEERS_ADDRESSES, MAX_SLOT_ITEMS, PUBLISH_WORK_BITS } from '../../wire/constants.ts'
 import {
   PUBLISH_OUTCOMES,
   type PublishAnswer,
   type PublishMessage,
+  type PuzzleParameters,
   type SlotAnswer,
 } from '../../wire/message.ts'
 import { publishWork } from '../../wire/publish-work.ts'
@@ -43,10 +45,19 @@ import type { Dht } from '../dht.ts'
 import { spread } from '../pex.ts'
 import { isHintedPort, mayBeTold } from '../told-address.ts'
 import { closed, FairQueue, type FairQueueRules } from './fair-queue.ts'
-import { isOlder, itemOf, refusal, refuseKnown, refuseUnseen, staleAgainst } from './gateway-rules.ts'
+import {
+  isOlder,
+  itemOf,
+  puzzleOf,
+  refusal,
+  refuseKnown,
+  refuseUnseen,
+  staleAgainst,
+} from './gateway-rules.ts'
 import type { GatewayStore, KeptItem } from './gateway-store.ts'
 import { ItemKeeper, type KeeperTiming } from './item-keeper.ts'
 import { BEFORE_RESTART, PlaceLedger, type PlaceRules } from './place-ledger.ts'
+import { PuzzleDesk, type PuzzleRules } from './puzzle-desk.ts'
 
 /** Who asks, as far as a gateway cares. */
 export interface GatewayAsker {
@@ -64,6 +75,7 @@ export interface GatewayAsker {
 export interface GatewayRules extends PlaceRules, FairQueueRules {
   /** Work that is asked of everybody. */
   readonly workBits: number
+  readonly puzzle: PuzzleRules
   readonly answerMs: number
 }
 
@@ -76,12 +88,22 @@ export const GATEWAY_RULES: GatewayRules = {
   waitingPerHost: GATEWAY_MAX_WAITING_PER_HOST,
   halfLifeMs: GATEWAY_USE_HALF_LIFE_MS,
   workBits: PUBLISH_WORK_BITS,
+  puzzle: {
+    fromLoad: GATEWAY_PUZZLE_LOAD,
+    memoryKib: GATEWAY_PUZZLE_MEMORY_KIB,
+    passes: GATEWAY_PUZZLE_PASSES,
+    waiting: GATEWAY_MAX_PUZZLES,
+    waitingPerHost: GATEWAY_MAX_PUZZLES_PER_HOST,
+    halfLifeMs: GATEWAY_USE_HALF_LIFE_MS,
+  },
   answerMs: GATEWAY_ANSWER_MS,
 }
 
 export interface GatewayServiceOptions {
   readonly dht: Dht
   readonly store: GatewayStore
+  /** Checks puzzles, away from the main thread. */
+  readonly memoryHash: MemoryHash
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -94,6 +116,7 @@ export class GatewayService {
   readonly #rules: GatewayRules
   readonly #places: PlaceLedger
   readonly #queue: FairQueue
+  readonly #puzzles: PuzzleDesk
   readonly #keeper: ItemKeeper
   readonly #stopping = new AbortController()
 
@@ -102,6 +125,7 @@ export class GatewayService {
     this.#rules = { ...GATEWAY_RULES, ...options.rules }
     this.#places = new PlaceLedger(this.#rules)
     this.#queue = new FairQueue(this.#rules, options.clock)
+    this.#puzzles = new PuzzleDesk(this.#rules.puzzle, options.clock, options.memoryHash)
     this.#keeper = new ItemKeeper({
       ...options,
       onForgotten: (key) => this.#places.free(toHex(key)),
@@ -114,26 +138,33 @@ export class GatewayService {
     return this.#places.taken
   }
 
-  /** Work that a PUBLISH has to show now: more, the more wait and the fewer places are left. */
-  get workBits(): number {
-    const load = Math.max(this.#queue.load, 2 * this.#places.fill - 1, 0)
-    const more = Math.floor(load * (MAX_PUBLISH_WORK_BITS - PUBLISH_WORK_BITS))
-    return Math.min(this.#rules.workBits + more, MAX_PUBLISH_WORK_BITS)
+  /** The puzzle that a PUBLISH has to solve now, if any: harder, the more wait and the fewer places are left. */
+  get puzzle(): PuzzleParameters | null {
+    return this.#puzzles.asked(Math.max(this.#queue.load, 2 * this.#places.fill - 1, 0))
   }
 
-  /** Rejects only when the item could not be written down, with ERR_DHT_CLOSED after `close`. */
+  /**
+   * Rejects when the item could not be written down; with ERR_DHT_BUSY when too many puzzles wait to be checked,
+   * and with ERR_DHT_CLOSED after `close`.
+   */
   async publish(asker: GatewayAsker, message: PublishMessage): Promise<PublishAnswer> {
     const { clock } = this.#options
     if (this.#stopping.signal.aborted) throw closed()
     const work = publishWork(asker.handshakeHash, message, message.nonce)
     const nowMs = clock.now()
-    const refused = refuseUnseen({ item: message, work, workBits: this.workBits, nowMs })
+    const refused = refuseUnseen({ item: message, work, workBits: this.#rules.workBits, nowMs })
     if (refused !== null) return refused
     const key = toHex(message.slotKey)
-    const verdict = this.#places.judge(key, asker.host, asker.isShared)
-    if (!verdict.granted) return refusal(PUBLISH_OUTCOMES.quota)
+    const mayHavePlace = this.#places.judge(key, asker.host, asker.isShared).granted
+    if (!mayHavePlace) return refusal(PUBLISH_OUTCOMES.quota)
     const unfit = refuseKnown(message, this.#keeper.newest(message.slotKey))
     if (unfit !== null) return unfit
+    const { puzzle } = this
+    if (puzzle !== null && !(await this.#puzzles.isSolved(asker, message, puzzle))) return puzzleOf(puzzle)
+    if (this.#stopping.signal.aborted) throw closed()
+    // Others may have been given a place while the puzzle was checked.
+    const verdict = this.#places.judge(key, asker.host, asker.isShared)
+    if (!verdict.granted) return refusal(PUBLISH_OUTCOMES.quota)
     const { notBefore, notAfter } = message
     await this.#keep(key, asker, verdict.evict, { item: itemOf(message), notBefore, notAfter })
     const kept = this.#keeper.newest(message.slotKey)
@@ -172,7 +203,7 @@ export class GatewayService {
   /** Resolves when nothing of it runs any more. */
   async close(): Promise<void> {
     this.#stopping.abort()
-    await Promise.all([this.#queue.close(), this.#keeper.close()])
+    await Promise.all([this.#puzzles.close(), this.#queue.close(), this.#keeper.close()])
   }
 
   /** The place is taken before the item is written down: others that come meanwhile see it. The keeper frees it. */

@@ -19,7 +19,7 @@ import { formatPeerAddress, type PeerAddress } from '../../../src/wire/address.t
 import { DAY_MS } from '../../../src/wire/constants.ts'
 import { buildSlot } from '../../../src/wire/slot.ts'
 import { newHead } from '../discovery/channel-fixture.ts'
-import { MemoryGatewayStore, WORK_BITS } from '../discovery/gateway/gateway-rig.ts'
+import { MemoryGatewayStore, quickHash, WORK_BITS } from '../discovery/gateway/gateway-rig.ts'
 import { MemoryNetwork as MemoryDhtNetwork } from '../discovery/memory-dht.ts'
 import { SimClock } from '../swarm/sim-clock.ts'
 import { SimNode } from '../swarm/sim-node.ts'
@@ -70,6 +70,7 @@ export async function visits(channels: number, days: number, seed: number): Prom
     const service = new GatewayService({
       dht: dhtNetwork.dht(),
       store: new MemoryGatewayStore(),
+      memoryHash: quickHash,
       clock,
       random,
       log: silentLog,
@@ -111,6 +112,7 @@ export async function visits(channels: number, days: number, seed: number): Prom
       resolve: null,
       clock,
       random: systemRandom,
+      memoryHash: quickHash,
       workBits: WORK_BITS,
     })
     const dht = new GatewayDht<PeerAddress>({

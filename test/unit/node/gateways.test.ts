@@ -12,7 +12,7 @@ import type { Dialer } from '../../../src/transport/transport.ts'
 import { formatPeerAddress } from '../../../src/wire/address.ts'
 import { buildSlot } from '../../../src/wire/slot.ts'
 import { newChannel, newHead } from '../discovery/channel-fixture.ts'
-import { HOUR_MS, MemoryGatewayStore, NOON } from '../discovery/gateway/gateway-rig.ts'
+import { HOUR_MS, MemoryGatewayStore, NOON, quickHash } from '../discovery/gateway/gateway-rig.ts'
 import { MemoryNetwork as MemoryDhtNetwork, MemorySlotStore } from '../discovery/memory-dht.ts'
 import { SimNode } from '../swarm/sim-node.ts'
 
@@ -26,6 +26,7 @@ async function errands(gatewayIs: 'own' | 'of the link'): Promise<string[]> {
   const service = new GatewayService({
     dht: dhtNetwork.dht(),
     store: new MemoryGatewayStore(),
+    memoryHash: quickHash,
     clock,
     random: seededRandom(4),
     log: silentLog,
@@ -44,6 +45,7 @@ async function errands(gatewayIs: 'own' | 'of the link'): Promise<string[]> {
     config: { useGateway: gatewayIs === 'own' ? [formatPeerAddress(gateway.pinned)] : [] },
     state: { slots: new MemorySlotStore() },
     publisherKeys: () => null,
+    memoryHash: quickHash,
     clock,
     random: systemRandom,
     log: silentLog,

@@ -4,9 +4,9 @@
  */
 import { describe, expect, it } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
-import { ManualClock } from '../../../src/base/clock.ts'
+import { ManualClock, sleep } from '../../../src/base/clock.ts'
 import { isMegatorrentError } from '../../../src/base/errors.ts'
-import { DHT_CLOSEST_NODES } from '../../../src/base/limits.ts'
+import { DHT_CLOSEST_NODES, PUZZLE_TRIES_FACTOR } from '../../../src/base/limits.ts'
 import { silentLog } from '../../../src/base/log.ts'
 import { type Random, seededRandom, systemRandom } from '../../../src/base/random.ts'
 import { dayOf, handshakeKey } from '../../../src/crypto/key-schedule.ts'
@@ -19,13 +19,14 @@ import { initiateHandshake } from '../../../src/transport/handshake.ts'
 import { MemoryNetwork } from '../../../src/transport/memory.ts'
 import type { Dialer } from '../../../src/transport/transport.ts'
 import { formatPeerAddress, type PeerAddress } from '../../../src/wire/address.ts'
-import { MAX_PUBLISH_WORK_BITS } from '../../../src/wire/constants.ts'
+import { MAX_PUBLISH_WORK_BITS, MAX_PUZZLE_MEMORY_KIB } from '../../../src/wire/constants.ts'
 import { PUBLISH_OUTCOMES } from '../../../src/wire/message.ts'
 import {
   MemoryGatewayStore,
   NOON,
   newKey,
   offered,
+  quickHash,
   signed,
   WORK_BITS,
 } from '../discovery/gateway/gateway-rig.ts'
@@ -33,6 +34,8 @@ import { MemoryNetwork as MemoryDhtNetwork } from '../discovery/memory-dht.ts'
 import { SIM_PORT, SimChannel, SimNode } from './sim-node.ts'
 
 const ERRAND = { purpose: 'slot', subject: 'a test' } as const
+/** ms of one try at a puzzle. */
+const TRY_MS = 40
 const never = (): AbortSignal => new AbortController().signal
 
 class World {
@@ -44,6 +47,8 @@ class World {
   /** Each dial, with what it was for. */
   readonly dialled: { readonly host: string; readonly circuit: Circuit | undefined }[] = []
   readonly link: DialledGateways
+  /** Hashes that the asking side has made for puzzles. */
+  readonly tries = { made: 0, running: 0, most: 0 }
 
   constructor() {
     const random: Random = seededRandom(3)
@@ -61,18 +66,27 @@ class World {
       resolve,
       clock: this.clock,
       random: systemRandom,
+      memoryHash: async (input) => {
+        this.tries.made++
+        this.tries.running++
+        this.tries.most = Math.max(this.tries.most, this.tries.running)
+        await sleep(this.clock, TRY_MS)
+        this.tries.running--
+        return quickHash(input)
+      },
       workBits: WORK_BITS,
     })
   }
 
-  async gateway(isGateway = true): Promise<SimNode> {
+  async gateway(isGateway = true, workBits = WORK_BITS): Promise<SimNode> {
     const service = new GatewayService({
       dht: this.dhtNetwork.dht(),
       store: new MemoryGatewayStore(),
+      memoryHash: quickHash,
       clock: this.clock,
       random: seededRandom(4),
       log: silentLog,
-      rules: { workBits: WORK_BITS },
+      rules: { workBits },
     })
     const { clock, network } = this
     const seed = this.gateways.length
@@ -199,13 +213,82 @@ describe('a gateway in the swarm', () => {
     expect(more).toEqual([{ ...publicPeer, host: '9.9.9.9' }])
   })
 
-  it('asks for more work when it has more to do, and gets it', async () => {
+  it('that asks for more work than everybody does gets it', async () => {
+    const world = new World()
+    const { pinned } = await world.gateway(true, WORK_BITS + 10)
+    const answer = await world.wait(world.link.publish(pinned, ERRAND, offered(signed()), never()))
+    expect(answer).toMatchObject({ outcome: 0 })
+  })
+
+  it('asks for a puzzle under load, and gets it solved, one try at a time for all items', async () => {
     const world = new World()
     const { pinned } = await world.gateway()
     const [service] = world.services
-    Object.defineProperty(service, 'workBits', { get: () => WORK_BITS + 10 })
+    Object.defineProperty(service, 'puzzle', { get: () => ({ memoryKib: 16_384, passes: 1, bits: 3 }) })
+    const publishing = [1, 2, 3].map(() => world.link.publish(pinned, ERRAND, offered(signed()), never()))
+    const answers = await world.wait(Promise.all(publishing))
+    expect(answers).toMatchObject([{ outcome: 0 }, { outcome: 0 }, { outcome: 0 }])
+    expect(world.tries.most).toBe(1)
+  })
+
+  it.each([
+    ['more memory than we lend', { memoryKib: MAX_PUZZLE_MEMORY_KIB + 1, passes: 1, bits: 0 }],
+    ['more time', { memoryKib: 16_384, passes: 1, bits: 9 }],
+    ['more passes', { memoryKib: MAX_PUZZLE_MEMORY_KIB, passes: 65, bits: 0 }],
+    ['what has no solution', { memoryKib: 8, passes: 1, bits: 255 }],
+    ['what is no argon2id', { memoryKib: 7, passes: 1, bits: 1 }],
+  ])('that asks for %s has not one try made', async (_name, puzzle) => {
+    const world = new World()
+    const { pinned } = await world.gateway()
+    const [service] = world.services
+    Object.defineProperty(service, 'puzzle', { get: () => puzzle })
     const answer = await world.wait(world.link.publish(pinned, ERRAND, offered(signed()), never()))
-    expect(answer).toMatchObject({ outcome: 0 })
+    expect(answer).toMatchObject({ outcome: PUBLISH_OUTCOMES.puzzle, puzzle })
+    expect(world.tries.made).toBe(0)
+  })
+
+  it('that asks again and again has one puzzle solved', async () => {
+    const world = new World()
+    const { pinned } = await world.gateway()
+    const [service] = world.services
+    if (service === undefined) throw new Error('no gateway')
+    const puzzle = { memoryKib: 8, passes: 1, bits: 1 }
+    let asked = 0
+    service.publish = async () => {
+      asked++
+      return { outcome: PUBLISH_OUTCOMES.puzzle, workBits: 0, nodes: 0, highestSeq: 0, puzzle }
+    }
+    const answer = await world.wait(world.link.publish(pinned, ERRAND, offered(signed()), never()))
+    expect([answer, asked]).toMatchObject([{ outcome: PUBLISH_OUTCOMES.puzzle }, 2])
+  })
+
+  it('that asks for a puzzle without end has no more than so many tries', async () => {
+    const world = new World()
+    const { pinned } = await world.gateway()
+    const [service] = world.services
+    Object.defineProperty(service, 'puzzle', { get: () => ({ memoryKib: 8, passes: 1, bits: 2 }) })
+    const link = new DialledGateways({
+      dialer: world.network.transport('10.0.0.2'),
+      ...{ resolve: null, clock: world.clock, random: systemRandom, workBits: WORK_BITS },
+      memoryHash: async () => {
+        world.tries.made++
+        return new Uint8Array(32).fill(255)
+      },
+    })
+    const failing = link.publish(pinned, ERRAND, offered(signed()), never())
+    expect(await world.wait(failing)).toBe('ERR_REMOTE_REFUSED')
+    expect(world.tries.made).toBe(4 * PUZZLE_TRIES_FACTOR)
+  })
+
+  it('that asks for a puzzle and goes away has no more of it done', async () => {
+    const world = new World()
+    const { pinned, swarm } = await world.gateway()
+    const [service] = world.services
+    Object.defineProperty(service, 'puzzle', { get: () => ({ memoryKib: 8, passes: 1, bits: 16 }) })
+    const failing = world.link.publish(pinned, ERRAND, offered(signed()), never())
+    world.clock.setTimer(() => swarm.destroy(), 1000)
+    expect(await world.wait(failing)).toBe('ERR_CONNECTION_CLOSED')
+    expect(world.tries.made).toBeLessThan(2000 / TRY_MS)
   })
 
   it('that asks for all the work there is and goes away has none done', async () => {

@@ -49,6 +49,7 @@ const BYTE_FIELDS = new Set([
   'addresses',
   'statement',
   'nonce',
+  'puzzleNonce',
   'slotKey',
   'signature',
   'value',

@@ -1,12 +1,15 @@
 /** A gateway on a DHT in memory, and strangers that publish to it. */
 import { randomBytes } from 'node:crypto'
-import { toHex } from '../../../../src/base/bytes.ts'
-import { ManualClock } from '../../../../src/base/clock.ts'
+import { concatBytes, toHex } from '../../../../src/base/bytes.ts'
+import { ManualClock, sleep } from '../../../../src/base/clock.ts'
 import { MegatorrentError } from '../../../../src/base/errors.ts'
 import { silentLog } from '../../../../src/base/log.ts'
 import { seededRandom } from '../../../../src/base/random.ts'
+import type { Argon2idInput } from '../../../../src/crypto/argon2id.ts'
 import { SigningKey } from '../../../../src/crypto/ed25519.ts'
+import { sha256 } from '../../../../src/crypto/hash.ts'
 import {
+  GATEWAY_RULES,
   type GatewayAsker,
   type GatewayRules,
   GatewayService,
@@ -14,7 +17,13 @@ import {
 import type { GatewayStore, KeptItem } from '../../../../src/discovery/gateway/gateway-store.ts'
 import type { KeeperTiming } from '../../../../src/discovery/gateway/item-keeper.ts'
 import { SLOT_VALUE_BYTES } from '../../../../src/wire/constants.ts'
-import type { PublishAnswer, PublishedItem, PublishMessage } from '../../../../src/wire/message.ts'
+import { isSolution, puzzleInput, puzzleNonce, puzzleSalt } from '../../../../src/wire/memory-puzzle.ts'
+import type {
+  PublishAnswer,
+  PublishedItem,
+  PublishMessage,
+  PuzzleParameters,
+} from '../../../../src/wire/message.ts'
 import { type MutableItem, signItem } from '../../../../src/wire/mutable-item.ts'
 import { findPublishNonce } from '../../../../src/wire/publish-work.ts'
 import { MemoryNetwork } from '../memory-dht.ts'
@@ -44,6 +53,13 @@ export class MemoryGatewayStore implements GatewayStore {
   }
 }
 
+/** In place of argon2id, whose time is no simulated one: what it costs is tested with the real one. */
+export const quickHash = async ({ password, salt }: Argon2idInput): Promise<Uint8Array> =>
+  sha256(concatBytes(salt, password))
+
+/** Whoever tests something else is never asked for one. */
+const NO_PUZZLE = { ...GATEWAY_RULES.puzzle, fromLoad: Number.POSITIVE_INFINITY }
+
 export interface WorldOptions {
   readonly rules?: Partial<GatewayRules>
   readonly timing?: Partial<KeeperTiming>
@@ -55,6 +71,8 @@ export class World {
   readonly dht = this.network.dht()
   readonly store = new MemoryGatewayStore()
   readonly warned: string[] = []
+  /** Of puzzles that the gateway checks. */
+  readonly hashes = { made: 0, running: 0, most: 0, takesMs: 0 }
   readonly #options: WorldOptions
   gateway: GatewayService
 
@@ -81,9 +99,19 @@ export class World {
 
   /** A PUBLISH with the work that is asked for now. */
   message(asker: GatewayAsker, item: PublishedItem, changes: Partial<PublishMessage> = {}): PublishMessage {
-    const nonce = findPublishNonce(asker.handshakeHash, item, this.gateway.workBits, 0, 1 << 24)
+    const bits = this.#options.rules?.workBits ?? WORK_BITS
+    const nonce = findPublishNonce(asker.handshakeHash, item, bits, 0, 1 << 24)
     if (nonce === null) throw new Error('no nonce')
     return { type: 'publish', requestId: 1, nonce, ...item, ...changes }
+  }
+
+  /** What solves a puzzle for an item on a connection, by the hash that the gateway checks with. */
+  async solve(asker: GatewayAsker, item: PublishedItem, puzzle: PuzzleParameters): Promise<Uint8Array> {
+    const salt = puzzleSalt(asker.handshakeHash, item)
+    for (let count = 0; ; count++) {
+      const nonce = puzzleNonce(count)
+      if (isSolution(await quickHash(puzzleInput(salt, nonce, puzzle)), puzzle)) return nonce
+    }
   }
 
   #start(): GatewayService {
@@ -91,10 +119,18 @@ export class World {
     return new GatewayService({
       dht: this.dht,
       store: this.store,
+      memoryHash: async (input) => {
+        this.hashes.running++
+        this.hashes.most = Math.max(this.hashes.most, this.hashes.running)
+        this.hashes.made++
+        if (this.hashes.takesMs > 0) await sleep(this.clock, this.hashes.takesMs)
+        this.hashes.running--
+        return quickHash(input)
+      },
       clock: this.clock,
       random: seededRandom(6),
       log: { ...silentLog, warn: (message) => void this.warned.push(message) },
-      rules: { workBits: WORK_BITS, ...rules },
+      rules: { workBits: WORK_BITS, puzzle: NO_PUZZLE, ...rules },
       ...(timing === undefined ? {} : { timing }),
     })
   }

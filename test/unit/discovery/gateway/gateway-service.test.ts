@@ -4,13 +4,29 @@ import { isMegatorrentError, MegatorrentError } from '../../../../src/base/error
 import {
   DHT_CLOSEST_NODES,
   GATEWAY_ANSWER_MS,
+  GATEWAY_PUZZLE_BITS,
+  GATEWAY_PUZZLE_FULL_BITS,
   GATEWAY_SAVE_MS,
   REQUEST_TIMEOUT_MS,
 } from '../../../../src/base/limits.ts'
-import { HEAD_BYTES, MAX_PUBLISH_AHEAD_MS, MAX_PUBLISH_WORK_BITS } from '../../../../src/wire/constants.ts'
-import { PUBLISH_OUTCOMES, type PublishedItem } from '../../../../src/wire/message.ts'
-import { findPublishNonce } from '../../../../src/wire/publish-work.ts'
-import { asker, HOUR_MS, NOON, newKey, offered, signed, WORK_BITS, World } from './gateway-rig.ts'
+import {
+  GATEWAY_RULES,
+  type GatewayAsker,
+  type GatewayRules,
+} from '../../../../src/discovery/gateway/gateway-service.ts'
+import { HEAD_BYTES, MAX_PUBLISH_AHEAD_MS } from '../../../../src/wire/constants.ts'
+import {
+  isBearable,
+  isSolution,
+  puzzleInput,
+  puzzleNonce,
+  puzzleSalt,
+} from '../../../../src/wire/memory-puzzle.ts'
+import { PUBLISH_OUTCOMES, type PublishedItem, type PuzzleParameters } from '../../../../src/wire/message.ts'
+import { findPublishNonce, publishWork } from '../../../../src/wire/publish-work.ts'
+import { asker, HOUR_MS, NOON, newKey, offered, quickHash, signed, WORK_BITS, World } from './gateway-rig.ts'
+
+const NOTHING = { workBits: 0, nodes: 0, highestSeq: 0 }
 
 const outcomeName = (outcome: number): string | undefined =>
   Object.entries(PUBLISH_OUTCOMES).find(([, number]) => number === outcome)?.[0]
@@ -473,12 +489,137 @@ describe('a gateway that is asked', () => {
       'ERR_DHT_BUSY',
     ])
   })
+})
 
-  it('asks for more work the more there is to do, and never for more than may be asked', async () => {
-    const world = new World({ rules: { places: 64, perHost: 64, workBits: WORK_BITS } })
-    expect(world.gateway.workBits).toBe(WORK_BITS)
-    for (let i = 0; i < 48; i++) await world.publish(asker(), offered(signed()))
-    expect(world.gateway.workBits).toBe(WORK_BITS + 4)
-    expect(new World({ rules: { workBits: 40 } }).gateway.workBits).toBe(MAX_PUBLISH_WORK_BITS)
+/** A gateway of which more than half of the places are taken. */
+async function loaded(rules: Partial<GatewayRules> = {}): Promise<World> {
+  const world = new World({ rules: { places: 64, perHost: 64, puzzle: GATEWAY_RULES.puzzle, ...rules } })
+  expect(world.gateway.puzzle).toBeNull()
+  for (let i = 0; i < 33; i++) await world.publish(asker(), offered(signed()))
+  expect(world.gateway.puzzle).toBeNull()
+  await world.publish(asker(), offered(signed()))
+  return world
+}
+
+describe('a gateway under load', () => {
+  it('asks for a puzzle, harder the more there is to do, and never for one that nobody solves', async () => {
+    const world = await loaded()
+    const puzzle = world.gateway.puzzle as PuzzleParameters
+    expect(puzzle).toEqual({ memoryKib: 16_384, passes: 1, bits: GATEWAY_PUZZLE_BITS })
+    const next = async (): Promise<void> => {
+      const [from, item] = [asker(), offered(signed())]
+      const asked = await world.publish(from, item)
+      if (asked.puzzle === undefined) throw new Error('no puzzle')
+      const puzzleNonce = await world.solve(from, item, asked.puzzle)
+      expect((await world.publish(from, item, { puzzleNonce })).outcome).toBe(PUBLISH_OUTCOMES.stored)
+    }
+    while (world.gateway.kept < 64) await next()
+    expect(world.gateway.puzzle).toEqual({ ...puzzle, bits: GATEWAY_PUZZLE_FULL_BITS })
+    expect(isBearable({ ...puzzle, bits: GATEWAY_PUZZLE_FULL_BITS })).toBe(true)
+  })
+
+  it('keeps nothing that does not solve it, nor what solves that of another connection or item', async () => {
+    const world = await loaded()
+    const before = [world.network.puts.length, world.store.saves, world.gateway.kept]
+    const [from, item] = [asker(), offered(signed())]
+    const answer = await world.publish(from, item)
+    const puzzle = answer.puzzle as PuzzleParameters
+    expect(answer).toEqual({ outcome: PUBLISH_OUTCOMES.puzzle, ...NOTHING, puzzle })
+    expect(world.hashes.made).toBe(0) // nothing was shown
+    const salt = puzzleSalt(from.handshakeHash, item)
+    let miss = 0
+    while (isSolution(await quickHash(puzzleInput(salt, puzzleNonce(miss), puzzle)), puzzle)) miss++
+    expect((await world.publish(from, item, { puzzleNonce: puzzleNonce(miss) })).outcome).toBe(8)
+    expect([world.network.puts.length, world.store.saves, world.gateway.kept]).toEqual(before)
+  })
+
+  it.each<[string, (own: GatewayAsker, item: PublishedItem) => [GatewayAsker, PublishedItem]]>([
+    ['connection', (_own, item) => [asker(), item]],
+    ['item', (own, item) => [own, { ...item, notAfter: item.notAfter + 1 }]],
+  ])('takes no solution for that of another %s', async (_name, other) => {
+    const world = await loaded()
+    let taken = 0
+    // Of twelve that solve it for one, all solving it for the other would be one chance in 2^24.
+    for (let i = 0; i < 12; i++) {
+      const [own, item] = [asker(), offered(signed())]
+      const solution = await world.solve(own, item, world.gateway.puzzle as PuzzleParameters)
+      const answer = await world.publish(...other(own, item), { puzzleNonce: solution })
+      if (answer.outcome !== PUBLISH_OUTCOMES.puzzle) taken++
+    }
+    expect(taken).toBeLessThan(12)
+  })
+
+  it('checks the hashcash, and all else that is cheap, before it makes a hash for a puzzle', async () => {
+    const world = await loaded()
+    const [from, item] = [asker(), offered(signed())]
+    const shown = { puzzleNonce: puzzleNonce(1) }
+    let at = 0
+    while (publishWork(from.handshakeHash, item, puzzleNonce(at)) >= WORK_BITS) at++
+    const outcomes = [
+      await world.publish(from, item, { ...shown, nonce: puzzleNonce(at) }),
+      await world.publish(from, offered(signed(newKey(), 1, 1, 700)), shown),
+      await world.publish(from, { ...item, notAfter: NOON }, shown),
+      await world.publish(from, { ...item, seq: 99 }, shown),
+    ].map(({ outcome }) => outcomeName(outcome))
+    expect(outcomes).toEqual(['work', 'size', 'window', 'item'])
+    expect(world.hashes.made).toBe(0)
+  })
+
+  it('checks one at a time, no more than so many wait, and whoever has had least comes first', async () => {
+    const puzzle = { ...GATEWAY_RULES.puzzle, waiting: 4, waitingPerHost: 4 }
+    const world = await loaded({ puzzle })
+    world.hashes.takesMs = 1000
+    const order: string[] = []
+    const show = async (host: string): Promise<string> => {
+      const [from, item] = [asker(host), offered(signed())]
+      const message = world.message(from, item, { puzzleNonce: puzzleNonce(1) })
+      const settled = await world.gateway.publish(from, message).catch((error: MegatorrentError) => error)
+      const said = settled instanceof MegatorrentError ? settled.code : 'answered'
+      order.push(`${host} ${said}`)
+      return said
+    }
+    const showing = ['a', 'a', 'a', 'a', 'a', 'a'].map(show)
+    await world.clock.advance(10)
+    showing.push(show('b'))
+    await world.clock.advance(60_000)
+    await Promise.all(showing)
+    expect(world.hashes).toMatchObject({ most: 1 })
+    // One is being checked and four wait: one more of the same is refused, and one of them for a newcomer.
+    expect(order.filter((one) => one === 'a ERR_DHT_BUSY')).toHaveLength(2)
+    expect(order.filter((one) => one.endsWith('answered')).slice(0, 2)).toEqual(['a answered', 'b answered'])
+  })
+
+  it('gives a place to no more than there are, also when it was checking others meanwhile', async () => {
+    const world = await loaded({ places: 64, perHost: 2 })
+    world.hashes.takesMs = 100
+    const shown = await Promise.all(
+      Array.from({ length: 6 }, async () => {
+        const [from, item] = [asker('203.0.113.9'), offered(signed())]
+        const puzzle = world.gateway.puzzle as PuzzleParameters
+        return { from, item, puzzleNonce: await world.solve(from, item, { ...puzzle, bits: 6 }) }
+      }),
+    )
+    const settling = shown.map(({ from, item, puzzleNonce: nonce }) =>
+      world.gateway.publish(from, world.message(from, item, { puzzleNonce: nonce })),
+    )
+    await world.clock.advance(5000)
+    const outcomes = (await Promise.all(settling)).map(({ outcome }) => outcomeName(outcome))
+    expect(outcomes.filter((name) => name === 'stored')).toHaveLength(2)
+    expect(outcomes.filter((name) => name === 'quota')).toHaveLength(4)
+  })
+
+  it('takes nothing that was being checked when it was closed', async () => {
+    const world = await loaded()
+    world.hashes.takesMs = 1000
+    const [from, item] = [asker(), offered(signed())]
+    const puzzle = world.gateway.puzzle as PuzzleParameters
+    const message = world.message(from, item, { puzzleNonce: await world.solve(from, item, puzzle) })
+    const answer = world.gateway.publish(from, message).catch((error: unknown) => error)
+    const { saves } = world.store
+    const closing = world.gateway.close()
+    await world.clock.advance(2000)
+    await closing
+    expect(isMegatorrentError(await answer, 'ERR_DHT_CLOSED')).toBe(true)
+    expect(world.store.saves).toBe(saves)
   })
 })
