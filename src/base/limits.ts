@@ -488,6 +488,8 @@ export const GATEWAY_MAX_PUZZLES = 256
 export const GATEWAY_MAX_PUZZLES_PER_HOST = 16
 /** ms that a solution waits to be checked: what is put after it takes GATEWAY_ANSWER_MS of REQUEST_TIMEOUT_MS. */
 export const GATEWAY_PUZZLE_WAIT_MS = 8_000
+/** ms for which a solution of an easier puzzle counts that was asked for before: solving took no more, and load goes up meanwhile. */
+export const GATEWAY_PUZZLE_GRACE_MS = 30_000
 /** Factor by which a puzzle may take more tries than it does on average, before we leave it: one in 3,000 does. */
 export const PUZZLE_TRIES_FACTOR = 8
 /** Walks of the DHT for others that run at a time: half of DHT_PARALLEL_WALKS. */

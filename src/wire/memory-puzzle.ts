@@ -46,6 +46,6 @@ export function puzzleNonce(count: number): Uint8Array {
   return new ByteWriter(PUBLISH_NONCE_BYTES).u64(count).bytes
 }
 
-export function isSolution(hash: Uint8Array, { bits }: PuzzleParameters): boolean {
+export function isSolution(hash: Uint8Array, { bits }: Pick<PuzzleParameters, 'bits'>): boolean {
   return leadingZeroBits(hash) >= bits
 }

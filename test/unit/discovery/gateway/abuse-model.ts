@@ -127,7 +127,8 @@ export async function expectHonestSuccess(botCount: number, places: number): Pro
     ({ item, outcome }) => outcome <= PUBLISH_OUTCOMES.kept && world.network.holders(item.slotKey) >= 8,
   )
   expect(honest).toHaveLength(HONEST * SLOTS)
-  expect(arrived.length / honest.length).toBeGreaterThanOrEqual(0.95)
+  const outcomes = honest.map(({ outcome }) => outcome).join(' ')
+  expect(arrived.length / honest.length, outcomes).toBeGreaterThanOrEqual(0.95)
 
   expect(mostKept).toBe(places) // else it was no flood
   expect(mostRows).toBeLessThanOrEqual(places)

@@ -6,6 +6,7 @@ import {
   GATEWAY_ANSWER_MS,
   GATEWAY_PUZZLE_BITS,
   GATEWAY_PUZZLE_FULL_BITS,
+  GATEWAY_PUZZLE_GRACE_MS,
   GATEWAY_SAVE_MS,
   REQUEST_TIMEOUT_MS,
 } from '../../../../src/base/limits.ts'
@@ -587,6 +588,31 @@ describe('a gateway under load', () => {
     // One is being checked and four wait: one more of the same is refused, and one of them for a newcomer.
     expect(order.filter((one) => one === 'a ERR_DHT_BUSY')).toHaveLength(2)
     expect(order.filter((one) => one.endsWith('answered')).slice(0, 2)).toEqual(['a answered', 'b answered'])
+  })
+
+  it('takes what solves the easier one that it asked for a moment ago, and not for long', async () => {
+    const world = await loaded()
+    const show = async (asked: PuzzleParameters): Promise<string | undefined> => {
+      const [from, item] = [asker(), offered(signed())]
+      const salt = puzzleSalt(from.handshakeHash, item)
+      let at = 0
+      // Solves what was asked for, and nothing harder.
+      for (; ; at++) {
+        const hash = await quickHash(puzzleInput(salt, puzzleNonce(at), asked))
+        if (isSolution(hash, asked) && !isSolution(hash, { bits: asked.bits + 1 })) break
+      }
+      return outcomeName((await world.publish(from, item, { puzzleNonce: puzzleNonce(at) })).outcome)
+    }
+    const easy = world.gateway.puzzle as PuzzleParameters
+    const next = async (): Promise<void> => {
+      const [from, item] = [asker(), offered(signed())]
+      const solution = await world.solve(from, item, world.gateway.puzzle as PuzzleParameters)
+      await world.publish(from, item, { puzzleNonce: solution })
+    }
+    while (world.gateway.puzzle?.bits === easy.bits) await next()
+    expect(await show(easy)).toBe('stored')
+    await world.clock.advance(GATEWAY_PUZZLE_GRACE_MS)
+    expect(await show(easy)).toBe('puzzle')
   })
 
   it('gives a place to no more than there are, also when it was checking others meanwhile', async () => {
