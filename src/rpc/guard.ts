@@ -9,9 +9,9 @@
  *   1. its Host names what the connection was made to, or is configured;   403
  *   2. its Origin, when present, is our own or configured;                 403
  *   3. its target is exactly one of ours, no query, no other spelling;     404
- *      (below /files/: one that rpc/file-request.ts can read)
+ *      (below /files/ and /feeds/: one that their parsers can read)
  *   4. the method is the one of that target;                               405
- *   5. it carries a token (for a file: or a key of its channel);           401
+ *   5. it carries a token (for a file or feed: or a key of its channel);   401
  *   6. the body is plain JSON in UTF-8, without a content encoding;        415
  *   7. the stated length is within the bound.                              413
  *
@@ -21,6 +21,7 @@
  * @module rpc/guard
  */
 import { MAX_RPC_BODY_BYTES } from '../base/limits.ts'
+import { FEEDS_PREFIX, parseFeedTarget } from './atom.ts'
 import { FILES_PREFIX, parseFileTarget } from './file-request.ts'
 import type { Scope } from './schema/scopes.ts'
 
@@ -126,7 +127,8 @@ export function refuseRequest(head: RequestHead, rules: GuardRules): Refusal | n
   if (head.target === EVENTS_PATH || head.target === METRICS_PATH)
     return refuseUnlessRead(head) ?? refuseWithoutToken(head, rules)
   if (head.target === WEBSOCKET_PATH) return refuseUnlessUpgrade(head)
-  if (head.target.startsWith(FILES_PREFIX)) return refuseFile(head, rules)
+  if (head.target.startsWith(FILES_PREFIX)) return refuseReading(head, rules, parseFileTarget(head.target))
+  if (head.target.startsWith(FEEDS_PREFIX)) return refuseReading(head, rules, parseFeedTarget(head.target))
   if (head.target !== RPC_PATH) return refusal(404, 'nothing is here')
   if (head.method !== 'POST') return refusal(405, 'only POST is answered here', { allow: 'POST' })
   return refuseWithoutToken(head, rules) ?? refuseBody(head)
@@ -168,8 +170,11 @@ export function scopesOf(
 }
 
 /** Whether there is such a channel or file is said to nobody who may not read it. */
-function refuseFile(head: RequestHead, rules: GuardRules): Refusal | null {
-  const target = parseFileTarget(head.target)
+function refuseReading(
+  head: RequestHead,
+  rules: GuardRules,
+  target: { readonly publicKey: string; readonly key: string | null } | null,
+): Refusal | null {
   if (target === null) return refusal(404, 'nothing is here')
   const refused = refuseUnlessRead(head)
   if (refused !== null) return refused

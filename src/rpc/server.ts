@@ -14,7 +14,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import fastify, { type FastifyInstance } from 'fastify'
 import { linkSignals } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
-import { errorMessage, MegatorrentError } from '../base/errors.ts'
+import { errorMessage, isMegatorrentError, MegatorrentError } from '../base/errors.ts'
 import {
   MAX_RPC_BODY_BYTES,
   RPC_HEADERS_TIMEOUT_MS,
@@ -25,6 +25,7 @@ import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { formatHostPort, type HostPort } from '../config/values.ts'
 import type { NodeApi } from '../node/api.ts'
+import { ATOM_TYPE, atomFeed, FEEDS_PREFIX, type FeedContent, parseFeedTarget } from './atom.ts'
 import { tokenVerifier } from './auth.ts'
 import { createDispatch, type Dispatch } from './dispatch.ts'
 import { toRpcError } from './errors.ts'
@@ -113,7 +114,7 @@ export async function startRpcServer(
   const { headersMs = RPC_HEADERS_TIMEOUT_MS, requestMs = RPC_REQUEST_TIMEOUT_MS } = init.deadlines ?? {}
   const files = new FileServer({ api, clock, log })
   const streams = new EventStreams({ feed, clock, mayRead: (token) => rules.scopesOf(token) !== null })
-  const services = { dispatch, files, streams, look, stopping: stopping.signal }
+  const services = { api, dispatch, files, streams, look, stopping: stopping.signal }
   const app = createApp({ headersMs, requestMs }, rules, services, log, clock)
   try {
     await app.listen({ host: init.listen.host, port: init.listen.port })
@@ -152,6 +153,19 @@ async function lookAt(api: NodeApi, jobs: Jobs): Promise<Look> {
   return { status, channels, subscriptions, peers, jobs: jobs.list() }
 }
 
+/** Null when nothing is known of that channel. */
+async function feedContent(api: NodeApi, publicKey: string): Promise<FeedContent | null> {
+  try {
+    const { releases } = await api.getReleases({ publicKey })
+    const followed = (await api.getSubscriptions()).find((each) => each.publicKey === publicKey)
+    const own = (await api.listChannels()).find((each) => each.publicKey === publicKey)
+    return { publicKey, title: followed?.title ?? own?.name ?? null, releases }
+  } catch (error) {
+    if (isMegatorrentError(error) && error.kind === 'not-found') return null
+    throw error
+  }
+}
+
 /** The token of this start may do everything, a named one what it says. */
 function tokenScopes(token: string, api: NodeApi): (given: string) => readonly Scope[] | null {
   const isOurs = tokenVerifier(token)
@@ -165,6 +179,7 @@ function reachableHost(host: string): string {
 
 /** Who answers what the guard lets in. */
 interface Services {
+  readonly api: NodeApi
   readonly dispatch: Dispatch
   readonly files: FileServer
   readonly streams: EventStreams
@@ -175,7 +190,7 @@ interface Services {
 function createApp(
   deadlines: RpcDeadlines,
   rules: GuardRules,
-  { dispatch, files, streams, look, stopping }: Services,
+  { api, dispatch, files, streams, look, stopping }: Services,
   log: Log,
   clock: Clock,
 ): FastifyInstance {
@@ -213,6 +228,13 @@ function createApp(
   app.get(METRICS_PATH, async (_request, reply) => {
     const text = await metricsText(await look(), process.memoryUsage.rss())
     return reply.type(METRICS_TYPE).send(text)
+  })
+  app.get(`${FEEDS_PREFIX}*`, async (request, reply) => {
+    const target = parseFeedTarget(request.raw.url ?? '')
+    const content = target === null ? null : await feedContent(api, target.publicKey)
+    if (content === null)
+      return reply.code(404).send({ error: { message: 'no release of that channel is known' } })
+    return reply.type(ATOM_TYPE).send(atomFeed(content))
   })
   app.get(EVENTS_PATH, (request, reply) => {
     reply.hijack()
