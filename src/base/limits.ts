@@ -506,6 +506,10 @@ export const GATEWAY_ANSWER_MS = 20_000
 export const GATEWAY_PARALLEL_LOOKS = 2
 /** ms in which items that come in are gathered and written down together: 20 syncs of the disk a second at most. */
 export const GATEWAY_SAVE_MS = 50
+/** Connections to a gateway by its onion at a time: all seem to come from one host, so the oldest goes for a new one. */
+export const MAX_ONION_ERRANDS = 256
+/** ms after which such a connection is closed: work, a puzzle and the answer take less than a minute. */
+export const GATEWAY_ERRAND_MS = 120_000
 /** Gateways that are asked one after the other for one thing, or given one item, until one has done it. */
 export const GATEWAY_TRIES = 3
 /** ms for which a gateway that was found out is asked only if there is no other. */

@@ -12,7 +12,10 @@ export type Refuse = (stem: keyof Config, message: string) => void
 export type IsSet = (stem: keyof Config) => boolean
 
 /** Settings that say nothing without a proxy. */
-const NEED_PROXY = ['proxyAuthFile', 'proxyNoIsolation', 'torControl', 'torControlPasswordFile'] as const
+const NEED_PROXY = ['proxyAuthFile', 'proxyNoIsolation'] as const
+
+/** Settings of onion services, which a gateway has without a proxy too. */
+const OF_TOR = ['torControl', 'torControlPasswordFile'] as const
 
 /** Settings whose addresses are dialled. */
 const ADDRESSES = ['peer', 'useGateway'] as const
@@ -33,6 +36,11 @@ export function checkSafeMode(config: Config, isSet: IsSet, refuse: Refuse): voi
       if (config[stem] !== null && config[stem] !== false)
         refuse(stem, 'is a setting of safe mode: add --proxy')
     }
+    for (const stem of OF_TOR) {
+      if (config[stem] !== null && !config.gateway)
+        refuse(stem, 'is a setting of safe mode and of gateways: add --proxy or --gateway')
+    }
+    checkControl(config, refuse)
     for (const stem of ADDRESSES) {
       if (config[stem].some(isOnionAddress))
         refuse(stem, 'is an onion, which only a proxy can reach: add --proxy')
@@ -67,6 +75,10 @@ function checkProxy(config: Config, refuse: Refuse): void {
         'without it, or give that up with --proxy-no-isolation',
     )
   }
+  checkControl(config, refuse)
+}
+
+function checkControl(config: Config, refuse: Refuse): void {
   if (config.torControl === null && config.torControlPasswordFile !== null) {
     refuse('torControlPasswordFile', 'is the password of a control port: add --tor-control')
   }

@@ -284,7 +284,7 @@ export const SETTINGS: { readonly [K in keyof Config]: Setting<Config[K]> } = {
     ...ROW,
     name: 'tor-control',
     argument: 'HOST:PORT',
-    doc: "Tor's control port, to make an onion service for each channel",
+    doc: "Tor's control port, to make an onion service for each channel, or for a gateway one of its own",
     defaultText: 'none',
     fallback: () => null,
     parse: one(parseListenAddress),

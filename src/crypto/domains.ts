@@ -71,4 +71,6 @@ export const LOCAL_DOMAINS = {
   keyFileName: 'megatorrent-keystore/1 key file name',
   /** HKDF: seed of the node key and channel secret -> seed of the channel's onion. */
   onionSeed: 'megatorrent-node/1 onion seed',
+  /** HKDF: seed of the node key -> seed of the gateway's onion. */
+  gatewayOnionSeed: 'megatorrent-node/1 gateway onion seed',
 } as const

@@ -23,6 +23,12 @@ export function onionSeed(nodeSeed: Uint8Array, channelSecret: Uint8Array): Uint
   return hkdfSha256(nodeSeed, concatBytes(utf8Bytes(LOCAL_DOMAINS.onionSeed), channelSecret), SEED_BYTES)
 }
 
+/** The onion of a gateway, as `onionSeed`. @returns 32 fresh bytes. */
+export function gatewayOnionSeed(nodeSeed: Uint8Array): Uint8Array {
+  assertBytes(nodeSeed, SEED_BYTES, 'nodeSeed')
+  return hkdfSha256(nodeSeed, utf8Bytes(LOCAL_DOMAINS.gatewayOnionSeed), SEED_BYTES)
+}
+
 /**
  * RFC 8032, section 5.1.5: the clamped scalar, not reduced, and the prefix.
  *

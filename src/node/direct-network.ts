@@ -10,15 +10,18 @@ import { GATEWAY_SPREAD_MS } from '../base/limits.ts'
 import { SigningKey } from '../crypto/ed25519.ts'
 import type { GatewayService } from '../discovery/gateway/gateway-service.ts'
 import { Swarm } from '../swarm/swarm.ts'
-import type { Door } from '../transport/acceptor.ts'
+import type { Acceptor, Door } from '../transport/acceptor.ts'
 import { HandshakeKeyring } from '../transport/handshake-keys.ts'
+import type { OnionServices } from '../transport/onion/onion-services.ts'
 import { resolveHost } from '../transport/resolver.ts'
 import { TcpTransport } from '../transport/tcp.ts'
 import type { ByteStream, Listener, Transport } from '../transport/transport.ts'
 import { parseAddress, parsePeerAddress } from '../wire/address.ts'
 import { type OpenDht, openDht, openDhtServices, openGateway } from './dht-services.ts'
+import { GatewayOnion } from './gateway-onion.ts'
 import { openGatewayDiscovery } from './gateways.ts'
 import { type Network, type NetworkDeps, networkParts } from './network.ts'
+import { openOnions } from './onion-control.ts'
 import { announcedAddresses, isAcceptableFrom, isOwnAddress, reachableHere } from './own-addresses.ts'
 import { Swarms } from './swarms.ts'
 
@@ -53,10 +56,12 @@ export async function openDirectNetwork(deps: NetworkDeps): Promise<Network> {
     nodeKey,
     onSecured: (secured) => swarm.accept(secured),
   }
+  const onions = openOnions(deps, new TcpTransport())
   const { listener, dht } = await bind(deps, tcp, (stream) => acceptor.accept(stream, door))
   listenPort = external?.port ?? listener.endpoint.port
   const services = dht === null ? null : openDhtServices(deps, dht.dht, listenPort)
   if (config.gateway && dht !== null) gateway = openGateway(deps, dht.dht)
+  const onion = gateway === null || onions === null ? null : openOnion(deps, gateway, onions, tcp, acceptor)
   const through = openGatewayDiscovery(deps, {
     dialer: tcp,
     resolve: resolveHost,
@@ -87,10 +92,10 @@ export async function openDirectNetwork(deps: NetworkDeps): Promise<Network> {
       nodeKey: key,
       peerAddress: host === null ? null : `${key}@${host}`,
       dhtPort: dht?.port ?? null,
-      onionAddress: null,
+      onionAddress: onion?.address ?? null,
     },
     proxy: () => null,
-    onions: () => null,
+    onions: () => onions?.status ?? null,
     addressesOf: () => announcedAddresses(listener.endpoint, external),
     addUserAddress(address) {
       if (address.kind === 'onion') {
@@ -101,6 +106,8 @@ export async function openDirectNetwork(deps: NetworkDeps): Promise<Network> {
     async close() {
       await listener.close().catch(() => {}) // it was closed already: nothing more to do
       acceptor.close()
+      onions?.close()
+      await onion?.close()
       swarm.close()
       await Promise.all([services?.close(), through.close(), gateway?.close()])
       await dht?.dht.close()
@@ -108,6 +115,17 @@ export async function openDirectNetwork(deps: NetworkDeps): Promise<Network> {
       close()
     },
   }
+}
+
+function openOnion(
+  { nodeSeed, clock, random, log }: NetworkDeps,
+  gateway: GatewayService,
+  onions: OnionServices,
+  transport: Transport,
+  acceptor: Acceptor,
+): GatewayOnion {
+  const parts = { gateway, onions, transport, acceptor }
+  return new GatewayOnion({ ...parts, nodeSeed, clock, random, log: log.child('gateway') })
 }
 
 /** Ports for TCP and UDP; with port 0 for both, one that is free for both. */

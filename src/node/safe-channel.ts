@@ -23,11 +23,9 @@ import type { Dialer, Listener, Transport } from '../transport/transport.ts'
 import { type Address, encodeAddress } from '../wire/address.ts'
 import { onionName } from '../wire/onion.ts'
 import type { BlobOrigins } from './blob-origins.ts'
+import { ONION_PORT } from './onion-control.ts'
 import { isAcceptableBehindProxy } from './own-addresses.ts'
 import { ServedBlobs } from './served-blobs.ts'
-
-/** Of every onion: a number of its own would tell which of them are ours. */
-const ONION_PORT = 7117
 
 export interface SafeChannelDeps {
   readonly clock: Clock

@@ -15,17 +15,13 @@ import {
   PROXY_DIAL_TIMEOUT_MS,
 } from '../base/limits.ts'
 import type { ChannelKeys } from '../crypto/key-schedule.ts'
-import { readFileIfExists } from '../storage/atomic-file.ts'
 import type { Joined } from '../swarm/joined.ts'
 import type { Swarm } from '../swarm/swarm.ts'
 import { type Circuit, circuitCredentials, type ProxyCredentials } from '../transport/circuit.ts'
-import { COOKIE_BYTES } from '../transport/onion/control-auth.ts'
-import { OnionServices } from '../transport/onion/onion-services.ts'
-import { TorControl } from '../transport/onion/tor-control.ts'
 import { ProxyDialer } from '../transport/proxy-dialer.ts'
 import { Socks5Dialer } from '../transport/socks5.ts'
 import { TcpTransport } from '../transport/tcp.ts'
-import type { Dialer, Endpoint } from '../transport/transport.ts'
+import type { Endpoint } from '../transport/transport.ts'
 import {
   formatAddress,
   formatPeerAddress,
@@ -36,6 +32,7 @@ import {
 import { BlobOrigins } from './blob-origins.ts'
 import { openGatewayDiscovery } from './gateways.ts'
 import { joinTransport, type Network, type NetworkDeps, networkParts } from './network.ts'
+import { openOnions } from './onion-control.ts'
 import { isAcceptableBehindProxy } from './own-addresses.ts'
 import { placesOf, uploadPlacesOf } from './places.ts'
 import { onionOf, SafeChannel } from './safe-channel.ts'
@@ -44,8 +41,6 @@ import type { ServedBlobs } from './served-blobs.ts'
 import { Swarms } from './swarms.ts'
 
 const CIRCUIT_KEY_BYTES = 32
-const NONCE_BYTES = 32
-
 /**
  * @param endpoint - where the proxy listens.
  * @throws MegatorrentError ERR_CONFIG_VALUE (config) for a file of secrets that cannot be used.
@@ -109,7 +104,7 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
     gateways: () => through.usable(),
     identity: { mode: 'safe', nodeKey: null, peerAddress: null, dhtPort: null, onionAddress: null },
     proxy: () => ({ reachable: proxy.isReachable, error: messageOf(proxy.error) }),
-    onions: () => (onions === null ? null : { error: messageOf(onions.lastError), ...onions.counts }),
+    onions: () => onions?.status ?? null,
     addressesOf: (keys: ChannelKeys) => (onions === null ? [] : [onionOf(nodeSeed, keys)]),
     addUserAddress(address) {
       if (provenKey(address) === null) {
@@ -179,32 +174,4 @@ function credentialsOf({ config, random }: NetworkDeps): (circuit: Circuit) => P
   }
   const credentials = { user: match[1] as string, password: match[2] as string }
   return () => credentials
-}
-
-function openOnions({ config, clock, random, log }: NetworkDeps, dialer: Dialer): OnionServices | null {
-  const { torControl, torControlPasswordFile } = config
-  if (torControl === null) return null
-  const password = torControlPasswordFile === null ? null : readSecretLine(torControlPasswordFile)
-  if (torControlPasswordFile !== null && password === null) {
-    throw new MegatorrentError(
-      'ERR_CONFIG_VALUE',
-      'the file of --tor-control-password-file is missing or is not text',
-    )
-  }
-  return new OnionServices({
-    open: (heard) =>
-      TorControl.open({
-        ...heard,
-        ...{ dialer, endpoint: torControl, clock, password, readCookie },
-        nonce: random.bytes(NONCE_BYTES),
-      }),
-    clock,
-    log: log.child('tor'),
-  })
-}
-
-async function readCookie(path: string): Promise<Uint8Array> {
-  const bytes = readFileIfExists(path, COOKIE_BYTES)
-  if (bytes === null) throw new Error('there is no such file')
-  return bytes
 }

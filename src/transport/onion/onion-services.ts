@@ -56,6 +56,12 @@ export class OnionServices {
     return { wanted: states.length, published: states.filter(({ state }) => state === 'published').length }
   }
 
+  /** Both, as the user is told. */
+  get status(): { readonly error: string | null; readonly wanted: number; readonly published: number } {
+    const error = this.#lastError
+    return { error: error === null ? null : errorMessage(error), ...this.counts }
+  }
+
   /**
    * Have a service from now on.
    *

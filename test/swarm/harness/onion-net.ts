@@ -18,6 +18,8 @@ export interface SafeNode {
 
 export class OnionNet {
   readonly #all: SafeNode[] = []
+  /** Of nodes that are in direct mode, and have onions. */
+  readonly #controls: ControlPort[] = []
   /** Where names and clear addresses lead; all others lead nowhere. */
   readonly #clear: Readonly<Record<string, number>>
 
@@ -40,6 +42,13 @@ export class OnionNet {
     return safe
   }
 
+  /** A control port for a node that is not in safe mode: its onions are reached like those of the others. */
+  async control(): Promise<ControlPort> {
+    const control = await ControlPort.start({ methods: 'NULL' })
+    this.#controls.push(control)
+    return control
+  }
+
   /** Its proxy was closed, and is there again. */
   async restartProxy(safe: SafeNode, port: number): Promise<void> {
     safe.proxy = await Socks5Server.start(this.#route, port)
@@ -52,12 +61,13 @@ export class OnionNet {
         await Promise.all([proxy.close(), control.close()])
       }),
     )
+    await Promise.all(this.#controls.map((control) => control.close()))
   }
 
   readonly #route: Route = ({ host, port }: SocksRequest) => {
     const known = this.#clear[`${host}:${port}`]
     if (known !== undefined) return { host: '127.0.0.1', port: known }
-    for (const { control } of this.#all) {
+    for (const control of [...this.#controls, ...this.#all.map((safe) => safe.control)]) {
       const target = control.onions.get(host)?.split(':')
       if (target !== undefined) return { host: target[0] as string, port: Number(target[1]) }
     }

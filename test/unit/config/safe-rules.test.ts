@@ -118,6 +118,25 @@ describe('without a proxy', () => {
     },
   )
 
+  it.each([
+    [['gateway', 'tor-control=127.0.0.1:9051']],
+    [['gateway', 'tor-control=[::1]:9051', 'tor-control-password-file=/p']],
+  ])('a gateway takes %j', (flags) => {
+    expect(problemsOf(flags)).toEqual([])
+  })
+
+  it.each([
+    [
+      'a password for nothing',
+      ['tor-control-password-file=/p'],
+      /^tor_control_password_file .*--tor-control/,
+    ],
+    ['a control port elsewhere', ['tor-control=192.168.1.2:9051'], /^tor_control .*in clear/],
+    ['an onion to ask', ['tor-control=127.0.0.1:9051', `peer=${ONION}`], /^peer .*only a proxy/],
+  ])('a gateway refuses %s', (_, flags, expected) => {
+    expect(problemsOf(['gateway', ...flags])).toEqual([expect.stringMatching(expected)])
+  })
+
   it('nothing of safe mode follows', () => {
     expect(load([])).toMatchObject({ ok: true, config: { noDht: false, listen: { host: '0.0.0.0' } } })
   })
