@@ -20,7 +20,8 @@ import { BLOB_ID_BYTES } from '../wire/constants.ts'
 import { type Head, headHash, slotVersion } from '../wire/head.ts'
 import type { Manifest } from '../wire/manifest.ts'
 import type { Link } from '../wire/uri.ts'
-import type { ChannelDiscovery, Followed } from './discovery.ts'
+import type { ChannelDiscovery, Followed, FollowHooks } from './discovery.ts'
+import { followLater } from './follow-later.ts'
 import type { HeadCarrier, HeadLog, HeadOutcome } from './head-log.ts'
 import type { SetSource, SlotSets } from './slot-sets.ts'
 import { LOOKUPS_A_TURN, nextTurn, Pacer } from './turns.ts'
@@ -113,6 +114,21 @@ export class ChannelSession {
 
   get uploadRate(): number {
     return this.#swarmChannel.upload.rate
+  }
+
+  /** Be there for others to come to, and not only go to them: for more than a look. */
+  listen(): void {
+    this.#joined.listen()
+  }
+
+  /** A user waits for something of it: it may be seen on the network from now on. */
+  hurry(): void {
+    this.#joined.quiet?.end()
+  }
+
+  /** Resolves when it may be seen on the network. */
+  get mayBeSeen(): Promise<void> {
+    return this.#joined.quiet?.over ?? Promise.resolve()
   }
 
   /** Hear of every head that becomes the newest. @returns how to stop. */
@@ -272,13 +288,16 @@ export class ChannelSession {
   #follow(open: boolean): Followed {
     const swarm = this.#swarm
     const { discovery, slotSets } = this.#deps
-    return discovery.follow(this.keys, open, {
+    const { quiet } = this.#joined
+    const hooks: FollowHooks = {
       newest: () => this.#newest,
       slotSet: () => (this.#newest === null ? null : slotSets.get(this.keys.publicKey, this.#newest)),
       onHead: (head) => this.#acceptFound(head),
       onPeers: (addresses) => void swarm.addAddresses(this.#swarmChannel, addresses, 'topic'),
       holders: () => swarm.peersOf(this.#swarmChannel),
-    })
+    }
+    const begin = (): Followed => discovery.follow(this.keys, open, hooks)
+    return quiet === null || quiet.isOver ? begin() : followLater(quiet.over, begin)
   }
 
   /** A head from a slot may be false only by a bug, since it was verified there: never the end of a round. */
@@ -338,12 +357,14 @@ export class ChannelSessions {
       known.users++
       if (newest !== null) known.session.adopt(newest)
       // It was followed before our key of it came.
+      if (open !== undefined) known.session.listen()
       if (open !== undefined) known.session.followAgain(open)
       else known.session.seekSlotSet()
       return known.session
     }
     const session = new ChannelSession(keys, open ?? false, this.#deps)
     session.isPublished = open !== undefined
+    if (open !== undefined) session.listen()
     this.#open.set(id, { session, users: 1 })
     return session
   }

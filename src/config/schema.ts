@@ -38,6 +38,7 @@ import {
   parseOrigin,
   parsePath,
   parseProxy,
+  parseSeconds,
   parseSize,
 } from './values.ts'
 
@@ -86,6 +87,8 @@ export interface Config {
   readonly torControl: HostPort | null
   /** Absolute. */
   readonly torControlPasswordFile: string | null
+  /** ms over which channels begin after a start. */
+  readonly startSpread: number
   /** Absolute. */
   readonly passphraseFile: string | null
   readonly logLevel: LogLevel
@@ -294,6 +297,17 @@ export const SETTINGS: { readonly [K in keyof Config]: Setting<Config[K]> } = {
     'tor-control-password-file',
     'file with the password of the control port, where it has no cookie',
   ),
+  startSpread: {
+    ...ROW,
+    name: 'start-spread',
+    argument: 'SECONDS',
+    fileType: 'integer',
+    doc: 'after a start each of several channels begins within this time, so that they do not show to be one node',
+    defaultText: '600',
+    fallback: () => 600_000,
+    parse: one(parseSeconds),
+    show: (value) => value / 1000,
+  },
   passphraseFile: fileRow('passphrase-file', 'file with the passphrase that unlocks encrypted keys'),
   logLevel: {
     ...ROW,

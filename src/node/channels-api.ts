@@ -201,18 +201,14 @@ export class ChannelsApi {
     if (release.unchanged && 'path' in params.source) this.#dropIngest(row, record.ingestId)
     options.onProgress({ phase: 'putting', done: 0, total: null, unit: 'nodes' })
     const put = await this.#putNow(own, row.open, release, params.timeoutMs, options.signal)
+    const { files, bytes, blobs, newBlobs, manifestBlobs, skipped } = record
     return {
       uri: this.#link(row),
       publicKey: toHex(row.publicKey),
       sequence: release.head.releaseNumber,
-      files: record.files,
-      bytes: record.bytes,
-      blobs: record.blobs,
-      newBlobs: record.newBlobs,
-      manifestBlobs: record.manifestBlobs,
+      ...{ files, bytes, blobs, newBlobs, manifestBlobs, skipped },
       storedBy: put.storedBy,
       unchanged: release.unchanged,
-      skipped: record.skipped,
       pending: put.pending,
     }
   }
@@ -335,7 +331,8 @@ export class ChannelsApi {
 
   #putInBackground(own: OwnChannel, open: boolean, head: Head): void {
     const signal = AbortSignal.any([this.#stopping.signal, own.stopping.signal])
-    this.#inBackground(this.#deps.publisher.put(own.keys, open, head, signal).then(() => {}))
+    const put = own.session.mayBeSeen.then(() => this.#deps.publisher.put(own.keys, open, head, signal))
+    this.#inBackground(put.then(() => {}))
   }
 
   #inBackground(work: Promise<void>): void {
@@ -350,6 +347,7 @@ export class ChannelsApi {
   #ownOf(row: ChannelRow): OwnChannel {
     const own = this.#own.get(toHex(row.publicKey))
     if (own === undefined) throw new MegatorrentError('ERR_KEY_MISSING', 'the key of this channel is missing')
+    own.session.hurry()
     return own
   }
 

@@ -81,7 +81,8 @@ export async function openDirectNetwork(deps: NetworkDeps): Promise<Network> {
         swarm.leave(channel)
         keyring.removeChannel(keys)
       }
-      return { swarm, channel, onionAddress: null, holds: null, serve: () => {}, leave }
+      const whole = { onionAddress: null, quiet: null, holds: null, serve: () => {}, listen: () => {} }
+      return { swarm, channel, ...whole, leave }
     },
     discovery: (services ?? through).discovery,
     dht: dht?.dht ?? null,
@@ -97,6 +98,7 @@ export async function openDirectNetwork(deps: NetworkDeps): Promise<Network> {
     proxy: () => null,
     onions: () => onions?.status ?? null,
     addressesOf: () => announcedAddresses(listener.endpoint, external),
+    started: () => {},
     addUserAddress(address) {
       if (address.kind === 'onion') {
         throw new MegatorrentError('ERR_USAGE', 'only a proxy reaches an onion: start with --proxy')

@@ -79,6 +79,7 @@ export class FilesApi {
     const session = fromHex(publicKey, 32) === null ? null : this.#deps.sessionOf(publicKey)
     if (session === null)
       throw new MegatorrentError('ERR_NOT_FOUND', 'that channel is neither followed nor ours')
+    session.hurry()
     const head = session.newest
     if (head === null) {
       throw new MegatorrentError('ERR_RELEASE_NOT_FOUND', 'no release of this channel is known yet')

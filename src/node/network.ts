@@ -72,6 +72,8 @@ export interface Network {
   onions(): OnionsStatus | null
   /** Where others reach us for a channel: what its releases and links may name. */
   addressesOf(keys: ChannelKeys): readonly Address[]
+  /** What the node goes on with has been joined: the rest is asked for by a user. */
+  started(): void
   /** An address from the user: kept, and connected to as long as we run. */
   addUserAddress(address: PeerAddress): void
   close(): Promise<void>

@@ -151,6 +151,7 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
     closers.push(() => subscriptions.close())
     channels.start()
     subscriptions.start()
+    network.started()
     const files = new FilesApi({
       sessionOf: (key) => channels.sessionOf(key) ?? subscriptions.sessionOf(key),
     })

@@ -15,12 +15,13 @@ import { onionSeed } from '../crypto/onion-key.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
 import type { Bans } from '../swarm/bans.ts'
 import type { ChannelEvents, SwarmChannel } from '../swarm/channel.ts'
+import type { Quiet } from '../swarm/quiet.ts'
 import { Swarm, type SwarmDeps } from '../swarm/swarm.ts'
 import type { Acceptor, Door } from '../transport/acceptor.ts'
 import { HandshakeKeyring } from '../transport/handshake-keys.ts'
 import type { OnionServices } from '../transport/onion/onion-services.ts'
 import type { Dialer, Listener, Transport } from '../transport/transport.ts'
-import { type Address, encodeAddress } from '../wire/address.ts'
+import { type Address, encodeAddress, formatAddress } from '../wire/address.ts'
 import { onionName } from '../wire/onion.ts'
 import type { BlobOrigins } from './blob-origins.ts'
 import { ONION_PORT } from './onion-control.ts'
@@ -60,6 +61,8 @@ export interface SafeChannelDeps {
   /** On loopback: where Tor brings streams to. */
   readonly listenHost: string
   readonly nodeSeed: Uint8Array
+  /** While it lasts nobody is dialled, and there is no onion. */
+  readonly quiet: Quiet | null
 }
 
 /** Where a channel of this node is reached. */
@@ -72,14 +75,16 @@ export class SafeChannel {
   readonly swarm: Swarm
   readonly channel: SwarmChannel
   readonly served: ServedBlobs
+  readonly #keys: ChannelKeys
   readonly #deps: SafeChannelDeps
   readonly #seed: Uint8Array
-  /** Where Tor brings its streams to, once we listen; null for one that only dials out. */
-  #listener: Promise<Listener | null> = Promise.resolve(null)
+  /** Where Tor brings its streams to; null for one that only dials out. */
+  #listener: Promise<Listener | null> | null = null
   #onion: string | null = null
   #isClosed = false
 
   constructor(keys: ChannelKeys, events: ChannelEvents, deps: SafeChannelDeps) {
+    this.#keys = keys
     this.#deps = deps
     this.#seed = onionSeed(deps.nodeSeed, keys.secret)
     const ownKey = new SigningKey(this.#seed)
@@ -95,6 +100,7 @@ export class SafeChannel {
       bans: deps.bans.within(toHex(keys.publicKey)),
       dialer: onCircuitsOf(keys, deps),
       resolve: null,
+      isQuiet: () => deps.quiet?.isOver === false,
       isAcceptable: isAcceptableBehindProxy,
       // All who come by an onion seem to be of this machine, so its networks are no measure here.
       isTellable: ({ kind }) => kind === 'onion',
@@ -105,19 +111,34 @@ export class SafeChannel {
       dialTimeoutMs: PROXY_DIAL_TIMEOUT_MS,
     })
     this.channel = this.swarm.join(keys, events)
-    if (deps.onions !== null) this.#listener = this.#serve(keys, ownKey, deps.onions)
+  }
+
+  /** Make the onion, as soon as the channel may be seen. Idempotent. */
+  listen(): void {
+    const { onions, quiet } = this.#deps
+    if (onions === null || this.#isClosed) return
+    this.#listener ??= (quiet?.over ?? Promise.resolve()).then(() =>
+      this.#isClosed ? null : this.#serve(onions),
+    )
+  }
+
+  /** Where others come to us, once we listen. */
+  get onionAddress(): string | null {
+    return this.#listener === null ? null : formatAddress(onionOf(this.#deps.nodeSeed, this.#keys))
   }
 
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
     if (this.#onion !== null) void this.#deps.onions?.remove(this.#onion)
-    void this.#listener.then((listener) => listener?.close())
+    void this.#listener?.then((listener) => listener?.close())
     this.swarm.close()
   }
 
   /** Never rejects. */
-  async #serve(keys: ChannelKeys, ownKey: SigningKey, onions: OnionServices): Promise<Listener | null> {
+  async #serve(onions: OnionServices): Promise<Listener | null> {
+    const keys = this.#keys
+    const ownKey = new SigningKey(this.#seed)
     const { acceptor, transport, listenHost, log } = this.#deps
     const own = onionOf(this.#deps.nodeSeed, keys)
     const dialled = encodeAddress(own)

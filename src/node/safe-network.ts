@@ -15,7 +15,6 @@ import {
   PROXY_DIAL_TIMEOUT_MS,
 } from '../base/limits.ts'
 import type { ChannelKeys } from '../crypto/key-schedule.ts'
-import type { Joined } from '../swarm/joined.ts'
 import type { Swarm } from '../swarm/swarm.ts'
 import { type Circuit, circuitCredentials, type ProxyCredentials } from '../transport/circuit.ts'
 import { ProxyDialer } from '../transport/proxy-dialer.ts'
@@ -37,7 +36,7 @@ import { isAcceptableBehindProxy } from './own-addresses.ts'
 import { placesOf, uploadPlacesOf } from './places.ts'
 import { onionOf, SafeChannel } from './safe-channel.ts'
 import { readSecretLine } from './secret-line.ts'
-import type { ServedBlobs } from './served-blobs.ts'
+import { StartTimes } from './start-times.ts'
 import { Swarms } from './swarms.ts'
 
 const CIRCUIT_KEY_BYTES = 32
@@ -65,6 +64,7 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
     isAcceptable: (address) => isAcceptableBehindProxy(address, 'link') && provenKey(address) !== null,
   })
   const origins = new BlobOrigins(deps.state.blobOrigins, clock, log.child('blobs'))
+  const starts = new StartTimes({ clock, random: deps.random, spreadMs: config.startSpread })
   const channels = new Set<SafeChannel>()
   const swarms = new Set<Swarm>()
   /** Left channels whose connections have not all ended. */
@@ -76,9 +76,10 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
     limits,
     swarms: all,
     joinSwarm(keys, events) {
+      const quiet = starts.join()
       const safe = new SafeChannel(keys, events, {
         ...{ clock, log: log.child('onion'), transport, acceptor, onions, bans, nodeSeed },
-        ...{ store: deps.store, origins },
+        ...{ store: deps.store, origins, quiet },
         listenHost: config.listen.host,
         maxPeers: (own) => placesOf(own.peers.size, sizesBut(own, swarms), limits.now.maxPeers),
         swarmDeps: { ...swarmDeps, allPeers: () => all.open, maxInFlight: () => placesOfOne(swarms) },
@@ -91,12 +92,20 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
         channels.delete(safe)
         swarms.delete(safe.swarm)
         safe.close()
+        if (quiet !== null) starts.leave(quiet)
         for (const swarm of leaving) if (swarm.peers.size === 0) leaving.delete(swarm)
         leaving.add(safe.swarm)
       }
-      const onionAddress = onions === null ? null : formatAddress(onionOf(nodeSeed, keys))
-      const { swarm, channel } = safe
-      return { swarm, channel, onionAddress, ...ofBlobs(safe.served), leave }
+      const { swarm, channel, served } = safe
+      return {
+        ...{ swarm, channel, quiet, leave },
+        get onionAddress() {
+          return safe.onionAddress
+        },
+        holds: (id) => served.holds(id),
+        serve: (manifest, held) => served.serve(manifest, held),
+        listen: () => safe.listen(),
+      }
     },
     discovery: through.discovery,
     dht: null,
@@ -106,6 +115,7 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
     proxy: () => ({ reachable: proxy.isReachable, error: messageOf(proxy.error) }),
     onions: () => onions?.status ?? null,
     addressesOf: (keys: ChannelKeys) => (onions === null ? [] : [onionOf(nodeSeed, keys)]),
+    started: () => starts.started(),
     addUserAddress(address) {
       if (provenKey(address) === null) {
         throw new MegatorrentError(
@@ -117,6 +127,7 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
       for (const swarm of swarms) swarm.addUserAddress(address)
     },
     async close() {
+      starts.close()
       for (const safe of [...channels]) safe.close()
       acceptor.close()
       await through.close()
@@ -125,13 +136,6 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
       origins.flush()
       close()
     },
-  }
-}
-
-function ofBlobs(served: ServedBlobs): Pick<Joined, 'holds' | 'serve'> {
-  return {
-    holds: (id) => served.holds(id),
-    serve: (manifest, held) => served.serve(manifest, held),
   }
 }
 

@@ -103,6 +103,7 @@ export class SubscriptionsApi {
     const kind = params.once ? 'once' : 'follow'
     const row = this.#rowOf(link, { ...params, only: params.only ?? [] }, kind)
     const subscription = await this.#begin(link, known ?? null, row)
+    subscription.session.hurry()
     subscription.session.takeLink(link)
     if (params.wait || params.once) await this.#wait(subscription, params.timeoutMs, options)
     return subscriptionAdded(subscription)
@@ -116,6 +117,7 @@ export class SubscriptionsApi {
     if (known?.row.kind === 'once') throw new MegatorrentError('ERR_SUBSCRIPTION_DIR', FETCHED)
     if (known !== null) this.#meet(known, link, { ...params, ...asked, only: null, once: false })
     const subscription = known ?? (await this.#begin(link, null, this.#rowOf(link, asked, 'host')))
+    subscription.session.hurry()
     subscription.session.takeLink(link)
     if (params.wait) await this.#wait(subscription, params.timeoutMs, options)
     const { directory: _none, ...result } = subscriptionAdded(subscription)
@@ -144,6 +146,7 @@ export class SubscriptionsApi {
 
   resume(text: string): SubscriptionInfo {
     const subscription = this.#find(text)
+    subscription.session.hurry()
     subscription.resume()
     return this.#info(subscription)
   }
@@ -166,6 +169,7 @@ export class SubscriptionsApi {
     // What is fetched for a look belongs to nobody: it is spared while the look lasts.
     const lease = this.#deps.store.openLease()
     try {
+      session.hurry()
       session.takeLink(link)
       const signal = withTimeout(options.signal, params.timeoutMs)
       const head = await this.#newestHead(session, signal, options)
@@ -247,6 +251,7 @@ export class SubscriptionsApi {
     if (kind === 'once') {
       this.#deps.state.subscriptions.update(known.row.publicKey, { kind: 'follow' })
       known.keep()
+      known.session.listen()
       known.session.seekSlotSet()
     }
   }
@@ -255,6 +260,7 @@ export class SubscriptionsApi {
     const { state, store, sessions, collector, clock, random, log, config, claims } = this.#deps
     const session = sessions.acquire(channelKeys(row.publicKey, row.readKey))
     session.takeLink(parseLink(row.uri))
+    if (row.kind !== 'once') session.listen()
     const subscription = new Subscription(row, session, {
       ...{ state, store, collector, clock, log },
       assemble: async ({ publicKey, directory, onlyGlobs, completeSequence, kind }, manifest) =>

@@ -64,6 +64,8 @@ export interface DialingDeps {
   readonly isAcceptable: (address: Address, source: AddressSource) => boolean
   /** ms for a connection to come up; where absent, DIAL_TIMEOUT_MS. */
   readonly dialTimeoutMs?: number
+  /** Is nobody to be dialled yet? */
+  readonly isQuiet?: () => boolean
   readonly nodeKey: SigningKey
   /** False: it is shown to nobody whom we dial; else to those whom the user pinned. */
   readonly showsKey?: boolean
@@ -175,7 +177,8 @@ export class Dialing {
   }
 
   #dialInTurns(dues: readonly Due[]): void {
-    const { peers, maxPeers } = this.#deps
+    const { peers, maxPeers, isQuiet } = this.#deps
+    if (isQuiet?.() === true) return
     for (let round = 0; dues.some(({ addresses }) => round < addresses.length); round++) {
       for (const { list, channel, addresses } of dues) {
         const known = addresses[round]

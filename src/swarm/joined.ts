@@ -9,6 +9,7 @@
 import type { ChannelKeys } from '../crypto/key-schedule.ts'
 import type { Manifest } from '../wire/manifest.ts'
 import type { ChannelEvents, SwarmChannel } from './channel.ts'
+import type { Quiet } from './quiet.ts'
 import type { Swarm } from './swarm.ts'
 
 export interface Joined {
@@ -16,6 +17,8 @@ export interface Joined {
   readonly channel: SwarmChannel
   /** `<56>.onion:PORT` that leads here and nowhere else, or null. */
   readonly onionAddress: string | null
+  /** Not over as long as nothing of the channel is to be seen on the network; null where there is no such time. */
+  readonly quiet: Quiet | null
   /** Does a blob count as held in the channel: did it come by it? Null where whatever is held does. */
   readonly holds: ((blobId: Uint8Array) => boolean) | null
   /**
@@ -23,6 +26,8 @@ export interface Joined {
    * are given out, it changes nothing.
    */
   serve(manifest: Manifest, held: readonly number[]): void
+  /** Be there for others to come to, as soon as it may be seen; until then we only go to them. Idempotent. */
+  listen(): void
   /** Take no part in it any more. Idempotent. */
   leave(): void
 }

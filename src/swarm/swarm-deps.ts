@@ -32,6 +32,7 @@ export interface SwarmDeps {
   /** As `DialingDeps`. */
   readonly resolve: DialingDeps['resolve']
   readonly isAcceptable: DialingDeps['isAcceptable']
+  readonly isQuiet?: NonNullable<DialingDeps['isQuiet']>
   readonly nodeKey: SigningKey
   /** As `DialingDeps`. */
   readonly showsKey?: boolean

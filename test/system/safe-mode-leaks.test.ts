@@ -51,7 +51,13 @@ const startProxy = (port = 0): Promise<Socks5Server> => Socks5Server.start(route
 function newNode(
   options: { args?: readonly string[]; nodeFlags?: readonly string[]; env?: Record<string, string> } = {},
 ): Promise<TestNode> {
-  const args = ['--proxy', `socks5://${PROXY_HOST}:${proxyPort()}`, ...(options.args ?? [])]
+  const args = [
+    '--proxy',
+    `socks5://${PROXY_HOST}:${proxyPort()}`,
+    '--start-spread',
+    '0.001',
+    ...(options.args ?? []),
+  ]
   return TestNode.create({
     ...{ name: 'safe', wrapper: lab.wrapper, rpc: `127.0.0.1:${RPC_PORT}` },
     ...options,

@@ -25,7 +25,7 @@ let reader: TestNode
 let uri = ''
 
 const args = ({ socks, control }: TorClient): readonly string[] => [
-  ...['--proxy', `socks5://${socks.host}:${socks.port}`],
+  ...['--proxy', `socks5://${socks.host}:${socks.port}`, '--start-spread', '0.001'],
   ...['--tor-control', `${control.host}:${control.port}`],
 ]
 

@@ -34,7 +34,8 @@ export class OnionNet {
     const control = await ControlPort.start({ methods: 'NULL' })
     const node = await TestNode.create({
       ...options,
-      args: [...argsOf(proxy, control), ...(options.args ?? [])],
+      // A test that starts a node again does not wait for minutes, unless that is what it is about.
+      args: [...argsOf(proxy, control), ...(options.args ?? ['--start-spread', '0.001'])],
     })
     const safe = { node, proxy, control }
     this.#all.push(safe)

@@ -77,6 +77,7 @@ describe('without any source', () => {
       proxyNoIsolation: false,
       torControl: null,
       torControlPasswordFile: null,
+      startSpread: 600_000,
       passphraseFile: null,
       logLevel: 'info',
       logFormat: 'text',

@@ -8,6 +8,7 @@ import { TokenBucket } from '../../../src/base/token-bucket.ts'
 import { dayOf, topic } from '../../../src/crypto/key-schedule.ts'
 import { onionOf, SafeChannel, type SafeChannelDeps } from '../../../src/node/safe-channel.ts'
 import { Bans, readSubject } from '../../../src/swarm/bans.ts'
+import { Quiet } from '../../../src/swarm/quiet.ts'
 import { Acceptor } from '../../../src/transport/acceptor.ts'
 import { EphemeralMemory } from '../../../src/transport/handshake-keys.ts'
 import { MemoryNetwork } from '../../../src/transport/memory.ts'
@@ -56,6 +57,7 @@ beforeEach(() => {
     onions: null,
     listenHost: '127.0.0.1',
     nodeSeed: NODE_SEED,
+    quiet: null,
   }
 })
 
@@ -171,7 +173,7 @@ describe('an onion of a channel', () => {
   }
 
   it('is another one for each, and each has a listener of its own', async () => {
-    for (const channel of [CHANNEL, OTHER]) safeChannel(channel)
+    for (const channel of [CHANNEL, OTHER]) safeChannel(channel).listen()
     await until(() => port.onions.size === 2)
     expect(new Set(port.onions.values()).size).toBe(2)
     const hosts = [CHANNEL, OTHER].map(({ keys }) => onionOf(NODE_SEED, keys).host)
@@ -181,7 +183,7 @@ describe('an onion of a channel', () => {
 
   it('goes with its channel, and so does its listener; the other stays', async () => {
     const first = safeChannel(CHANNEL)
-    safeChannel(OTHER)
+    for (const channel of [first, safeChannel(OTHER)]) channel.listen()
     await until(() => port.onions.size === 2)
     const gone = port.onions.get(onionOf(NODE_SEED, CHANNEL.keys).host) as string
     const stays = port.onions.get(onionOf(NODE_SEED, OTHER.keys).host) as string
@@ -194,9 +196,41 @@ describe('an onion of a channel', () => {
   })
 
   it('is not made for a channel that has gone before it listened', async () => {
-    safeChannel(CHANNEL).close()
-    safeChannel(OTHER)
+    const first = safeChannel(CHANNEL)
+    for (const channel of [first, safeChannel(OTHER)]) channel.listen()
+    first.close()
     await until(() => port.onions.size === 1)
     expect([...port.onions.keys()]).toEqual([onionOf(NODE_SEED, OTHER.keys).host])
+  })
+
+  it('is not made for a look, and nobody is told of one', async () => {
+    const look = safeChannel(CHANNEL)
+    const follower = safeChannel(OTHER)
+    follower.listen()
+    await until(() => port.onions.size === 1)
+    expect([...port.onions.keys()]).toEqual([onionOf(NODE_SEED, OTHER.keys).host])
+    expect([look.onionAddress, follower.onionAddress]).toEqual([null, `${[...port.onions.keys()][0]}:7117`])
+  })
+
+  it('is not made, and nobody is dialled, before the channel may be seen', async () => {
+    const quiet = new Quiet()
+    deps = { ...deps, quiet }
+    const first = safeChannel(CHANNEL)
+    deps = { ...deps, quiet: null }
+    const second = safeChannel(OTHER)
+    const { address, peers } = await member('8.8.8.8', [CHANNEL, OTHER])
+    for (const channel of [first, second]) {
+      channel.listen()
+      channel.swarm.addAddresses(channel.channel, [address], 'link')
+    }
+    await until(() => port.onions.size === 1)
+    await clock.until(() => peers.length === 1, 20_000)
+    await clock.advance(60_000)
+    expect([first.swarm.peersOf(first.channel), second.swarm.peersOf(second.channel)]).toEqual([0, 1])
+    expect(port.onions.size).toBe(1)
+    quiet.end()
+    await until(() => port.onions.size === 2)
+    await clock.until(() => first.swarm.peersOf(first.channel) === 1, 20_000)
+    expect(first.swarm.peersOf(first.channel)).toBe(1)
   })
 })

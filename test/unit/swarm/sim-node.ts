@@ -254,7 +254,8 @@ export class SimNode {
       this.swarm.leave(channel)
       this.keyring.removeChannel(keys)
     }
-    return { swarm: this.swarm, channel, onionAddress: null, holds: null, serve: () => {}, leave }
+    const whole = { onionAddress: null, quiet: null, holds: null, serve: () => {}, listen: () => {} }
+    return { swarm: this.swarm, channel, ...whole, leave }
   }
 
   get address(): PeerAddress {
