@@ -661,6 +661,8 @@ export const PUBLISH_TIMEOUT_MS = 60_000
 export const LOOK_FIRST_MS = 1_000
 /** ms at most between two such looks. */
 export const LOOK_MAX_MS = 60_000
+/** ms at most between two such looks through gateways, which are others' machines: a look is five connections. */
+export const LOOK_GATEWAY_MAX_MS = 300_000
 /** ms without a blob before more peers are looked for. */
 export const LOOK_QUIET_MS = 10_000
 /** ms without a blob before a subscription counts as stalled. */

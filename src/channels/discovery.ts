@@ -5,6 +5,7 @@
  *
  * @module channels/discovery
  */
+import { LOOK_MAX_MS } from '../base/limits.ts'
 import type { ChannelKeys, PublisherKeys } from '../crypto/key-schedule.ts'
 import type { PeerAddress } from '../wire/address.ts'
 import type { Head } from '../wire/head.ts'
@@ -36,6 +37,9 @@ export interface Followed {
 }
 
 export interface ChannelDiscovery {
+  /** ms at most between two looks of one who waits for peers, as they cost those who are asked. */
+  readonly lookMaxMs: number
+
   follow(keys: ChannelKeys, open: boolean, hooks: FollowHooks): Followed
 
   /**
@@ -48,6 +52,7 @@ export interface ChannelDiscovery {
 
 /** For a node without DHT and gateways: it knows what its peers tell. */
 export const NO_DISCOVERY: ChannelDiscovery = {
+  lookMaxMs: LOOK_MAX_MS,
   follow: () => ({ look: async () => {}, useGateways: () => {}, stop: () => {} }),
   publish: async () => 0,
 }

@@ -183,6 +183,11 @@ export class ChannelSession {
     this.#followed.useGateways(gateways)
   }
 
+  /** ms at most between two rounds of looking while nobody is there. */
+  get lookMaxMs(): number {
+    return this.#deps.discovery.lookMaxMs
+  }
+
   /** One round of looking for heads and peers. */
   look(signal: AbortSignal): Promise<void> {
     return this.#followed.look(signal)

@@ -198,7 +198,7 @@ export class Subscription {
         await this.#look(this.#stopping.signal)
         if (this.session.newest === null) {
           await this.#rest.wait(lookDelayMs)
-          lookDelayMs = Math.min(lookDelayMs * 2, LOOK_MAX_MS)
+          lookDelayMs = Math.min(lookDelayMs * 2, this.session.lookMaxMs)
         }
         continue
       }
@@ -339,7 +339,8 @@ export class Subscription {
 
   /** While nobody gives what is missing, peers are looked for again and again, more and more seldom. */
   async #lookWhileFetching(signal: AbortSignal): Promise<void> {
-    for (let delayMs = LOOK_FIRST_MS; !signal.aborted; delayMs = Math.min(delayMs * 2, LOOK_MAX_MS)) {
+    const { lookMaxMs } = this.session
+    for (let delayMs = LOOK_FIRST_MS; !signal.aborted; delayMs = Math.min(delayMs * 2, lookMaxMs)) {
       const quietMs = this.#deps.clock.monotonicMs() - this.#lastBlobMs
       if (this.session.peers === 0 || quietMs > LOOK_QUIET_MS) await this.#look(signal)
       await sleep(this.#deps.clock, delayMs, signal).catch(() => {}) // called off: the loop ends

@@ -5,6 +5,7 @@
  * @module node/dht-discovery
  */
 import { errorMessage } from '../base/errors.ts'
+import { LOOK_MAX_MS } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import type { ChannelDiscovery, Followed, FollowHooks } from '../channels/discovery.ts'
 import type { ChannelKeys, PublisherKeys } from '../crypto/key-schedule.ts'
@@ -20,6 +21,8 @@ export interface DhtDiscoveryDeps {
   /** Keys of a channel of ours, or null: with them its slots can be signed. */
   readonly publisherKeys: (publicKey: Uint8Array) => PublisherKeys | null
   readonly log: Log
+  /** As `ChannelDiscovery`; LOOK_MAX_MS by default. */
+  readonly lookMaxMs?: number
 }
 
 export class DhtDiscovery implements ChannelDiscovery {
@@ -27,6 +30,10 @@ export class DhtDiscovery implements ChannelDiscovery {
 
   constructor(deps: DhtDiscoveryDeps) {
     this.#deps = deps
+  }
+
+  get lookMaxMs(): number {
+    return this.#deps.lookMaxMs ?? LOOK_MAX_MS
   }
 
   follow(keys: ChannelKeys, open: boolean, hooks: FollowHooks): Followed {

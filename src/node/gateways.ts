@@ -4,6 +4,7 @@
  *
  * @module node/gateways
  */
+import { LOOK_GATEWAY_MAX_MS } from '../base/limits.ts'
 import type { ChannelDiscovery } from '../channels/discovery.ts'
 import { GatewayDht } from '../discovery/gateway/gateway-dht.ts'
 import { DialledGateways, type GatewayLinkDeps } from '../swarm/gateway-link.ts'
@@ -66,7 +67,7 @@ function connect(
 
 /** Gateways cannot announce for us. */
 function openThrough(deps: NetworkDeps, gateways: GatewayDht<PeerAddress>): Services {
-  const { discovery, close } = openServices(deps, gateways, null)
+  const { discovery, close } = openServices(deps, gateways, null, LOOK_GATEWAY_MAX_MS)
   return {
     discovery,
     async close() {

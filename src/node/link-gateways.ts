@@ -7,6 +7,7 @@
  *
  * @module node/link-gateways
  */
+import { LOOK_GATEWAY_MAX_MS } from '../base/limits.ts'
 import type { ChannelDiscovery, Followed, FollowHooks } from '../channels/discovery.ts'
 import type { ChannelKeys } from '../crypto/key-schedule.ts'
 import type { PeerAddress } from '../wire/address.ts'
@@ -19,6 +20,7 @@ export interface LinkGatewaysDeps {
 }
 
 export class LinkGateways implements ChannelDiscovery {
+  readonly lookMaxMs = LOOK_GATEWAY_MAX_MS
   readonly #deps: LinkGatewaysDeps
   readonly #closing = new Set<Promise<void>>()
   readonly #open = new Set<Services>()

@@ -3,6 +3,7 @@
  *
  * @module node/services
  */
+import { LOOK_MAX_MS } from '../base/limits.ts'
 import type { ChannelDiscovery } from '../channels/discovery.ts'
 import { Announcer } from '../discovery/announcer.ts'
 import type { Dht } from '../discovery/dht.ts'
@@ -16,8 +17,13 @@ export interface Services {
   close(): Promise<void>
 }
 
-/** @param port - to announce; null: nothing is announced. */
-export function openServices(deps: NetworkDeps, dht: Dht, port: number | null): Services {
+/** @param port - to announce; null: nothing is announced. @param lookMaxMs - as `ChannelDiscovery`. */
+export function openServices(
+  deps: NetworkDeps,
+  dht: Dht,
+  port: number | null,
+  lookMaxMs: number = LOOK_MAX_MS,
+): Services {
   const { state, clock, random, log, tuning } = deps
   const slots = new SlotService({
     dht,
@@ -40,7 +46,7 @@ export function openServices(deps: NetworkDeps, dht: Dht, port: number | null): 
     },
   })
   return {
-    discovery: new DhtDiscovery({ slots, announcer, publisherKeys: deps.publisherKeys, log }),
+    discovery: new DhtDiscovery({ slots, announcer, publisherKeys: deps.publisherKeys, log, lookMaxMs }),
     async close() {
       await Promise.all([slots.close(), announcer.close()])
     },

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { fromHex, toHex } from '../base/bytes.ts'
 import { type Clock, sleep } from '../base/clock.ts'
 import { MegatorrentError } from '../base/errors.ts'
-import { LOOK_FIRST_MS, LOOK_MAX_MS } from '../base/limits.ts'
+import { LOOK_FIRST_MS } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { Assembly } from '../channels/assemble.ts'
@@ -321,7 +321,7 @@ export class SubscriptionsApi {
   }
 
   async #newestHead(session: ChannelSession, signal: AbortSignal, options: CallOptions): Promise<Head> {
-    for (let delayMs = LOOK_FIRST_MS; ; delayMs = Math.min(delayMs * 2, LOOK_MAX_MS)) {
+    for (let delayMs = LOOK_FIRST_MS; ; delayMs = Math.min(delayMs * 2, session.lookMaxMs)) {
       if (session.newest !== null) return session.newest
       options.onProgress({ phase: 'resolving', done: 0, total: null, unit: 'nodes' })
       await session.look(signal)

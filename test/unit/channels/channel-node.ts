@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { SLOT_SET_DAYS_PER_TASK } from '../../../src/base/limits.ts'
+import { LOOK_MAX_MS, SLOT_SET_DAYS_PER_TASK } from '../../../src/base/limits.ts'
 import { type Log, silentLog } from '../../../src/base/log.ts'
 import { seededRandom, systemRandom } from '../../../src/base/random.ts'
 import type { ChannelDiscovery, FollowHooks } from '../../../src/channels/discovery.ts'
@@ -42,6 +42,7 @@ export interface Follow {
 
 /** Notes what is asked of it. */
 export class FakeDiscovery implements ChannelDiscovery {
+  lookMaxMs: number = LOOK_MAX_MS
   readonly follows: Follow[] = []
   readonly published: Head[] = []
   /** What a look does; it ends at once by default. */

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { sleep } from '../../../src/base/clock.ts'
 import { MegatorrentError } from '../../../src/base/errors.ts'
-import { FAILED_RETRY_MS, STALLED_MS } from '../../../src/base/limits.ts'
+import { FAILED_RETRY_MS, LOOK_GATEWAY_MAX_MS, STALLED_MS } from '../../../src/base/limits.ts'
 import { silentLog } from '../../../src/base/log.ts'
 import { systemRandom } from '../../../src/base/random.ts'
 import { Assembly } from '../../../src/channels/assemble.ts'
@@ -22,6 +22,8 @@ import { unsyncedFs } from './step-fs.ts'
 
 const KEYS = keysOf(1)
 const MIB = 1_048_576
+/** After 1, 2, 4 ... 256 s, once for the head and once for the blobs, then every 5 minutes. */
+const GATEWAY_LOOKS_FIRST_HOUR = 24
 
 describe('a subscription', () => {
   let net: ChannelNet
@@ -223,6 +225,33 @@ describe('a subscription', () => {
     await publish()
     reader.discovery.onLook = async ({ hooks }) => hooks.onPeers([publisher.sim.address])
     await net.until(() => subscription.isComplete)
+    expect(isEqual()).toBe(true)
+  })
+
+  it('looks through gateways every few minutes while nobody is there, and no more', async () => {
+    reader.discovery.lookMaxMs = LOOK_GATEWAY_MAX_MS
+    await publish()
+    const slot = publisher.heads.newest(KEYS.publicKey)?.bytes
+    if (slot === undefined) throw new Error('no head')
+    const looksMs: number[] = []
+    let isThere = false
+    reader.discovery.onLook = async ({ hooks }) => {
+      looksMs.push(reader.clock.monotonicMs())
+      // From the second one on the head is known, and nobody who has the blobs.
+      if (looksMs.length > 1) hooks.onHead(slot)
+      if (isThere) hooks.onPeers([publisher.sim.address])
+    }
+    const subscription = follow(false)
+    await reader.clock.advance(3_600_000)
+    expect(subscription.status.sequence).toBe(1)
+    expect(looksMs.length).toBeGreaterThanOrEqual(3_600_000 / LOOK_GATEWAY_MAX_MS)
+    expect(looksMs.length).toBeLessThanOrEqual(GATEWAY_LOOKS_FIRST_HOUR)
+    const beforeMs = looksMs.length
+    await reader.clock.advance(3_600_000)
+    expect(looksMs.length - beforeMs).toBeLessThanOrEqual(3_600_000 / LOOK_GATEWAY_MAX_MS)
+    isThere = true
+    await reader.clock.advance(LOOK_GATEWAY_MAX_MS)
+    await net.until(() => subscription.isComplete, 30_000)
     expect(isEqual()).toBe(true)
   })
 
