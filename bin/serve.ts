@@ -18,6 +18,7 @@ import { limitHeapGrowth } from '../src/node/heap-growth.ts'
 import { givenLimits } from '../src/node/limits.ts'
 import { createLog } from '../src/node/log.ts'
 import { startNode } from '../src/node/node.ts'
+import { notifySystemd } from '../src/node/systemd-notify.ts'
 import { COOKIE_FILE, createToken, DAEMON_FILE, removeFile, writePrivateFile } from '../src/rpc/auth.ts'
 import type { DaemonInfo } from '../src/rpc/schema/results.ts'
 import { type RpcServer, startRpcServer } from '../src/rpc/server.ts'
@@ -60,6 +61,7 @@ export async function serve(flags: Flags, self: ServeProcess): Promise<number> {
   if (!isLoopback(config.rpc.host))
     log.warn('RPC can be reached from other machines, and its token travels in clear')
   limitHeapGrowth()
+  const tellSystemd = (fields: readonly string[]) => notifySystemd(environment.NOTIFY_SOCKET, fields, log)
   const node = await startNode(config, {
     log,
     clock: systemClock,
@@ -75,11 +77,13 @@ export async function serve(flags: Flags, self: ServeProcess): Promise<number> {
   try {
     rpc = await startRpc(config, node, log, stop)
     await announce(config, node, rpc, self)
+    await tellSystemd(['READY=1', `STATUS=mode ${node.info.mode}`])
     log.info('ready', { mode: node.info.mode })
     await Promise.race([aborted(stopping.signal), node.closed])
     return 0
   } finally {
     log.info('stopping')
+    await tellSystemd(['STOPPING=1'])
     const deadline = startDeadline(systemClock, log, self)
     await rpc?.close()
     await removeFile(config.dataDir, COOKIE_FILE)

@@ -615,6 +615,8 @@ export const MAX_LISTED_CHILDREN = 10_000
 
 /** Access keys in all: a row of 200 bytes each, and all hashes stand in memory. */
 export const MAX_ACCESS_KEYS = 1_000
+/** ms for systemd-notify, which waits until its manager has read. */
+export const SYSTEMD_NOTIFY_MS = 5_000
 /** Named tokens in all: as access keys, and a name is looked for in all of them. */
 export const MAX_TOKENS = 1_000
 /** ms for the manifest of a release whose file is asked for over HTTP. */
