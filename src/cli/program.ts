@@ -10,7 +10,9 @@ import { VERSION } from '../base/version.ts'
 import type { Flags } from '../config/load.ts'
 import { flagOf, LATER_SETTINGS, SETTING_STEMS, SETTINGS } from '../config/schema.ts'
 import type { SettingRow } from '../config/setting.ts'
+import { type CommandNode, commandTree } from './command-tree.ts'
 import * as channel from './commands/channel.ts'
+import { addCompletion } from './commands/completion.ts'
 import { showConfig } from './commands/config.ts'
 import * as jobs from './commands/jobs.ts'
 import { limits } from './commands/limits.ts'
@@ -24,15 +26,7 @@ import { CliError, detailsOf, errorDocument, errorLine, exitCodeOfError, usageEr
 import type { CliIo } from './io.ts'
 
 /** Commands of the contract that are not in this version: refused, so that no script believes they worked. */
-export const LATER_COMMANDS = [
-  'unlock',
-  'doctor',
-  'completion',
-  'web',
-  'watch',
-  'qbt-proxy',
-  'qbt-install',
-] as const
+export const LATER_COMMANDS = ['unlock', 'doctor', 'web', 'watch', 'qbt-proxy', 'qbt-install'] as const
 
 /**
  * Run one command line.
@@ -79,6 +73,11 @@ interface Outcome {
 
 /** What a command does. */
 type Run<A extends readonly unknown[]> = (context: CommandContext, ...args: A) => Promise<void>
+
+/** The command line as data. Streams and the rest are touched when a command runs, and none does. */
+export function describeProgram(): CommandNode {
+  return commandTree(createProgram({} as CliIo, { exitCode: 0 }))
+}
 
 function createProgram(io: CliIo, outcome: Outcome): Command {
   const program = new Command('megatorrent')
@@ -232,6 +231,7 @@ function createProgram(io: CliIo, outcome: Outcome): Command {
     .action(async (_options, self: Command) => {
       outcome.exitCode = await runDemo(io, self.optsWithGlobals())
     })
+  addCompletion(program, io)
   for (const name of LATER_COMMANDS) addLater(program, name)
   return program
 }
