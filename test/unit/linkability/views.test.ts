@@ -10,8 +10,12 @@ import {
   CREDENTIAL_FEATURES,
   DESTINATION_FEATURES,
   dialThroughProxy,
+  type Joined,
+  joinChannels,
   LINE_FEATURES,
   type LineFault,
+  MEMBER_FEATURES,
+  type MemberFault,
   type Met,
   meet,
   type Passed,
@@ -73,6 +77,28 @@ describe('a peer that shares no channel with a node', () => {
     ['has the same tags on each connection', 'places in common'],
   ])('would tell, if it %s, by %s', async (fault, feature) => {
     const found = separation(pairs(await meet(12, 2, fault)), Object.keys(PEER_FEATURES).indexOf(feature))
+    expect(found).toBeGreaterThan(FOUND)
+  })
+})
+
+describe('a member of two channels', () => {
+  const pairs = (joined: readonly Joined[]): Pairs =>
+    allPairs(joined, {
+      isCompared: (a, b) => a.channel !== b.channel,
+      isTogether: (a, b) => a.node === b.node,
+      features: Object.values(MEMBER_FEATURES),
+    })
+
+  it('does not tell by onions and keys which of them are of one node', () => {
+    expect(bestSeparation(pairs(joinChannels(40, 3)))).toBeLessThan(0.5 + CHANCE)
+  })
+
+  it.each<[MemberFault, keyof typeof MEMBER_FEATURES]>([
+    ['has one key for all channels', 'key'],
+    ['has one key for all channels', 'onion'],
+    ['has a port of its own', 'port'],
+  ])('would tell, if a node %s, by its %s', (fault, feature) => {
+    const found = separation(pairs(joinChannels(20, 3, fault)), Object.keys(MEMBER_FEATURES).indexOf(feature))
     expect(found).toBeGreaterThan(FOUND)
   })
 })

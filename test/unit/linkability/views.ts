@@ -1,6 +1,6 @@
 /**
- * What three observers write down: a peer that knows none of our channels, whoever is on the line, and
- * the proxy. Records are data; what is in them comes from the code that a node runs.
+ * What observers write down: a peer that knows none of our channels, a member of several, whoever is on the
+ * line, and the proxy. Records are data; what is in them comes from the code that a node runs.
  */
 import { toHex } from '../../../src/base/bytes.ts'
 import { type Random, seededRandom } from '../../../src/base/random.ts'
@@ -13,6 +13,7 @@ import { type Circuit, circuitCredentials } from '../../../src/transport/circuit
 import { HELLO_PLACE_BYTES, REKEY_INTERVAL_FRAMES } from '../../../src/wire/constants.ts'
 import { buildPlaces } from '../../../src/wire/hello.ts'
 import { type Message, splitMessage } from '../../../src/wire/message.ts'
+import { onionKey, parseOnion } from '../../../src/wire/onion.ts'
 import { Rig } from '../transport/rig.ts'
 import { commonPrefix, likeness } from './statistics.ts'
 
@@ -191,4 +192,50 @@ export function dialThroughProxy(
     }
   }
   return dialled
+}
+
+// --- A member of two channels, who meets their onions.
+
+export interface Joined {
+  readonly node: number
+  readonly channel: number
+  /** The node key that it proves, which its onion is made of. */
+  readonly key: Uint8Array
+  readonly onion: string
+  readonly port: number
+}
+
+export const MEMBER_FEATURES: Features<Joined> = {
+  key: (a, b) => likeness(a.key, b.key),
+  onion: (a, b) => commonPrefix(Buffer.from(a.onion), Buffer.from(b.onion)),
+  port: (a, b) => -Math.abs(a.port - b.port),
+}
+
+export type MemberFault = 'has one key for all channels' | 'has a port of its own'
+
+/** Each node is in all of the channels. */
+export function joinChannels(nodes: number, channels: number, fault: MemberFault | null = null): Joined[] {
+  const random = seededRandom(8)
+  const links = Array.from({ length: channels }, () =>
+    channelKeys(new SigningKey(random.bytes(32)).publicKey),
+  )
+  return Array.from({ length: nodes }, (_, node) => {
+    const nodeSeed = random.bytes(32)
+    return links.map((link, channel) => {
+      const { host, port } = onionOf(
+        nodeSeed,
+        fault === 'has one key for all channels' ? (links[0] ?? link) : link,
+      )
+      const bytes = parseOnion(host)
+      if (bytes === null) throw new Error('not an onion')
+      const key = onionKey(bytes)
+      return {
+        node,
+        channel,
+        key,
+        onion: host,
+        port: fault === 'has a port of its own' ? 7_117 + node : port,
+      }
+    })
+  }).flat()
 }
