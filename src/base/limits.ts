@@ -290,6 +290,10 @@ export const FLOOD_STATEMENT_BURST = 1_024
 export const FLOOD_PEER_STATEMENTS_PER_SECOND = 0.0625
 /** Statements taken at once from one neighbour: 0.3 s of checking. */
 export const FLOOD_PEER_BURST = 256
+/** Statements taken per second from all guests of a relay together: as from two neighbours. */
+export const FLOOD_GUEST_STATEMENTS_PER_SECOND = 0.125
+/** Statements taken at once from all guests: the onions of 100 nodes that start together. */
+export const FLOOD_GUEST_BURST = 256
 /** Statements remembered as seen, 150 bytes each: what the rates let in while a statement can be current. */
 export const MAX_FLOOD_SEEN = 56_000
 /** Statements kept in full, 400 bytes each; those nearest to our relay id. */
@@ -308,6 +312,51 @@ export const FLOOD_STEM_SUCCESSORS = 2
 export const FLOOD_STEM_EPOCH_MS = 600_000
 /** ms, once to twice, after which a node of the stem floods a statement that has not come back in a flood. */
 export const FLOOD_EMBARGO_MS = 300_000
+
+// relays
+
+/** Relay connections that a node makes and keeps; the rest of MAX_FLOOD_NEIGHBOURS is for those who come. */
+export const RELAY_NEIGHBOURS = 4
+/** Of these, to gateways that the user named, once other relays are known: the user's gateways may be friends. */
+export const RELAY_GIVEN_NEIGHBOURS = 2
+/** Relay connections being made at a time. */
+export const MAX_RELAY_DIALS = 2
+/** ms between two looks at whether a relay is to be dialled, or asked for others. */
+export const RELAY_LOOK_MS = 5_000
+/** ms at most for what one errand of ours at a relay takes, once it is connected. */
+export const RELAY_ERRAND_MS = 30_000
+/** ms over which the onions of a node that starts are told, each at a time of its own. */
+export const ONION_TELL_SPREAD_MS = 120_000
+/** ms before a statement that no relay took is told again; doubles. */
+export const ONION_TELL_RETRY_MIN_MS = 30_000
+/** ms at most between two such tries. */
+export const ONION_TELL_RETRY_MAX_MS = 1_800_000
+/** ms, half to the whole, after which a statement that was told must have come back to us in the flood. */
+export const ONION_TELL_CHECK_MS = 1_800_000
+/** Times that one statement is told: whoever swallowed it the first time is hardly met again. */
+export const MAX_ONION_TELLS = 3
+/** Relays that are tried for one telling, each a connection. */
+export const RELAY_TRIES = 3
+/** Relays asked for a channel's onions in one look. */
+export const RELAY_ASKS = 2
+/** Errands of ours at relays at a time. */
+export const MAX_RELAY_ERRANDS = 4
+/** ms that a first look at relays waits, by chance: channels that are followed together are not asked for together. */
+export const RELAY_FIND_SPREAD_MS = 15_000
+/** ms until relays are asked again for a channel without peers, or for relays where there are too few; doubles. */
+export const RELAY_FIND_MIN_MS = 60_000
+/** ms at most between two such questions. */
+export const RELAY_FIND_MAX_MS = 1_800_000
+/** Connections of guests at a time, and of those that have not said yet what they are; the oldest goes. */
+export const MAX_RELAY_GUESTS = 32
+/** ms that a guest has for what it came for, over Tor too. */
+export const RELAY_GUEST_MS = 60_000
+/** Statements that one guest may tell: it comes with one, or two around midnight. */
+export const MAX_GUEST_STATEMENTS = 4
+/** ms that a neighbour which came in has its place for sure: a flood takes minutes. */
+export const RELAY_SETTLED_MS = 300_000
+/** Neighbours that came in and are kept since they brought most: half of their places. */
+export const RELAY_KEPT_NEIGHBOURS = 4
 
 /** Tries for a proof of work between two turns of the event loop: 4 ms each. */
 export const WORK_TRIES_PER_TURN = 2_048

@@ -32,6 +32,8 @@ export const DOMAINS = {
   nodeHandshakeKey: 'megatorrent/1 node handshake key',
   /** SHA-256 of this label: the handshake key of the network, a constant. */
   networkHandshakeKey: 'megatorrent/1 network handshake key',
+  /** SHA-256 of this label: what topics and handshake keys of relays come from, a constant. */
+  relaySecret: 'megatorrent/1 relay secret',
   /** HKDF: channel secret -> tag key. */
   tagKey: 'megatorrent/1 tag key',
   /** HMAC: a channel's tag in one HELLO. */

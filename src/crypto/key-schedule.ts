@@ -152,6 +152,12 @@ export function nodeHandshakeKey(nodeKey: Uint8Array): Uint8Array {
 /** The pre-shared key where nothing better is known: a constant, 32 bytes. Not to be written to. */
 export const NETWORK_HANDSHAKE_KEY: Uint8Array = sha256(label('networkHandshakeKey'))
 
+/**
+ * What the topics and handshake keys of relays come from, as a channel's come from its secret: a constant,
+ * 32 bytes. Not to be written to.
+ */
+export const RELAY_SECRET: Uint8Array = sha256(label('relaySecret'))
+
 export { blobKey } from './blob-key.ts'
 
 /** t u32 || i u8: the context of what belongs to one slot. */

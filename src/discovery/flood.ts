@@ -10,7 +10,8 @@
  *
  * Two budgets bound what others can make us do, one for each neighbour and one for
  * all. What is beyond them is dropped unseen and not remembered: who floods uses up
- * his own share, and memory follows from the budget.
+ * his own share, and memory follows from the budget. Guests, who come to say one thing
+ * and go, have one share together: they get no statements, and begin stems here.
  *
  * @module discovery/flood
  */
@@ -19,6 +20,8 @@ import type { Clock } from '../base/clock.ts'
 import {
   FLOOD_BATCH_MS,
   FLOOD_EMBARGO_MS,
+  FLOOD_GUEST_BURST,
+  FLOOD_GUEST_STATEMENTS_PER_SECOND,
   FLOOD_NARROW_NEIGHBOURS,
   FLOOD_PEER_BURST,
   FLOOD_PEER_STATEMENTS_PER_SECOND,
@@ -90,8 +93,8 @@ interface Seen {
 export const RELAY_ID_BYTES = TOPIC_BYTES
 const KEY_BYTES = 16
 const DISTANCE_BYTES = 6
-/** Names us among the sources of a stem. */
-const OURSELVES = ''
+/** Names all guests together among the sources of a stem. */
+const GUESTS = ''
 
 /** The place of a relay key among topics. */
 export function relayIdOf(relayKey: Uint8Array): Uint8Array {
@@ -103,6 +106,7 @@ export class Flood {
   readonly #verify: (statement: OnionStatement) => boolean
   readonly #neighbours = new Map<string, Neighbour>()
   readonly #mayTake: TokenBucket
+  readonly #guestsMayGive: TokenBucket
   readonly #seen = new Map<string, Seen>()
   /** Those of `#seen` that we have in full, by topic as hex. */
   readonly #held = new Map<string, Set<string>>()
@@ -111,7 +115,7 @@ export class Flood {
   readonly #stemmed = new Set<string>()
   #epochEndsMs = Number.NEGATIVE_INFINITY
   #endsStems = false
-  /** Of this epoch: from whom, or OURSELVES, to whom. */
+  /** Of this epoch: from whom, or GUESTS, to whom. */
   readonly #successors = new Map<string, string | null>()
   #chosen: readonly string[] = []
   #sweptHour = 0
@@ -120,6 +124,7 @@ export class Flood {
     this.#deps = deps
     this.#verify = deps.verify ?? verifyStatement
     this.#mayTake = new TokenBucket(deps.clock, FLOOD_STATEMENTS_PER_SECOND, FLOOD_STATEMENT_BURST)
+    this.#guestsMayGive = new TokenBucket(deps.clock, FLOOD_GUEST_STATEMENTS_PER_SECOND, FLOOD_GUEST_BURST)
   }
 
   /** Statements that are known of: what memory and the width of the flood depend on. */
@@ -155,33 +160,22 @@ export class Flood {
   }
 
   /**
-   * A statement of our own, signed: it begins its stem.
-   *
-   * @returns false when there is no neighbour to send it to, or it was announced before.
+   * A statement that a neighbour sent, or for null a guest. Cost: 1.2 ms for one that is new, within the budgets.
    */
-  announce(bytes: Uint8Array): boolean {
+  receive(neighbourOrGuest: string | null, { hops, statement: bytes }: HopStatement): FloodVerdict {
     this.#sweep()
-    const statement = readStatement(bytes)
-    const key = keyOf(statement)
-    if (this.#neighbours.size === 0 || this.#seen.has(key)) return false
-    this.#remember(key, statement)
-    this.#stem(key, statement, OURSELVES)
-    return true
-  }
-
-  /** A statement that a neighbour sent. Cost: 1.2 ms for one that is new, within the budgets. */
-  receive(from: string, { hops, statement: bytes }: HopStatement): FloodVerdict {
-    this.#sweep()
+    const from = neighbourOrGuest ?? GUESTS
     const neighbour = this.#neighbours.get(from)
+    const mayGive = neighbourOrGuest === null ? this.#guestsMayGive : neighbour?.mayGive
     const statement = readStatement(bytes)
-    if (neighbour === undefined || !isStatementCurrent(statement, this.#hour())) return 'not current'
+    if (mayGive === undefined || !isStatementCurrent(statement, this.#hour())) return 'not current'
     const key = keyOf(statement)
     const seen = this.#seen.get(key)
     if (seen !== undefined) {
-      this.#receiveKnown(neighbour, from, key, seen, hops)
+      if (neighbour !== undefined) this.#receiveKnown(neighbour, from, key, seen, hops)
       return 'known'
     }
-    if (this.#mayTake.waitMs(1) > 0 || this.#seen.size >= MAX_FLOOD_SEEN || !neighbour.mayGive.take(1)) {
+    if (this.#mayTake.waitMs(1) > 0 || this.#seen.size >= MAX_FLOOD_SEEN || !mayGive.take(1)) {
       return 'over budget'
     }
     if (!this.#verify(statement)) return 'false'
@@ -189,7 +183,7 @@ export class Flood {
     this.#remember(key, readStatement(new Uint8Array(bytes)))
     const known = this.#seen.get(key)?.statement ?? statement
     if (hops > 0) this.#flood(key, known, hops + 1, from)
-    else if (this.#drawEpoch().endsStems) this.#flood(key, known, 1, null)
+    else if (neighbourOrGuest !== null && this.#drawEpoch().endsStems) this.#flood(key, known, 1, null)
     else this.#stem(key, known, from)
     return 'taken'
   }

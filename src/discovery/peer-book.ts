@@ -137,6 +137,11 @@ export class PeerBook<A extends Address> {
       .map(({ known }) => known)
   }
 
+  /** All that are known, in no order that says anything. */
+  list(): KnownAddress<A>[] {
+    return shuffle(this.#random, [...this.#known.values()])
+  }
+
   setBusy(key: string, busy: boolean): void {
     const known = this.#known.get(key)
     if (known !== undefined) known.busy = busy

@@ -12,7 +12,7 @@ import { GatewayService } from '../discovery/gateway/gateway-service.ts'
 import { openMainline } from '../discovery/mainline.ts'
 import { readFileIfExists, writeFileAtomic } from '../storage/atomic-file.ts'
 import type { NetworkDeps } from './network.ts'
-import { openServices, type Services } from './services.ts'
+import { type DhtServices, openServices } from './services.ts'
 
 const STATE_FILE = 'dht_state.json'
 
@@ -54,7 +54,7 @@ export async function openDht(
 }
 
 /** @param port - where we accept connections: what is announced. */
-export function openDhtServices(deps: NetworkDeps, dht: Dht, port: number): Services {
+export function openDhtServices(deps: NetworkDeps, dht: Dht, port: number): DhtServices {
   const { config, clock, log } = deps
   const services = openServices(deps, dht, port)
   const keeper = new DhtStateKeeper({
@@ -64,7 +64,7 @@ export function openDhtServices(deps: NetworkDeps, dht: Dht, port: number): Serv
     log,
   })
   return {
-    discovery: services.discovery,
+    ...services,
     async close() {
       await keeper.close()
       await services.close()

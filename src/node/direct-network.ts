@@ -6,9 +6,10 @@
  */
 import { toHex } from '../base/bytes.ts'
 import { errorMessage, MegatorrentError } from '../base/errors.ts'
-import { GATEWAY_SPREAD_MS } from '../base/limits.ts'
+import { DIAL_TIMEOUT_MS, GATEWAY_SPREAD_MS } from '../base/limits.ts'
 import { SigningKey } from '../crypto/ed25519.ts'
 import type { GatewayService } from '../discovery/gateway/gateway-service.ts'
+import { isHintedPort } from '../discovery/told-address.ts'
 import { Swarm } from '../swarm/swarm.ts'
 import type { Acceptor, Door } from '../transport/acceptor.ts'
 import { HandshakeKeyring } from '../transport/handshake-keys.ts'
@@ -23,6 +24,9 @@ import { openGatewayDiscovery } from './gateways.ts'
 import { type Network, type NetworkDeps, networkParts } from './network.ts'
 import { openOnions } from './onion-control.ts'
 import { announcedAddresses, isAcceptableFrom, isOwnAddress, reachableHere } from './own-addresses.ts'
+import { Relays } from './relays.ts'
+import type { DhtServices } from './services.ts'
+import { relayAnchorStore } from './stores.ts'
 import { Swarms } from './swarms.ts'
 
 /** A random TCP port is free for UDP too, nearly always. */
@@ -38,6 +42,7 @@ export async function openDirectNetwork(deps: NetworkDeps): Promise<Network> {
   const tcp = limited(new TcpTransport())
   let listenPort = 0 // until we listen
   let gateway: GatewayService | null = null // until there is a DHT
+  let relays: Relays | null = null // until it is a gateway
   const swarm = new Swarm({
     ...swarmDeps,
     dialer: tcp,
@@ -54,14 +59,22 @@ export async function openDirectNetwork(deps: NetworkDeps): Promise<Network> {
     candidates: (nowMs) => keyring.candidates(nowMs),
     isOwnAddress: (dialled, stream) => isOwnAddress(dialled, stream.local, external),
     nodeKey,
-    onSecured: (secured) => swarm.accept(secured),
+    onSecured: (secured) => {
+      if (secured.purpose.kind === 'relay') relays?.accept(secured)
+      else swarm.accept(secured)
+    },
   }
   const onions = openOnions(deps, new TcpTransport())
   const { listener, dht } = await bind(deps, tcp, (stream) => acceptor.accept(stream, door))
   listenPort = external?.port ?? listener.endpoint.port
   const services = dht === null ? null : openDhtServices(deps, dht.dht, listenPort)
-  if (config.gateway && dht !== null) gateway = openGateway(deps, dht.dht)
-  const onion = gateway === null || onions === null ? null : openOnion(deps, gateway, onions, tcp, acceptor)
+  if (config.gateway && dht !== null && services !== null) {
+    gateway = openGateway(deps, dht.dht)
+    relays = openRelays(deps, { dialer: tcp, nodeKey, services })
+    keyring.addRelays()
+  }
+  const onion =
+    gateway === null || onions === null ? null : openOnion(deps, gateway, onions, tcp, acceptor, relays)
   const through = openGatewayDiscovery(deps, {
     dialer: tcp,
     resolve: resolveHost,
@@ -88,6 +101,7 @@ export async function openDirectNetwork(deps: NetworkDeps): Promise<Network> {
     dht: dht?.dht ?? null,
     canPut: services !== null || through.canPut,
     gateways: () => through.usable(),
+    relays: () => relays?.connected ?? 0,
     identity: {
       mode: config.gateway ? 'gateway' : 'direct',
       nodeKey: key,
@@ -111,7 +125,7 @@ export async function openDirectNetwork(deps: NetworkDeps): Promise<Network> {
       onions?.close()
       await onion?.close()
       swarm.close()
-      await Promise.all([services?.close(), through.close(), gateway?.close()])
+      await Promise.all([relays?.close(), services?.close(), through.close(), gateway?.close()])
       await dht?.dht.close()
       swarm.destroy()
       close()
@@ -125,9 +139,29 @@ function openOnion(
   onions: OnionServices,
   transport: Transport,
   acceptor: Acceptor,
+  relays: Relays | null,
 ): GatewayOnion {
-  const parts = { gateway, onions, transport, acceptor }
+  const parts = { gateway, onions, transport, acceptor, relays }
   return new GatewayOnion({ ...parts, nodeSeed, clock, random, log: log.child('gateway') })
+}
+
+/** A gateway is a relay, too: it finds others of its kind through the DHT, and those behind a proxy come to it. */
+function openRelays(
+  { config, state, clock, random, log }: NetworkDeps,
+  { dialer, nodeKey, services }: { dialer: Transport; nodeKey: SigningKey; services: DhtServices },
+): Relays {
+  const isAcceptable = isAcceptableFrom(config.listen.host)
+  const relays = new Relays({
+    ...{ clock, random, log: log.child('relays'), dialer, relayKey: nodeKey },
+    resolve: resolveHost,
+    dialTimeoutMs: DIAL_TIMEOUT_MS,
+    given: [],
+    isAcceptable: (address) =>
+      address.kind !== 'onion' && isHintedPort(address.port) && isAcceptable(address),
+    anchors: relayAnchorStore(state.meta),
+  })
+  services.findRelays(({ host, port }) => relays.addRelays([{ kind: 'ipv4', host, port }]))
+  return relays
 }
 
 /** Ports for TCP and UDP; with port 0 for both, one that is free for both. */

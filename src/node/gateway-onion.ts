@@ -19,6 +19,7 @@ import type { Listener, Transport } from '../transport/transport.ts'
 import { formatAddress } from '../wire/address.ts'
 import { onionName } from '../wire/onion.ts'
 import { ONION_PORT } from './onion-control.ts'
+import type { Relays } from './relays.ts'
 
 export interface GatewayOnionDeps extends GatewayCounterDeps {
   /** Of the node key, 32 bytes. */
@@ -26,6 +27,8 @@ export interface GatewayOnionDeps extends GatewayCounterDeps {
   readonly onions: OnionServices
   readonly transport: Pick<Transport, 'listen'>
   readonly acceptor: Acceptor
+  /** Where relay connections go; null for a gateway that takes none. */
+  readonly relays: Pick<Relays, 'accept'> | null
   readonly log: Log
 }
 
@@ -50,13 +53,17 @@ export class GatewayOnion {
 
   /** Where Tor brings streams to, on loopback. Never rejects. */
   async #serve(seed: Uint8Array, nodeKey: SigningKey, deps: GatewayOnionDeps): Promise<Listener | null> {
-    const { transport, acceptor, onions, log } = deps
+    const { transport, acceptor, onions, relays, log } = deps
     const keyring = new HandshakeKeyring(nodeKey.publicKey, false)
+    if (relays !== null) keyring.addRelays()
     const door: Door = {
       candidates: (nowMs) => keyring.candidates(nowMs),
       isOwnAddress: () => false, // asked for the keys of channels alone, and there are none
       nodeKey,
-      onSecured: (secured) => this.#counter.accept(secured),
+      onSecured: (secured) => {
+        if (secured.purpose.kind === 'relay') relays?.accept(secured)
+        else this.#counter.accept(secured)
+      },
       onion: onionName(nodeKey.publicKey),
     }
     try {

@@ -65,6 +65,8 @@ export interface Network {
   readonly canPut: boolean
   /** Gateways that answer us. */
   gateways(): number
+  /** Relay connections over which onions are announced. */
+  relays(): number
   /** Who we are to others. */
   readonly identity: Omit<NodeInfo, 'version'>
   /** Null where there is none. */

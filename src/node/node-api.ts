@@ -72,6 +72,7 @@ export function createNodeApi(parts: NodeParts): NodeApi {
         storedBytes: store.bytes,
         dht: { enabled: dht !== null, nodes: dht?.nodeCount ?? 0, server: dht?.isServer ?? false },
         gateways: network.gateways(),
+        relays: network.relays(),
         proxy: network.proxy(),
         onions: network.onions(),
         uploadRate: swarms.uploadRate,

@@ -15,6 +15,7 @@ import { onionSeed } from '../crypto/onion-key.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
 import type { Bans } from '../swarm/bans.ts'
 import type { ChannelEvents, SwarmChannel } from '../swarm/channel.ts'
+import type { AnnouncedOnion } from '../swarm/onion-announcer.ts'
 import type { Quiet } from '../swarm/quiet.ts'
 import { Swarm, type SwarmDeps } from '../swarm/swarm.ts'
 import type { Acceptor, Door } from '../transport/acceptor.ts'
@@ -63,6 +64,8 @@ export interface SafeChannelDeps {
   readonly nodeSeed: Uint8Array
   /** While it lasts nobody is dialled, and there is no onion. */
   readonly quiet: Quiet | null
+  /** Tell others of the onion, once there is one. @returns how to stop. */
+  readonly announce: (onion: AnnouncedOnion) => () => void
 }
 
 /** Where a channel of this node is reached. */
@@ -81,6 +84,7 @@ export class SafeChannel {
   /** Where Tor brings its streams to; null for one that only dials out. */
   #listener: Promise<Listener | null> | null = null
   #onion: string | null = null
+  #stopAnnouncing: () => void = () => {}
   #isClosed = false
 
   constructor(keys: ChannelKeys, events: ChannelEvents, deps: SafeChannelDeps) {
@@ -130,6 +134,7 @@ export class SafeChannel {
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
+    this.#stopAnnouncing()
     if (this.#onion !== null) void this.#deps.onions?.remove(this.#onion)
     void this.#listener?.then((listener) => listener?.close())
     this.swarm.close()
@@ -157,6 +162,7 @@ export class SafeChannel {
       )
       if (this.#isClosed) return listener // and `close` closes it
       this.#onion = onions.add({ seed: this.#seed, port: own.port, target: listener.endpoint })
+      this.#stopAnnouncing = this.#deps.announce({ secret: keys.secret, key: ownKey, port: own.port })
       return listener
     } catch (error) {
       log.error('no onion for a channel: it cannot be listened for', { why: errorMessage(error) })

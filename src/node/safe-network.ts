@@ -35,6 +35,7 @@ import { openOnions } from './onion-control.ts'
 import { isAcceptableBehindProxy } from './own-addresses.ts'
 import { placesOf, uploadPlacesOf } from './places.ts'
 import { onionOf, SafeChannel } from './safe-channel.ts'
+import { SafeRelays } from './safe-relays.ts'
 import { readSecretLine } from './secret-line.ts'
 import { StartTimes } from './start-times.ts'
 import { Swarms } from './swarms.ts'
@@ -65,6 +66,8 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
   })
   const origins = new BlobOrigins(deps.state.blobOrigins, clock, log.child('blobs'))
   const starts = new StartTimes({ clock, random: deps.random, spreadMs: config.startSpread })
+  const relays = new SafeRelays({ ...deps, log }, { transport, acceptor, onions })
+  const discovery = relays.discovery(through.discovery)
   const channels = new Set<SafeChannel>()
   const swarms = new Set<Swarm>()
   /** Left channels whose connections have not all ended. */
@@ -80,6 +83,7 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
       const safe = new SafeChannel(keys, events, {
         ...{ clock, log: log.child('onion'), transport, acceptor, onions, bans, nodeSeed },
         ...{ store: deps.store, origins, quiet },
+        announce: (onion) => relays.announce(onion),
         listenHost: config.listen.host,
         maxPeers: (own) => placesOf(own.peers.size, sizesBut(own, swarms), limits.now.maxPeers),
         swarmDeps: { ...swarmDeps, allPeers: () => all.open, maxInFlight: () => placesOfOne(swarms) },
@@ -107,13 +111,14 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
         listen: () => safe.listen(),
       }
     },
-    discovery: through.discovery,
+    discovery,
     dht: null,
     canPut: through.canPut,
     gateways: () => through.usable(),
+    relays: () => relays.connected,
     identity: { mode: 'safe', nodeKey: null, peerAddress: null, dhtPort: null, onionAddress: null },
     proxy: () => ({ reachable: proxy.isReachable, error: messageOf(proxy.error) }),
-    onions: () => onions?.status ?? null,
+    onions: () => (onions === null ? null : relays.without(onions.status)),
     addressesOf: (keys: ChannelKeys) => (onions === null ? [] : [onionOf(nodeSeed, keys)]),
     started: () => starts.started(),
     addUserAddress(address) {
@@ -130,7 +135,7 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
       starts.close()
       for (const safe of [...channels]) safe.close()
       acceptor.close()
-      await through.close()
+      await Promise.all([through.close(), relays.close()])
       onions?.close()
       for (const swarm of [...swarms, ...leaving]) swarm.destroy()
       origins.flush()

@@ -5,16 +5,29 @@
  */
 import { LOOK_MAX_MS } from '../base/limits.ts'
 import type { ChannelDiscovery } from '../channels/discovery.ts'
+import { type ChannelKeys, PUBLIC_READ_KEY, RELAY_SECRET } from '../crypto/key-schedule.ts'
 import { Announcer } from '../discovery/announcer.ts'
-import type { Dht } from '../discovery/dht.ts'
+import type { Dht, DhtAddress } from '../discovery/dht.ts'
 import { SlotService } from '../discovery/slot-service.ts'
 import { DhtDiscovery } from './dht-discovery.ts'
 import type { NetworkDeps } from './network.ts'
+
+/** Relays have a topic each day, as a channel has. */
+const RELAY_TOPICS: ChannelKeys = {
+  publicKey: RELAY_SECRET,
+  readKey: PUBLIC_READ_KEY,
+  secret: RELAY_SECRET,
+}
 
 /** Discovery by one way, and how it ends. */
 export interface Services {
   readonly discovery: ChannelDiscovery
   close(): Promise<void>
+}
+
+export interface DhtServices extends Services {
+  /** Announce this node as a relay, and hear of others. */
+  findRelays(onPeer: (peer: DhtAddress) => void): void
 }
 
 /** @param port - to announce; null: nothing is announced. @param lookMaxMs - as `ChannelDiscovery`. */
@@ -23,7 +36,7 @@ export function openServices(
   dht: Dht,
   port: number | null,
   lookMaxMs: number = LOOK_MAX_MS,
-): Services {
+): DhtServices {
   const { state, clock, random, log, tuning } = deps
   const slots = new SlotService({
     dht,
@@ -47,6 +60,7 @@ export function openServices(
   })
   return {
     discovery: new DhtDiscovery({ slots, announcer, publisherKeys: deps.publisherKeys, log, lookMaxMs }),
+    findRelays: (onPeer) => void announcer.follow({ keys: RELAY_TOPICS, onPeer }),
     async close() {
       await Promise.all([slots.close(), announcer.close()])
     },

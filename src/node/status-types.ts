@@ -18,6 +18,8 @@ export interface NodeStatus {
   readonly storedBytes: number
   readonly dht: { readonly enabled: boolean; readonly nodes: number; readonly server: boolean }
   readonly gateways: number
+  /** Relay connections; 0 where onions are not announced. */
+  readonly relays: number
   /** Null without a proxy. */
   readonly proxy: ProxyStatus | null
   /** Null without a control port of Tor. */

@@ -9,8 +9,10 @@ import { hourOf } from '../crypto/key-schedule.ts'
 import type { AnchorsTable } from '../storage/tables/anchors-table.ts'
 import type { BansTable } from '../storage/tables/bans-table.ts'
 import type { EphemeralRow, EphemeralsTable } from '../storage/tables/ephemerals-table.ts'
+import type { MetaTable } from '../storage/tables/meta-table.ts'
 import type { AnchorStore } from '../swarm/anchors.ts'
 import type { BanStore } from '../swarm/bans.ts'
+import type { RelayDialingDeps } from '../swarm/relay-dialing.ts'
 import type { EphemeralStore } from '../transport/handshake-keys.ts'
 import { EPHEMERAL_MEMORY_HOURS } from '../wire/constants.ts'
 
@@ -62,6 +64,16 @@ export function banStore(table: BansTable, clock: Clock): BanStore {
     },
     save: (ban) => table.add({ ...ban, createdAt: clock.now() }),
     remove: (subject) => void table.remove(subject),
+  }
+}
+
+const RELAY_ANCHORS = 'relay anchors'
+
+/** No address has a blank. */
+export function relayAnchorStore(meta: Pick<MetaTable, 'get' | 'set'>): RelayDialingDeps['anchors'] {
+  return {
+    load: () => String(meta.get(RELAY_ANCHORS) ?? '').split(' '),
+    save: (addresses) => meta.set(RELAY_ANCHORS, addresses.join(' ')),
   }
 }
 

@@ -14,6 +14,7 @@ import {
   handshakeKey,
   NETWORK_HANDSHAKE_KEY,
   nodeHandshakeKey,
+  RELAY_SECRET,
 } from '../crypto/key-schedule.ts'
 import { PreparedPsk } from '../crypto/noise.ts'
 import { EPHEMERAL_MEMORY_HOURS } from '../wire/constants.ts'
@@ -24,6 +25,7 @@ export const PROLOGUE = utf8Bytes(DOMAINS.prologue)
 /** Under what a connection was made: who proved what by opening or making its first message. */
 export type HandshakePurpose =
   | { readonly kind: 'channel'; readonly channel: ChannelKeys }
+  | { readonly kind: 'relay' }
   | { readonly kind: 'node' }
   | { readonly kind: 'network' }
 
@@ -41,7 +43,8 @@ function handshakeKeyOf(purpose: HandshakePurpose, key: Uint8Array): HandshakeKe
 /** All keys under which this node answers; rebuilt when the day or the channels change. */
 export class HandshakeKeyring {
   readonly #fixed: HandshakeKey[]
-  readonly #channels = new Map<string, { keys: ChannelKeys; days: Map<number, HandshakeKey> }>()
+  /** Those whose keys are other ones each day, by their secrets as hex. */
+  readonly #daily = new Map<string, DailyKeys>()
 
   /** @param isForAll - the network's key is among them: an onion answers only who knows it or its channel. */
   constructor(nodeKey: Uint8Array, isForAll = true) {
@@ -50,34 +53,44 @@ export class HandshakeKeyring {
   }
 
   addChannel(keys: ChannelKeys): void {
-    const id = toHex(keys.secret)
-    if (!this.#channels.has(id)) this.#channels.set(id, { keys, days: new Map() })
+    this.#addDaily({ kind: 'channel', channel: keys }, keys.secret)
   }
 
   removeChannel(keys: ChannelKeys): void {
-    this.#channels.delete(toHex(keys.secret))
+    this.#daily.delete(toHex(keys.secret))
   }
 
-  /** Every key that may open a first message now: each channel's of three days, ours, the network's. */
+  /** Answer relays, which everybody can be (§7.7). */
+  addRelays(): void {
+    this.#addDaily({ kind: 'relay' }, RELAY_SECRET)
+  }
+
+  /** Every key that may open a first message now: each channel's and relays' of three days, ours, the network's. */
   *candidates(nowMs: number): Generator<HandshakeKey> {
     const today = dayOf(nowMs)
     for (const day of [today, today - 1, today + 1]) {
-      for (const { keys, days } of this.#channels.values()) yield dayKey(keys, days, day, today)
+      for (const daily of this.#daily.values()) yield dayKey(daily, day, today)
     }
     yield* this.#fixed
   }
+
+  #addDaily(purpose: HandshakePurpose, secret: Uint8Array): void {
+    const id = toHex(secret)
+    if (!this.#daily.has(id)) this.#daily.set(id, { purpose, secret, days: new Map() })
+  }
 }
 
-function dayKey(
-  keys: ChannelKeys,
-  days: Map<number, HandshakeKey>,
-  day: number,
-  today: number,
-): HandshakeKey {
+interface DailyKeys {
+  readonly purpose: HandshakePurpose
+  readonly secret: Uint8Array
+  readonly days: Map<number, HandshakeKey>
+}
+
+function dayKey({ purpose, secret, days }: DailyKeys, day: number, today: number): HandshakeKey {
   const known = days.get(day)
   if (known !== undefined) return known
   for (const old of days.keys()) if (Math.abs(old - today) > 1) days.delete(old)
-  const fresh = handshakeKeyOf({ kind: 'channel', channel: keys }, handshakeKey(keys.secret, day))
+  const fresh = handshakeKeyOf(purpose, handshakeKey(secret, day))
   days.set(day, fresh)
   return fresh
 }
@@ -93,7 +106,7 @@ export interface EphemeralStore {
 /**
  * Ephemeral keys accepted lately: the same first message is answered once.
  *
- * What is accepted under the network's key is not stored, and past a rate nothing is: anybody, or
+ * What is accepted under the network's key or that of relays is not stored, and past a rate nothing is: anybody, or
  * anybody with that link, can fill the disk with these, and would gain by a replay after a restart
  * only what a first message of his own gives him.
  */
@@ -122,7 +135,8 @@ export class EphemeralMemory {
     if (this.#seen.get(id)?.has(text)) return false
     this.#remember(id, text, hour)
     const stored = this.#stored.get(id) ?? 0
-    if (key.purpose.kind !== 'network' && stored < MAX_STORED_EPHEMERALS_PER_HOUR) {
+    const isForAll = key.purpose.kind === 'network' || key.purpose.kind === 'relay'
+    if (!isForAll && stored < MAX_STORED_EPHEMERALS_PER_HOUR) {
       this.#stored.set(id, stored + 1)
       this.#store.add(key.keyId, ephemeral, hour)
     }

@@ -94,6 +94,8 @@ export const MAX_MESSAGE_FRAGMENTS = 64
 /** Places for tags in a HELLO. */
 export const HELLO_PLACES = 56
 export const HELLO_PLACE_BYTES = 16
+/** Bit of the features of a HELLO: on a relay connection, its sender stays and takes ANNOUNCE (§7.7). */
+export const HELLO_NEIGHBOUR = 1
 /** Handle of a channel on one connection. */
 export const CHANNEL_HANDLE_BYTES = 16
 export const TOPIC_BYTES = 20

@@ -68,16 +68,20 @@ export function buildPlaces(
 /**
  * A whole HELLO, as version 1 of the protocol says it. Arguments as of `buildPlaces`; without channels it
  * tells of none, and looks like any other.
+ *
+ * @param features - HELLO_NEIGHBOUR on a relay connection that is to stay; 0 everywhere else.
  */
 export function buildHello(
   context: HelloContext,
   channels: readonly ChannelNews[],
   random: Random,
+  features = 0,
 ): HelloMessage {
   return {
     type: 'hello',
     highestVersion: PROTOCOL_VERSION,
     lowestVersion: PROTOCOL_VERSION,
+    features,
     counter: context.counter,
     observedAddress: null,
     places: buildPlaces(context, channels, random),

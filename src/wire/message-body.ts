@@ -67,7 +67,7 @@ const hello: Body<HelloMessage> = {
     writer
       .u16(message.highestVersion)
       .u16(message.lowestVersion)
-      .skip(4)
+      .u32(message.features)
       .u32(message.counter)
       .put(encodeAddress(message.observedAddress))
       .skip(HELLO_RESERVED_BYTES)
@@ -77,12 +77,12 @@ const hello: Body<HelloMessage> = {
     const highestVersion = reader.u16()
     const lowestVersion = reader.u16()
     if (lowestVersion > highestVersion) throw malformed('HELLO with versions the wrong way round')
-    reader.u32() // features: none defined, ignored
+    const features = reader.u32()
     const counter = reader.u32()
     const observedAddress = decodeAddress(reader.take(ADDRESS_BYTES))
     if (!isZeroBytes(reader.take(HELLO_RESERVED_BYTES))) throw malformed('HELLO with reserved bytes set')
     const places = take(reader, HELLO_PLACES_BYTES)
-    return { type: 'hello', highestVersion, lowestVersion, counter, observedAddress, places }
+    return { type: 'hello', highestVersion, lowestVersion, features, counter, observedAddress, places }
   },
 }
 

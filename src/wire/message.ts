@@ -72,6 +72,8 @@ export interface HelloMessage {
   readonly type: 'hello'
   readonly highestVersion: number
   readonly lowestVersion: number
+  /** Bits: HELLO_NEIGHBOUR or 0; others mean nothing yet. */
+  readonly features: number
   readonly counter: number
   /** The address from which the sender sees the receiver, or null. */
   readonly observedAddress: Address | null

@@ -115,6 +115,7 @@ class Side {
         type: 'hello',
         highestVersion: 1,
         lowestVersion: 1,
+        features: 0,
         counter: 0,
         observedAddress: null,
         places: new Uint8Array(56 * 16),

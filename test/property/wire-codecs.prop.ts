@@ -193,6 +193,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
       type: fc.constant('hello' as const),
       highestVersion: u16,
       lowestVersion: u16,
+      features: u32,
       counter: u32,
       observedAddress: fc.option(address),
       places: bytes(896),

@@ -73,6 +73,13 @@ describe('gateways that are onions', () => {
     }
   })
 
+  it('are relays for those who name them', async () => {
+    const hasRelay = async (): Promise<boolean> =>
+      (await publisher.node.rpc<{ relays: number }>('getStatus')).relays >= 1
+    await waitUntil(hasRelay, 40_000, 'there is a relay connection')
+    expect([...hostsAskedBy(publisher)].every((host) => host.endsWith('.onion'))).toBe(true)
+  })
+
   it('put a release for a node in safe mode, and find it for a reader whose link names one of them', async () => {
     const { uri } = await publisher.node.rpc<{ uri: string }>('createChannel', { name: 'news' })
     const source = join(folder, 'source')

@@ -275,6 +275,19 @@ def node():
     }
 
 
+def relays():
+    secret = sha256(label("relay secret"))
+    days = [
+        {
+            "day": t,
+            "topic": hkdf(secret, label("topic") + u32(t), 20).hex(),
+            "handshakeKey": hkdf(secret, label("handshake key") + u32(t), 32).hex(),
+        }
+        for t in (0, 20742)
+    ]
+    return {"secret": secret.hex(), "days": days}
+
+
 # --- section 6 -------------------------------------------------------------------
 
 
@@ -377,6 +390,7 @@ KEY_SCHEDULE = {
         "message": MESSAGE.hex(),
     },
     "networkHandshakeKey": sha256(label("network handshake key")).hex(),
+    "relays": relays(),
     "node": node(),
     "channels": [channel("public channel", bytes(32)), channel("private channel", derived("read key"))],
 }

@@ -434,8 +434,8 @@ def make_messages():
     many = [(3 * i, 2) for i in range(4096)]
     message = lambda name, kind, body, fields, request_id=0: {"name": name, "type": kind, "requestId": request_id, "body": body.hex(), "fields": fields}
     valid = [
-        message("first HELLO", 1, hello(), {"type": "hello", "highestVersion": 1, "lowestVersion": 1, "counter": 0, "observedAddress": None, "places": places.hex()}),
-        message("later HELLO", 1, hello(65535, 0, 0, 2**32 - 1, ip), {"type": "hello", "highestVersion": 65535, "lowestVersion": 0, "counter": 2**32 - 1, "observedAddress": "203.0.113.9:7117", "places": places.hex()}),
+        message("first HELLO", 1, hello(), {"type": "hello", "highestVersion": 1, "lowestVersion": 1, "features": 0, "counter": 0, "observedAddress": None, "places": places.hex()}),
+        message("later HELLO", 1, hello(65535, 0, 0, 2**32 - 1, ip), {"type": "hello", "highestVersion": 65535, "lowestVersion": 0, "features": 0, "counter": 2**32 - 1, "observedAddress": "203.0.113.9:7117", "places": places.hex()}),
         message("REQUEST of a blob", 2, u8(1) + blob_id, {"type": "request", "requestId": 1, "kind": 1, "blobId": blob_id.hex()}, 1),
         message("REQUEST of a head", 2, u8(2) + handle, {"type": "request", "requestId": 2**32 - 1, "kind": 2, "handle": handle.hex()}, 2**32 - 1),
         message("REQUEST of a set of slots", 2, u8(3) + handle + blob_id, {"type": "request", "requestId": 2, "kind": 3, "handle": handle.hex(), "headHash": blob_id.hex()}, 2),
@@ -474,7 +474,7 @@ def make_messages():
     ]
     # Accepted, though this version would not write them so.
     tolerated = [
-        message("HELLO with features and more bytes", 1, hello(features=0xFFFFFFFF) + b"later", valid[0]["fields"]),
+        message("HELLO with features and more bytes", 1, hello(features=0xFFFFFFFF) + b"later", {**valid[0]["fields"], "features": 0xFFFFFFFF}),
         message("REQUEST with more bytes", 2, u8(1) + blob_id + b"later", valid[2]["fields"], 1),
         message("OK with a body", 8, b"later", {"type": "ok", "requestId": 5}, 5),
         message("PAD with a body", 12, b"\x01" * 1000, {"type": "pad"}),

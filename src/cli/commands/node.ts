@@ -33,6 +33,7 @@ export async function status(context: CommandContext): Promise<void> {
       ...(now.proxy === null ? [] : [['proxy', proxyText(now.proxy)] as const]),
       ...(now.onions === null ? [] : [['onions', onionsText(now.onions)] as const]),
       ...(now.mode === 'safe' || now.gateways > 0 ? [['gateways', String(now.gateways)] as const] : []),
+      ...(now.mode === 'direct' ? [] : [['relays', String(now.relays)] as const]),
       ['up for', formatDuration(now.uptime)],
       ['peers', String(now.peers)],
       ['DHT', dht],

@@ -27,6 +27,7 @@ export const statusResult = z.object({
   storedBytes: count,
   dht: z.object({ enabled: z.boolean(), nodes: count, server: z.boolean() }),
   gateways: count,
+  relays: count,
   proxy: z.object({ reachable: z.boolean().nullable(), error: z.string().nullable() }).nullable(),
   onions: z.object({ wanted: count, published: count, error: z.string().nullable() }).nullable(),
   uploadRate: count,

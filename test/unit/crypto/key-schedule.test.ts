@@ -16,6 +16,7 @@ import {
   nodeHandshakeKey,
   PUBLIC_READ_KEY,
   publisherKeys,
+  RELAY_SECRET,
   recordKey,
   seqOffset,
   slotNonce,
@@ -72,6 +73,10 @@ const vectors = readOwnVectors<{
     Record<'handshakeHash' | 'noiseStatic' | 'chunkHash' | 'head' | 'message', string>
   >
   readonly networkHandshakeKey: string
+  readonly relays: {
+    readonly secret: string
+    readonly days: readonly Pick<DayVector, 'day' | 'topic' | 'handshakeKey'>[]
+  }
   readonly node: {
     readonly seed: string
     readonly nodeKey: string
@@ -131,6 +136,11 @@ describe.each(vectors.channels)('the key schedule of a $name', (vector) => {
 describe('the keys of nodes and of the network', () => {
   it('are those of the vectors', () => {
     expect(toHex(NETWORK_HANDSHAKE_KEY)).toBe(vectors.networkHandshakeKey)
+    expect(toHex(RELAY_SECRET)).toBe(vectors.relays.secret)
+    for (const { day, ...expected } of vectors.relays.days) {
+      const [relayTopic, key] = [topic(RELAY_SECRET, day), handshakeKey(RELAY_SECRET, day)].map(toHex)
+      expect({ topic: relayTopic, handshakeKey: key }).toEqual(expected)
+    }
     expect(toHex(nodeHandshakeKey(hex(vectors.node.nodeKey)))).toBe(vectors.node.nodeHandshakeKey)
     const signingKey = new SigningKey(hex(vectors.node.seed))
     expect(toHex(signingKey.publicKey)).toBe(vectors.node.nodeKey)

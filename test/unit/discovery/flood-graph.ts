@@ -99,8 +99,9 @@ export class FloodNet {
     return this.floods.filter((flood) => flood.find(topic).length > 0).length
   }
 
-  announce(node: number, bytes: Uint8Array): boolean {
-    return this.floods[node]?.announce(bytes) ?? false
+  /** A guest of that node tells it. */
+  announce(node: number, statement: Uint8Array): boolean {
+    return this.floods[node]?.receive(null, { hops: 0, statement }) === 'taken'
   }
 
   /** As if there were no stem: the node takes it for one that was flooded to it, and hands it to all its neighbours. */

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import {
   FLOOD_EMBARGO_MS,
+  FLOOD_GUEST_BURST,
+  FLOOD_GUEST_STATEMENTS_PER_SECOND,
   FLOOD_NARROW_NEIGHBOURS,
   FLOOD_PEER_BURST,
   FLOOD_PEER_STATEMENTS_PER_SECOND,
@@ -100,11 +102,11 @@ describe('the origin of an announcement in 100 nodes, a tenth of them spies', ()
 })
 
 describe('a statement', () => {
-  it('of our own goes to one neighbour, on the stem, and to all when no flood of it comes back', async () => {
+  it('of a guest goes to one neighbour, on the stem, and to all when no flood of it comes back', async () => {
     const { flood, clock } = node()
-    const bytes = signedStatement(1, NOON)
-    expect(flood.announce(bytes)).toBe(true)
-    expect(flood.announce(bytes)).toBe(false)
+    const statement = signedStatement(1, NOON)
+    expect(flood.receive(null, { hops: 0, statement })).toBe('taken')
+    expect(flood.receive(null, { hops: 0, statement })).toBe('known')
     const first = await sentIn(flood, clock, FLOOD_EMBARGO_MS / 2)
     expect(first).toHaveLength(1)
     expect(first[0]).toMatch(/^n\d 0$/)
@@ -112,17 +114,31 @@ describe('a statement', () => {
     expect(flood.nextMs).toBe(Number.POSITIVE_INFINITY)
   })
 
-  it('of our own that comes back in a flood is handed on like any other', async () => {
+  it('of a guest that comes back in a flood is handed on like any other', async () => {
     const { flood, clock } = node()
-    const bytes = signedStatement(1, NOON)
-    flood.announce(bytes)
+    const statement = signedStatement(1, NOON)
+    flood.receive(null, { hops: 0, statement })
     await sentIn(flood, clock, FLOOD_EMBARGO_MS / 2)
-    expect(flood.receive('n2', { hops: 5, statement: bytes })).toBe('known')
+    expect(flood.receive('n2', { hops: 5, statement })).toBe('known')
     expect(await sentIn(flood, clock, 3 * FLOOD_EMBARGO_MS)).toEqual(['n0 6', 'n1 6', 'n3 6'])
   })
 
-  it('cannot be announced by one who has no neighbours', () => {
-    expect(node(0).flood.announce(signedStatement(1, NOON))).toBe(false)
+  it('told to one that has no neighbours is found there, and nowhere else', () => {
+    const { flood } = node(0)
+    const statement = signedStatement(1, NOON)
+    expect(flood.receive(null, { hops: 0, statement })).toBe('taken')
+    expect(flood.find(readStatement(statement).topic)).toHaveLength(1)
+    expect(flood.nextMs).toBe(Number.POSITIVE_INFINITY)
+  })
+
+  it('of a guest never begins the flood at once, whoever ends stems', async () => {
+    for (let seed = 0; seed < 60; seed++) {
+      const { flood, clock } = node(6, { random: seededRandom(seed) })
+      flood.receive(null, { hops: 0, statement: signedStatement(1, NOON) })
+      expect(await sentIn(flood, clock, FLOOD_EMBARGO_MS / 2), `seed ${seed}`).toEqual([
+        expect.stringMatching(/^n\d 0$/),
+      ])
+    }
   })
 
   it('from the stem is sent on to one other, the same for all of that neighbour, or flooded', async () => {
@@ -244,6 +260,23 @@ describe('a flood of 100,000 announcements from one peer', () => {
     expect(flood.size).toBe(forwarded)
     expect(flood.queued).toBeLessThanOrEqual(8 * MAX_FLOOD_QUEUE)
     expect(flood.receive('n1', { hops: 1, statement: madeUpStatement(random, NOON) })).toBe('taken')
+  })
+
+  it('from guests is bounded by the one bucket that they share, and leaves the neighbours theirs', async () => {
+    const { flood, clock } = node(8, { verify: () => true })
+    const random = seededRandom(1)
+    const tell = (from: string | null) =>
+      flood.receive(from, { hops: 0, statement: madeUpStatement(random, NOON) })
+    let taken = 0
+    const seconds = 200
+    for (let second = 0; second < seconds; second++) {
+      for (let i = 0; i < 100; i++) if (tell(null) === 'taken') taken++
+      await clock.advance(1_000)
+    }
+    const bucket = FLOOD_GUEST_BURST + seconds * FLOOD_GUEST_STATEMENTS_PER_SECOND
+    expect(taken).toBeLessThanOrEqual(bucket + 1)
+    expect(taken).toBeGreaterThan(bucket - 2)
+    expect(tell('n1')).toBe('taken')
   })
 
   it('costs none of the budget of all when it proves nothing', () => {

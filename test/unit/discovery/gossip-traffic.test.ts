@@ -30,7 +30,7 @@ import { madeUpStatement } from './statements.ts'
 
 /** As docs/TRAFFIC.md has it. */
 const WORLD: Omit<GossipLoad, 'nodes'> = {
-  statementsPerNode: 2,
+  statementsPerNode: 3,
   neighbours: 10,
   peers: 50,
   channelsPerPeer: 10,
@@ -56,6 +56,7 @@ describe('the traffic model', () => {
         type: 'hello',
         highestVersion: 1,
         lowestVersion: 1,
+        features: 0,
         counter: 0,
         observedAddress: null,
         places: bytes(HELLO_PLACES * HELLO_PLACE_BYTES),

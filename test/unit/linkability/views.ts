@@ -119,6 +119,7 @@ const MESSAGES: readonly ((random: Random) => Message)[] = [
     highestVersion: 1,
     lowestVersion: 1,
     counter: 0,
+    features: 0,
     observedAddress: null,
     places: buildPlaces({ handshakeHash: random.bytes(32), role: 1, counter: 0 }, [], random),
   }),

@@ -8,6 +8,7 @@ import { TokenBucket } from '../../../src/base/token-bucket.ts'
 import { dayOf, topic } from '../../../src/crypto/key-schedule.ts'
 import { onionOf, SafeChannel, type SafeChannelDeps } from '../../../src/node/safe-channel.ts'
 import { Bans, readSubject } from '../../../src/swarm/bans.ts'
+import type { AnnouncedOnion } from '../../../src/swarm/onion-announcer.ts'
 import { Quiet } from '../../../src/swarm/quiet.ts'
 import { Acceptor } from '../../../src/transport/acceptor.ts'
 import { EphemeralMemory } from '../../../src/transport/handshake-keys.ts'
@@ -15,6 +16,7 @@ import { MemoryNetwork } from '../../../src/transport/memory.ts'
 import { OnionServices } from '../../../src/transport/onion/onion-services.ts'
 import { TorControl } from '../../../src/transport/onion/tor-control.ts'
 import { TcpTransport } from '../../../src/transport/tcp.ts'
+import { onionName } from '../../../src/wire/onion.ts'
 import { ControlPort } from '../../swarm/harness/control-port.ts'
 import { SimClock } from '../swarm/sim-clock.ts'
 import { SimChannel, SimStore } from '../swarm/sim-node.ts'
@@ -30,6 +32,8 @@ let network: MemoryNetwork
 let deps: SafeChannelDeps
 let bans: Bans
 const open: SafeChannel[] = []
+/** Onions that relays are told of. */
+const announced = new Set<AnnouncedOnion>()
 
 beforeEach(() => {
   clock = new SimClock()
@@ -58,6 +62,10 @@ beforeEach(() => {
     listenHost: '127.0.0.1',
     nodeSeed: NODE_SEED,
     quiet: null,
+    announce: (onion) => {
+      announced.add(onion)
+      return () => void announced.delete(onion)
+    },
   }
 })
 
@@ -210,6 +218,9 @@ describe('an onion of a channel', () => {
     await until(() => port.onions.size === 1)
     expect([...port.onions.keys()]).toEqual([onionOf(NODE_SEED, OTHER.keys).host])
     expect([look.onionAddress, follower.onionAddress]).toEqual([null, `${[...port.onions.keys()][0]}:7117`])
+    expect([...announced].map(({ key }) => onionName(key.publicKey))).toEqual([...port.onions.keys()])
+    follower.close()
+    expect(announced.size).toBe(0)
   })
 
   it('is not made, and nobody is dialled, before the channel may be seen', async () => {
@@ -227,9 +238,9 @@ describe('an onion of a channel', () => {
     await clock.until(() => peers.length === 1, 20_000)
     await clock.advance(60_000)
     expect([first.swarm.peersOf(first.channel), second.swarm.peersOf(second.channel)]).toEqual([0, 1])
-    expect(port.onions.size).toBe(1)
+    expect([port.onions.size, announced.size]).toEqual([1, 1])
     quiet.end()
-    await until(() => port.onions.size === 2)
+    await until(() => port.onions.size === 2 && announced.size === 2)
     await clock.until(() => first.swarm.peersOf(first.channel) === 1, 20_000)
     expect(first.swarm.peersOf(first.channel)).toBe(1)
   })

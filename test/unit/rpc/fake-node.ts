@@ -92,6 +92,7 @@ export function fakeNode(changes: Partial<NodeApi> = {}): FakeNode {
       storedBytes: 10_485_920,
       dht: { enabled: true, nodes: 12, server: false },
       gateways: 0,
+      relays: 0,
       proxy: null,
       onions: null,
       uploadRate: 1000,

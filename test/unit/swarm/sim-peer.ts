@@ -126,6 +126,7 @@ export class SimPeer {
       type: 'hello',
       highestVersion: 1,
       lowestVersion: 1,
+      features: 0,
       counter,
       observedAddress: null,
       places: buildPlaces({ handshakeHash, role, counter }, channels, seededRandom(counter)),

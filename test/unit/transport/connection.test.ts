@@ -47,7 +47,15 @@ const failed = (promise: Promise<unknown>): Promise<unknown> => failureOf(promis
 
 function hello(counter: number): Extract<Message, { type: 'hello' }> {
   const places = new Uint8Array(HELLO_PLACES * HELLO_PLACE_BYTES)
-  return { type: 'hello', highestVersion: 1, lowestVersion: 1, counter, observedAddress: null, places }
+  return {
+    type: 'hello',
+    highestVersion: 1,
+    lowestVersion: 1,
+    features: 0,
+    counter,
+    observedAddress: null,
+    places,
+  }
 }
 
 async function meet(dials: 'raw' | 'peer' = 'raw'): Promise<{ rig: Rig; peer: Peer; raw: RawPeer }> {

@@ -169,6 +169,7 @@ describe('sizes on the line', () => {
     highestVersion: 1,
     lowestVersion: 1,
     counter: 0,
+    features: 0,
     observedAddress: null,
     places: random.bytes(56 * 16),
   }

@@ -349,6 +349,7 @@ describe('places of a HELLO', () => {
       type: 'hello',
       highestVersion: 1,
       lowestVersion: 1,
+      features: 0,
       counter: 0,
       observedAddress: parseAddress('1.2.3.4:5'),
       places,
