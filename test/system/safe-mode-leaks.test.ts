@@ -10,9 +10,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { seededRandom } from '../../src/base/random.ts'
+import type { CliIo } from '../../src/cli/io.ts'
+import { runCli } from '../../src/cli/program.ts'
 import { parseAddress } from '../../src/wire/address.ts'
 import { encodePeerAddresses } from '../../src/wire/peers.ts'
-import type { BareConnection } from '../swarm/harness/bare-connection.ts'
+import { type BareConnection, TYPES } from '../swarm/harness/bare-connection.ts'
 import { BareChannel } from '../swarm/harness/bare-crypto.ts'
 import { BareListener } from '../swarm/harness/bare-peer.ts'
 import { type Socks5Behaviour, Socks5Server, type SocksRequest } from '../swarm/harness/socks5-server.ts'
@@ -144,7 +146,17 @@ const COMMANDS: readonly (readonly [string, readonly string[], readonly number[]
   ['unsubscribe', ['unsubscribe', 'KEY', '--delete-files'], [0]],
   ['fetch once', ['get', 'URI', '--dir', 'ONCE', '--timeout', '50'], [0]],
   ['settings', ['config', 'show', '--origin'], [0]],
+  ['one subscription', ['subscriptions', 'show', 'KEY'], [3]],
+  ['completion', ['completion', 'bash'], [0]],
+  ['jobs', ['jobs'], [0]],
+  ['end a job', ['jobs', 'cancel', '1'], [3]],
+  ['make a token', ['token', 'create', 'player', '--file', 'TOKENFILE'], [0]],
+  ['list tokens', ['token', 'list'], [0]],
+  ['revoke a token', ['token', 'revoke', 'player'], [0]],
 ]
+
+/** Commands that are no scenario of that table: the start of every test, the end of one, and what starts nodes of its own. */
+const OTHER_COMMANDS = ['serve', 'stop', 'demo', 'help']
 
 const MISBEHAVIOURS: readonly (readonly [string, Socks5Behaviour])[] = [
   ['says nothing', { silentAfter: 'greeting' }],
@@ -224,6 +236,7 @@ describe.skipIf(!HAS_LAB)(`in safe mode (SEED=${SEED})`, () => {
       KEYFILE: join(folder, 'key'),
       TARGET: join(folder, 'target'),
       ONCE: join(folder, 'once'),
+      TOKENFILE: join(folder, 'token'),
       URI: uri,
       KEY: key,
       HOSTILE: `megatorrent://${NODE_KEY}?${hostile.map((text) => `peer=${encodeURIComponent(text)}`).join('&')}`,
@@ -235,6 +248,29 @@ describe.skipIf(!HAS_LAB)(`in safe mode (SEED=${SEED})`, () => {
     expect(node.ready).toMatchObject({ mode: 'safe', dhtPort: null, peerAddress: null })
     expect(lab.counted().leaked).toBe(0)
   })
+
+  it('has every command among what follows', async () => {
+    const commandsOf = async (group: readonly string[]): Promise<string[]> => {
+      let help = ''
+      const write = (text: string | Uint8Array): boolean => {
+        help += text
+        return true
+      }
+      await runCli([...group, '--help'], { stdout: { write } } as unknown as CliIo)
+      const list = help.split('Commands:')[1] ?? ''
+      return [...list.matchAll(/^ {2}([a-z]+)/gm)].map((match) => match[1] as string)
+    }
+    const isRun = (...names: string[]): boolean =>
+      COMMANDS.some(([, args]) => names.every((name, at) => args[at] === name))
+    const missing: string[] = []
+    for (const name of await commandsOf([])) {
+      if (OTHER_COMMANDS.includes(name)) continue
+      if (!isRun(name)) missing.push(name)
+      const inner = (await commandsOf([name])).filter((one) => !OTHER_COMMANDS.includes(one))
+      missing.push(...inner.filter((one) => !isRun(name, one)).map((one) => `${name} ${one}`))
+    }
+    expect(missing).toEqual([])
+  }, 60_000)
 
   it.each(COMMANDS)('%s', async (_, args, exitCodes) => {
     await command(words(args), exitCodes)
@@ -347,6 +383,48 @@ describe.skipIf(!HAS_LAB)(`in safe mode (SEED=${SEED})`, () => {
     }
     await rm(join(node.dataDir, 'config.toml'))
     expect(lab.counted().leaked).toBe(0)
+  }, 120_000)
+
+  it('a gateway that sends it elsewhere: few public addresses are asked for, by the proxy, and no others', async () => {
+    // Few are taken of an answer, the first: public ones are among them.
+    const told = [
+      ...['9.9.8.1:7117', '10.0.0.30:7117', '[fd77::30]:7117', `${TOLD_ONION}:7117`, '127.0.0.1:7119'],
+      ...['9.9.8.2:7117', '192.168.7.7:7117', '[2620:fe::30]:7117', '9.9.8.3:7117', '9.9.8.4:7117'],
+    ].map(parseAddress)
+    let asked = 0
+    const liar = await BareListener.listen({
+      async onConnection(connection) {
+        connection.peersTold = Buffer.concat([Buffer.of(told.length), encodePeerAddresses(told)])
+        for (;;) {
+          const message = await connection.receive(60_000)
+          if (message === null) break
+          // Of slots it says nothing: what it would say of them has to be signed.
+          if (message.type === TYPES.REQUEST)
+            connection.sendMessage(TYPES.ERROR, message.requestId, Buffer.of(0, 2))
+        }
+        asked += connection.peersAsked
+      },
+    })
+    routes.set('9.9.9.7:7117', liar.port)
+    if (await node.isUp()) await node.stop() // they would have one port
+    await restartProxy({})
+    const key = liar.identity.publicKey.toString('hex')
+    const led = await newNode({ args: ['--use-gateway', `${key}@9.9.9.7:7117`] })
+    try {
+      await led.begin()
+      lab.counted()
+      await led.cli(['subscribe', `megatorrent://${NODE_KEY}`, '--dir', join(folder, 'led')])
+      const isLed = (): boolean => asked > 0 && proxy.requests.some(({ host }) => host.startsWith('9.9.8.'))
+      await waitUntil(isLed, 60_000, () => `it dials whom it was told of\n${led.stderrTail()}`)
+      await led.cli(['ls', `megatorrent://${NODE_KEY}`, '--timeout', '5'])
+      const hosts = new Set(proxy.requests.map(({ host }) => host))
+      const dialled = [...hosts].filter((host) => host !== '9.9.9.7')
+      expect(dialled.filter((host) => !host.startsWith('9.9.8.'))).toEqual([])
+      expect(lab.counted().leaked).toBe(0)
+    } finally {
+      await led.dispose()
+      await liar.close()
+    }
   }, 120_000)
 
   it.each(LEAKS)('a planted %s is counted', async (leak) => {
