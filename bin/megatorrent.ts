@@ -58,6 +58,11 @@ const exitCode = await runCli(process.argv.slice(2), {
   random: systemRandom,
   signal: interrupted.signal,
   self: [process.execPath, fileURLToPath(import.meta.url)],
+  examine: async (flags) => {
+    const { examine } = await import('./doctor.ts')
+    const sources = { flags, environment: process.env, callerFolder: process.cwd() }
+    return examine(sources, process.getuid?.() ?? null)
+  },
   serve: async (flags) => {
     // Loaded here and not above: a client command needs none of it, and starts in half the time.
     const { serve } = await import('./serve.ts')

@@ -664,6 +664,12 @@ export const MAX_LISTED_CHILDREN = 10_000
 
 /** Access keys in all: a row of 200 bytes each, and all hashes stand in memory. */
 export const MAX_ACCESS_KEYS = 1_000
+/** ms for the doctor to reach a proxy: they are on this machine or the next. */
+export const DOCTOR_DIAL_MS = 5_000
+/** Open files that a busy node may want: connections, blobs, files that are read. */
+export const MIN_OPEN_FILES = 4_096
+/** Bytes above `--min-free` below which the doctor warns. */
+export const MIN_FREE_WARNING_BYTES = 1_073_741_824
 /** ms for systemd-notify, which waits until its manager has read. */
 export const SYSTEMD_NOTIFY_MS = 5_000
 /** Named tokens in all: as access keys, and a name is looked for in all of them. */

@@ -14,6 +14,13 @@ export interface OutputStream extends NodeJS.WritableStream {
   readonly columns?: number
 }
 
+/** One thing that `doctor` looked at. */
+export interface Finding {
+  readonly check: string
+  readonly state: 'ok' | 'warning' | 'problem'
+  readonly message: string
+}
+
 export interface CliIo {
   readonly stdout: OutputStream
   readonly stderr: OutputStream
@@ -26,6 +33,8 @@ export interface CliIo {
   readonly signal: AbortSignal
   /** Program and first arguments that start this command line again: for the demo. */
   readonly self: readonly string[]
+  /** Look at this machine and at the daemon of these settings. Composed in bin. */
+  readonly examine: (flags: Flags) => Promise<readonly Finding[]>
   /** Run the daemon until it has stopped; the exit code. Composed in bin. */
   readonly serve: (flags: Flags) => Promise<number>
 }

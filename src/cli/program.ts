@@ -7,13 +7,11 @@
 import { Command, CommanderError, Option } from 'commander'
 import { printableJson } from '../base/printable.ts'
 import { VERSION } from '../base/version.ts'
-import type { Flags } from '../config/load.ts'
-import { flagOf, LATER_SETTINGS, SETTING_STEMS, SETTINGS } from '../config/schema.ts'
-import type { SettingRow } from '../config/setting.ts'
 import { type CommandNode, commandTree } from './command-tree.ts'
 import * as channel from './commands/channel.ts'
 import { addCompletion } from './commands/completion.ts'
 import { showConfig } from './commands/config.ts'
+import { doctor } from './commands/doctor.ts'
 import * as jobs from './commands/jobs.ts'
 import { limits } from './commands/limits.ts'
 import * as node from './commands/node.ts'
@@ -24,9 +22,10 @@ import { type CommandContext, createContext, type SharedOptions } from './contex
 import { runDemo } from './demo.ts'
 import { CliError, detailsOf, errorDocument, errorLine, exitCodeOfError, usageError } from './errors.ts'
 import type { CliIo } from './io.ts'
+import { addSettingFlags, collect, flagsOf } from './setting-flags.ts'
 
 /** Commands of the contract that are not in this version: refused, so that no script believes they worked. */
-export const LATER_COMMANDS = ['unlock', 'doctor', 'web', 'watch', 'qbt-proxy', 'qbt-install'] as const
+export const LATER_COMMANDS = ['unlock', 'web', 'watch', 'qbt-proxy', 'qbt-install'] as const
 
 /**
  * Run one command line.
@@ -315,6 +314,15 @@ function addServe(program: Command, io: CliIo, outcome: Outcome): void {
     refuseClientOptions(self)
     await showConfig(io, flagsOf(self), self.optsWithGlobals())
   })
+
+  const examined = program
+    .command('doctor')
+    .description('what could keep a node from working here, and what to do; takes the flags of serve')
+  addSettingFlags(examined)
+  examined.action(async (_options, self: Command) => {
+    refuseClientOptions(self)
+    outcome.exitCode = await doctor(io, flagsOf(self), self.optsWithGlobals())
+  })
 }
 
 /** Repeated, not variadic: what follows a glob may be the link. */
@@ -322,52 +330,6 @@ function onlyOption(): Option {
   return new Option('--only <glob>', 'only files whose whole path matches; may be repeated').argParser(
     collect,
   )
-}
-
-function collect(text: string, before: readonly string[] | undefined): readonly string[] {
-  return [...(before ?? []), text]
-}
-
-interface SettingFlag {
-  readonly row: SettingRow
-  /** Null for what is not in this version. */
-  readonly defaultText: string | null
-}
-
-/** All flags of the schema but --data-dir, which every command has. */
-const SETTING_FLAGS: readonly SettingFlag[] = [
-  ...SETTING_STEMS.filter((stem) => stem !== 'dataDir').map((stem) => ({
-    row: SETTINGS[stem] as SettingRow,
-    defaultText: SETTINGS[stem].defaultText,
-  })),
-  ...LATER_SETTINGS.map((row) => ({ row, defaultText: null })),
-]
-
-function addSettingFlags(command: Command): void {
-  for (const { row, defaultText } of SETTING_FLAGS) {
-    const argument = row.argument === null ? '' : ` <${row.argument}>`
-    const isWorthTelling = defaultText !== null && row.argument !== null
-    const doc = isWorthTelling ? `${row.doc} (default: ${defaultText})` : row.doc
-    const option = new Option(`${flagOf(row.name)}${argument}`, doc)
-    if (row.isList) option.argParser(collect)
-    command.addOption(defaultText === null ? option.hideHelp() : option)
-  }
-}
-
-/** What was given on the command line, by names of settings. */
-function flagsOf(command: Command): Flags {
-  const flags = new Map<string, readonly string[] | true>()
-  const dataDir = command.optsWithGlobals<SharedOptions>().dataDir
-  if (dataDir !== undefined) flags.set('data-dir', [dataDir])
-  for (const option of command.options) {
-    const row = SETTING_FLAGS.find((candidate) => flagOf(candidate.row.name) === option.long)?.row
-    const attribute = option.attributeName()
-    if (row === undefined || command.getOptionValueSource(attribute) !== 'cli') continue
-    const value: unknown = command.getOptionValue(attribute)
-    if (row.argument === null) flags.set(row.name, true)
-    else flags.set(row.name, Array.isArray(value) ? value.map(String) : [String(value)])
-  }
-  return flags
 }
 
 function refuseClientOptions(command: Command): void {

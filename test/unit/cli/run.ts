@@ -45,6 +45,7 @@ export interface RunOptions {
   readonly environment?: Record<string, string>
   readonly signal?: AbortSignal
   readonly clock?: CliIo['clock']
+  readonly examine?: CliIo['examine']
   readonly serve?: (flags: Flags) => Promise<number>
   readonly callerFolder?: string
 }
@@ -61,6 +62,7 @@ export async function run(args: readonly string[], options: RunOptions = {}): Pr
     random: seededRandom(1),
     signal: options.signal ?? new AbortController().signal,
     self: [],
+    examine: options.examine ?? (async () => []),
     serve: options.serve ?? (async () => 0),
   })
   return {
