@@ -555,6 +555,30 @@ export const GATEWAY_ANSWER_MS = 20_000
 export const GATEWAY_PARALLEL_LOOKS = 2
 /** ms in which items that come in are gathered and written down together: 20 syncs of the disk a second at most. */
 export const GATEWAY_SAVE_MS = 50
+/** Part of the blobs of a gateway that one host may fill, as a share: four fill it all, and make room for others. */
+export const GATEWAY_HOST_BLOBS_SHARE = 0.25
+/** The same, as a share, for all who come through loopback or an onion. */
+export const GATEWAY_SHARED_BLOBS_SHARE = 0.5
+/** Blobs that a gateway fetches from publishers at a time: buffers of 1 MiB. */
+export const GATEWAY_PARALLEL_BLOBS = 8
+/** Blobs of publishers that wait for that: 16 full lists, ids alone. */
+export const GATEWAY_MAX_WAITING_BLOBS = 4_096
+/** ms that one blob of a publisher may take: a line of 9 KiB/s. */
+export const GATEWAY_BLOB_TIMEOUT_MS = 120_000
+/** ms between two looks at which kept blobs are over. */
+export const GATEWAY_BLOBS_LOOK_MS = 600_000
+/** Blobs of a release that gateways are asked to keep, at most: 64 GiB, more than any of them lends. */
+export const MAX_KEPT_RELEASE_BLOBS = 65_536
+/** ms between two questions of a publisher how it stands with blobs that a gateway fetches. */
+export const KEEP_LOOK_MS = 2_000
+/** ms after which a publisher asks a gateway again that could not be reached, or did not keep all. */
+export const KEEP_RETRY_MS = 600_000
+/** ms after which it asks again where all was kept: a week, of the 30 days that blobs are kept. */
+export const KEEP_AGAIN_MS = 604_800_000
+/** ms without a peer that shares the channel, while something is fetched, before gateways of its link are asked for blobs. */
+export const KEEPER_AFTER_MS = 3_000
+/** ms after which such a gateway is tried again. */
+export const KEEPER_RETRY_MS = 30_000
 /** Connections to a gateway by its onion at a time: all seem to come from one host, so the oldest goes for a new one. */
 export const MAX_ONION_ERRANDS = 256
 /** ms after which such a connection is closed: work, a puzzle and the answer take less than a minute. */

@@ -104,6 +104,16 @@ export class Collector {
     }
   }
 
+  /** Remove those of these blobs that nothing needs. Never rejects: what stays is garbage, as above. */
+  async collectBlobs(ids: readonly Uint8Array[]): Promise<void> {
+    const { store, log } = this.#deps
+    try {
+      await this.#run({}, (isNeeded) => filterPaced(ids, (id) => store.has(id) && !isNeeded(id)))
+    } catch (error) {
+      if (!this.#closed) log.warn('blobs that were kept for others stay', { why: errorMessage(error) })
+    }
+  }
+
   /**
    * A limit is reached: remove some of what nothing needs, what has been here longest first. Whoever asks
    * while that goes on waits for it. Never rejects.
@@ -213,9 +223,10 @@ export class Collector {
 
   /** Ids of all that is needed. Rows of ingests that expired are removed by it. */
   async #neededIds(signal: AbortSignal | undefined): Promise<IdSet> {
-    const { store } = this.#deps
+    const { store, state } = this.#deps
     const { manifests } = this.#decide()
     const ids = new IdSet()
+    for (const { id } of state.gatewayBlobs.all()) ids.add(id)
     for (const { root, publicKey, wasWhole } of manifests) {
       signal?.throwIfAborted()
       const isWhole = await addManifestIds(root, store, ids, signal)

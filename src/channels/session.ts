@@ -33,6 +33,8 @@ export interface SessionDeps {
   readonly store: BlobStore
   readonly discovery: ChannelDiscovery
   readonly log: Log
+  /** A release of a channel of ours is served, or null: none is. */
+  readonly onServed?: (publicKey: Uint8Array, manifest: Manifest | null) => void
   /** The channel has nothing published any more, and what we hold of it is garbage. */
   readonly onUnpublished?: (publicKey: Uint8Array) => void
 }
@@ -55,13 +57,12 @@ export class ChannelSession {
   #closed = false
 
   constructor(keys: ChannelKeys, open: boolean, deps: SessionDeps) {
-    const { store } = deps
     this.keys = keys
     this.#deps = deps
     this.blobs = {
       has: (id) => this.#holds(id),
-      open: (id, key) => store.open(id, key),
-      buffers: store.buffers,
+      open: (id, key) => deps.store.open(id, key),
+      buffers: deps.store.buffers,
     }
     this.#newest = deps.heads.newest(keys.publicKey)
     this.#joined = deps.joinSwarm(keys, {
@@ -77,6 +78,7 @@ export class ChannelSession {
   followAgain(open: boolean | null): void {
     if (this.#closed) return
     this.isPublished = open !== null
+    if (open === null) this.#deps.onServed?.(this.keys.publicKey, null)
     this.#followed.stop()
     this.#followed = this.#follow(open ?? false)
     this.#followed.useGateways(this.#gateways)
@@ -180,6 +182,7 @@ export class ChannelSession {
     this.addPeers(peers, 'link')
     if (gateways.length === 0) return
     this.#gateways = gateways
+    this.#swarm.addKeepers(this.#swarmChannel, gateways)
     this.#followed.useGateways(gateways)
   }
 
@@ -214,6 +217,7 @@ export class ChannelSession {
   serve(head: Head, manifest: Manifest, held: readonly number[]): void {
     this.#served = { head, manifest }
     this.#joined.serve(manifest, held)
+    if (this.#swarmChannel.isOurs) this.#deps.onServed?.(this.keys.publicKey, manifest)
     this.#swarm.setInventory(this.#swarmChannel, releaseOf(head), held)
   }
 

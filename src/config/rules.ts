@@ -24,6 +24,7 @@ export function checkCombinations(config: Config, origins: Origins): CheckedConf
 
   const own = ownFolder(config.dataDir, config.downloadDir)
   if (own !== null) refuse('downloadDir', `is where the daemon keeps its own ${own}: choose another folder`)
+  checkKeeping(config, refuse)
   checkSafeMode(config, isSet, refuse)
   if (config.proxy !== null) return { ...impliedBySafeMode(config, origins), problems }
 
@@ -38,6 +39,19 @@ export function checkCombinations(config: Config, origins: Origins): CheckedConf
   if (config.bootstrap.length > 0 || config.noDht || config.dhtServer) return { config, origins, problems }
   const implied: Origin = { source: 'implied', place: `${SETTINGS.bootstrap.name} none` }
   return { config: { ...config, dhtServer: true }, origins: { ...origins, dhtServer: implied }, problems }
+}
+
+/** Blobs that gateways keep: by this node for others, and by others for this node. */
+function checkKeeping(config: Config, refuse: Refuse): void {
+  if (config.gatewayBlobs > 0 && !config.gateway) {
+    refuse('gatewayBlobs', 'is a setting of gateways: add --gateway')
+  }
+  if (config.gatewayBlobs > config.maxStore) {
+    refuse('gatewayBlobs', 'is more than --max-store, of which it is a part')
+  }
+  if (config.gatewayKeeps && config.useGateway.length === 0) {
+    refuse('gatewayKeeps', 'needs gateways that keep: add --use-gateway')
+  }
 }
 
 function checkDht(config: Config, isSet: IsSet, refuse: Refuse): void {

@@ -65,6 +65,10 @@ export interface Config {
   /** ADDRESS texts, shape checked. */
   readonly peer: readonly string[]
   readonly gateway: boolean
+  /** Bytes of blobs kept for others; 0 keeps none. */
+  readonly gatewayBlobs: number
+  /** Our gateways are asked to keep the blobs of our releases. */
+  readonly gatewayKeeps: boolean
   /** ADDRESS texts, shape checked. */
   readonly useGateway: readonly string[]
   readonly external: HostPort | null
@@ -206,6 +210,21 @@ export const SETTINGS: { readonly [K in keyof Config]: Setting<Config[K]> } = {
     'a peer to stay connected to: HOST:PORT, with NODEKEY@ in front to insist on its key; may be repeated',
   ),
   gateway: flagRow('gateway', 'put, read and look up in the DHT for others who have none'),
+  gatewayBlobs: {
+    ...ROW,
+    name: 'gateway-blobs',
+    argument: 'SIZE',
+    fileType: 'size',
+    doc: 'most bytes of blobs that a gateway keeps for others, part of --max-store; 0 keeps none',
+    defaultText: '0',
+    fallback: () => 0,
+    parse: one(parseSize),
+    show: identity,
+  },
+  gatewayKeeps: flagRow(
+    'gateway-keeps',
+    'have the gateways of --use-gateway keep the blobs of our releases, and name them in our links; they can tell then which releases are of one channel',
+  ),
   useGateway: addressesRow(
     'use-gateway',
     'a gateway to publish and look up through, in place of a DHT: needs --no-dht or --proxy; better three than one; may be repeated',

@@ -50,6 +50,8 @@ export const DOMAINS = {
   onionStatementWork: 'megatorrent/1 onion statement work',
   /** SHA-256: proof of work of a PUBLISH. */
   publishWork: 'megatorrent/1 publish work',
+  /** SHA-256: proof of work of a KEEP. */
+  keepWork: 'megatorrent/1 keep work',
   /** SHA-256: salt of the memory-hard puzzle of a PUBLISH. */
   publishPuzzle: 'megatorrent/1 publish puzzle',
   /** Noise prologue: protocol name and version. */

@@ -13,7 +13,7 @@ import type { Random } from '../base/random.ts'
 import { ingest } from '../channels/ingest.ts'
 import { type IngestRecord, loadIngest } from '../channels/ingest-record.ts'
 import { loadManifest } from '../channels/manifest-loader.ts'
-import { ingestGone, type Publisher, type PublisherDeps, type Release } from '../channels/publisher.ts'
+import { ingestGone, type Publisher, type Release } from '../channels/publisher.ts'
 import type { ChannelSession, ChannelSessions } from '../channels/session.ts'
 import { PUBLIC_READ_KEY, type PublisherKeys, publisherKeys } from '../crypto/key-schedule.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
@@ -32,7 +32,6 @@ import type {
   UnpublishParams,
   UnpublishResult,
 } from './api.ts'
-import { linkTo } from './own-addresses.ts'
 
 export interface ChannelsApiDeps {
   readonly state: State
@@ -40,8 +39,8 @@ export interface ChannelsApiDeps {
   readonly keystore: Keystore
   readonly sessions: ChannelSessions
   readonly publisher: Publisher
-  /** Addresses that a link of that channel names, so that a reader finds us at once. */
-  readonly addressesOf: PublisherDeps['addressesOf']
+  /** Its link, with addresses by which a reader finds us at once. @param readKey - null for a public one. */
+  readonly linkTo: (publicKey: Uint8Array, readKey: Uint8Array | null) => string
   /** As `IngestDeps`. */
   readonly statedClock: Pick<Clock, 'now'>
   /** Absolute. */
@@ -387,7 +386,7 @@ export class ChannelsApi {
 
   #link({ publicKey, private: isPrivate }: ChannelRow): string {
     const readKey = isPrivate ? (this.#deps.keystore.get(publicKey)?.readKey ?? null) : null
-    return linkTo(publicKey, readKey, this.#deps.addressesOf)
+    return this.#deps.linkTo(publicKey, readKey)
   }
 }
 

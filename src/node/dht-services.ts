@@ -5,12 +5,24 @@
  */
 import { join } from 'node:path'
 import { MegatorrentError } from '../base/errors.ts'
-import { DHT_MAX_STATE_BYTES } from '../base/limits.ts'
+import {
+  DHT_MAX_STATE_BYTES,
+  GATEWAY_HOST_BLOBS_SHARE,
+  GATEWAY_MAX_WAITING_BLOBS,
+  GATEWAY_PARALLEL_BLOBS,
+  GATEWAY_SHARED_BLOBS_SHARE,
+  GATEWAY_USE_HALF_LIFE_MS,
+} from '../base/limits.ts'
+import type { Log } from '../base/log.ts'
 import type { Dht } from '../discovery/dht.ts'
 import { DhtStateKeeper, loadDhtState } from '../discovery/dht-state.ts'
+import { BlobKeeper, type BlobKeeperRules } from '../discovery/gateway/blob-keeper.ts'
 import { GatewayService } from '../discovery/gateway/gateway-service.ts'
+import type { BlobShelf } from '../discovery/gateway/kept-blobs.ts'
 import { openMainline } from '../discovery/mainline.ts'
 import { readFileIfExists, writeFileAtomic } from '../storage/atomic-file.ts'
+import { BLOB_BYTES, MAX_KEEP_IDS, PUBLISH_WORK_BITS } from '../wire/constants.ts'
+import type { GatewayBlobsStatus } from './api.ts'
 import type { NetworkDeps } from './network.ts'
 import { type DhtServices, openServices } from './services.ts'
 
@@ -74,7 +86,46 @@ export function openDhtServices(deps: NetworkDeps, dht: Dht, port: number): DhtS
 
 /** Be a gateway over it. */
 export function openGateway(deps: NetworkDeps, dht: Dht): GatewayService {
-  const { state, memoryHash, clock, random, log } = deps
-  const store = state.gatewayItems
-  return new GatewayService({ dht, store, memoryHash, clock, random, log: log.child('gateway') })
+  const { config, state, memoryHash, clock, random } = deps
+  const [store, log] = [state.gatewayItems, deps.log.child('gateway')]
+  let blobs: BlobKeeper | null = null
+  const parts = { dht, store, blobs: () => blobs, memoryHash, clock, random, log }
+  const gateway = new GatewayService(parts)
+  // What is lost is known when the store has recovered from a crash; that may take a while.
+  if (config.gatewayBlobs > 0) {
+    void deps.store.recovered.then(() => {
+      if (!gateway.isClosed) blobs = openBlobKeeper(deps, log)
+    })
+  } else {
+    // What an earlier start kept is garbage where nothing is kept any more.
+    state.gatewayBlobs.remove(state.gatewayBlobs.all().map(({ id }) => id))
+  }
+  return gateway
+}
+
+function openBlobKeeper(deps: NetworkDeps, log: Log): BlobKeeper {
+  const { config, state, store, clock, collectBlobs } = deps
+  const places = Math.floor(config.gatewayBlobs / BLOB_BYTES)
+  const rules: BlobKeeperRules = {
+    places,
+    perHost: Math.ceil(places * GATEWAY_HOST_BLOBS_SHARE),
+    sharedHost: Math.ceil(places * GATEWAY_SHARED_BLOBS_SHARE),
+    parallel: GATEWAY_PARALLEL_BLOBS,
+    waiting: GATEWAY_MAX_WAITING_BLOBS,
+    waitingPerHost: MAX_KEEP_IDS,
+    halfLifeMs: GATEWAY_USE_HALF_LIFE_MS,
+    workBits: PUBLISH_WORK_BITS,
+  }
+  const shelf: BlobShelf = {
+    has: (id) => store.has(id),
+    put: async (id, frame) => void (await store.put(id, frame)),
+    release: collectBlobs,
+  }
+  return new BlobKeeper({ list: state.gatewayBlobs, shelf, clock, log, rules })
+}
+
+/** What the user is told of it. */
+export function blobsStatus(gateway: GatewayService | null): GatewayBlobsStatus | null {
+  const counts = gateway?.blobs?.counts ?? null
+  return counts === null ? null : { bytes: counts.kept * BLOB_BYTES, quota: counts.places * BLOB_BYTES }
 }

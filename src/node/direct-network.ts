@@ -18,7 +18,7 @@ import { resolveHost } from '../transport/resolver.ts'
 import { TcpTransport } from '../transport/tcp.ts'
 import type { ByteStream, Listener, Transport } from '../transport/transport.ts'
 import { parseAddress, parsePeerAddress } from '../wire/address.ts'
-import { type OpenDht, openDht, openDhtServices, openGateway } from './dht-services.ts'
+import { blobsStatus, type OpenDht, openDht, openDhtServices, openGateway } from './dht-services.ts'
 import { GatewayOnion } from './gateway-onion.ts'
 import { openGatewayDiscovery } from './gateways.ts'
 import { type Network, type NetworkDeps, networkParts } from './network.ts'
@@ -102,6 +102,9 @@ export async function openDirectNetwork(deps: NetworkDeps): Promise<Network> {
     canPut: services !== null || through.canPut,
     gateways: () => through.usable(),
     relays: () => relays?.connected ?? 0,
+    keepers: through.keepers,
+    keeping: through.keeping,
+    gatewayBlobs: () => blobsStatus(gateway),
     identity: {
       mode: config.gateway ? 'gateway' : 'direct',
       nodeKey: key,

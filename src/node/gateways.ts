@@ -11,6 +11,7 @@ import { DialledGateways, type GatewayLinkDeps } from '../swarm/gateway-link.ts'
 import { formatPeerAddress, type PeerAddress, parsePeerAddress } from '../wire/address.ts'
 import { LinkGateways } from './link-gateways.ts'
 import type { NetworkDeps } from './network.ts'
+import { ReleaseKeeping } from './release-keeping.ts'
 import { openServices, type Services } from './services.ts'
 
 /** How gateways are reached from here. */
@@ -30,6 +31,9 @@ export interface GatewayDiscovery {
   readonly canPut: boolean
   /** Gateways that answer. */
   usable(): number
+  /** Those that the user wants to keep blobs of our releases: links name them; and what asks them for it. */
+  readonly keepers: readonly PeerAddress[]
+  readonly keeping: ReleaseKeeping | null
   close(): Promise<void>
 }
 
@@ -39,11 +43,34 @@ export function openGatewayDiscovery(deps: NetworkDeps, reach: GatewayReach): Ga
     const open = (addresses: readonly PeerAddress[]): Services =>
       openThrough(deps, connect(deps, reach, addresses, true))
     const links = new LinkGateways({ open, isAcceptable: reach.isAcceptable })
-    return { discovery: links, canPut: false, usable: () => 0, close: () => links.close() }
+    const none = { canPut: false, usable: () => 0, keepers: [], keeping: null }
+    return { ...none, discovery: links, close: () => links.close() }
   }
   const gateways = connect(deps, reach, own, false)
   const services = openThrough(deps, gateways)
-  return { ...services, canPut: true, usable: () => gateways.usable }
+  const keepers = deps.config.gatewayKeeps ? own.filter(({ kind }) => kind !== 'onion') : []
+  const keeping = keepers.length === 0 ? null : openKeeping(deps, reach, keepers)
+  return {
+    discovery: services.discovery,
+    canPut: true,
+    usable: () => gateways.usable,
+    keepers,
+    keeping,
+    async close() {
+      await keeping?.close()
+      await services.close()
+    },
+  }
+}
+
+function openKeeping(
+  { store, memoryHash, clock, random, log }: NetworkDeps,
+  { spreadMs: _, maxPeers: __, ...reach }: GatewayReach,
+  gateways: readonly PeerAddress[],
+): ReleaseKeeping {
+  const link = new DialledGateways({ ...reach, memoryHash, clock, random })
+  const readBlob = (id: Uint8Array): Promise<Uint8Array | null> => store.read(id)
+  return new ReleaseKeeping({ gateways, link, readBlob, clock, log: log.child('gateways') })
 }
 
 function connect(

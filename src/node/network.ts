@@ -26,8 +26,9 @@ import { limitTransport } from '../transport/limited-stream.ts'
 import { transferLimits } from '../transport/rate-limit.ts'
 import type { Dialer, Transport } from '../transport/transport.ts'
 import type { Address, PeerAddress } from '../wire/address.ts'
-import type { NodeInfo, OnionsStatus, ProxyStatus } from './api.ts'
+import type { GatewayBlobsStatus, NodeInfo, OnionsStatus, ProxyStatus } from './api.ts'
 import { NodeLimits } from './limits.ts'
+import type { ReleaseKeeping } from './release-keeping.ts'
 import { anchorStore, BatchedEphemeralStore, banStore } from './stores.ts'
 import type { Swarms } from './swarms.ts'
 
@@ -47,6 +48,8 @@ export interface NetworkDeps {
   readonly publisherKeys: (publicKey: Uint8Array) => PublisherKeys | null
   /** By the worker threads. */
   readonly memoryHash: MemoryHash
+  /** Removes those of these blobs that nothing needs. */
+  readonly collectBlobs: (ids: readonly Uint8Array[]) => Promise<void>
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -67,6 +70,11 @@ export interface Network {
   gateways(): number
   /** Relay connections over which onions are announced. */
   relays(): number
+  /** Of these, those that links of our channels name for blobs; and what has them keep those. */
+  readonly keepers: readonly PeerAddress[]
+  readonly keeping: ReleaseKeeping | null
+  /** What this node keeps of blobs for others; null where it keeps none. */
+  gatewayBlobs(): GatewayBlobsStatus | null
   /** Who we are to others. */
   readonly identity: Omit<NodeInfo, 'version'>
   /** Null where there is none. */

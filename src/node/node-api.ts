@@ -73,6 +73,7 @@ export function createNodeApi(parts: NodeParts): NodeApi {
         dht: { enabled: dht !== null, nodes: dht?.nodeCount ?? 0, server: dht?.isServer ?? false },
         gateways: network.gateways(),
         relays: network.relays(),
+        gatewayBlobs: network.gatewayBlobs(),
         proxy: network.proxy(),
         onions: network.onions(),
         uploadRate: swarms.uploadRate,

@@ -30,6 +30,7 @@ import { ChannelsApi } from './channels-api.ts'
 import { FilesApi } from './files-api.ts'
 import { type NetworkTuning, openNetwork } from './network.ts'
 import { createNodeApi, nodeInfo } from './node-api.ts'
+import { linkTo } from './own-addresses.ts'
 import { readSecretLine } from './secret-line.ts'
 import { SubscriptionsApi } from './subscriptions-api.ts'
 import { Tokens } from './tokens.ts'
@@ -88,6 +89,7 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
       nodeSeed: keystore.nodeSeed(),
       publisherKeys: (publicKey) => channels.keysOf(publicKey),
       memoryHash: memoryHashOf(runner),
+      collectBlobs: (ids) => collector.collectBlobs(ids),
       clock,
       random,
       log,
@@ -109,7 +111,11 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
       store,
       discovery,
       log: log.child('channels'),
-      onUnpublished: (publicKey) => void collector.collectChannel(publicKey),
+      onServed: (publicKey, manifest) => network.keeping?.serve(publicKey, manifest),
+      onUnpublished: (publicKey) => {
+        network.keeping?.serve(publicKey, null)
+        void collector.collectChannel(publicKey)
+      },
     })
     closers.push(() => sessions.closeAll())
     const channels: ChannelsApi = new ChannelsApi({
@@ -128,7 +134,7 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
         hidesAddresses: isSafe,
       }),
       statedClock,
-      addressesOf,
+      linkTo: (publicKey, readKey) => linkTo(publicKey, readKey, addressesOf, network.keepers),
       dataDir: config.dataDir,
       canPut: network.canPut,
       clock,

@@ -8,7 +8,13 @@ import { isMegatorrentError } from '../base/errors.ts'
 import { type ChannelKeys, channelKeys } from '../crypto/key-schedule.ts'
 import type { AddressSource } from '../discovery/peer-book.ts'
 import type { Endpoint } from '../transport/transport.ts'
-import { type Address, decodeAddress, formatAddress, parseAddress } from '../wire/address.ts'
+import {
+  type Address,
+  decodeAddress,
+  formatAddress,
+  type PeerAddress,
+  parseAddress,
+} from '../wire/address.ts'
 import { type AddressClass, addressClass } from '../wire/address-class.ts'
 import { formatLink } from '../wire/uri.ts'
 
@@ -67,15 +73,21 @@ export function isOwnAddress(dialled: Uint8Array, local: Endpoint, external: Add
   return here !== null && addressClass(here) === 'private' && addressClass(address) === 'public'
 }
 
-/** The link of a channel of ours. @param readKey - null for a public one. */
+/**
+ * The link of a channel of ours.
+ *
+ * @param readKey - null for a public one.
+ * @param gateways - those that keep its blobs.
+ */
 export function linkTo(
   publicKey: Uint8Array,
   readKey: Uint8Array | null,
   addressesOf: (keys: ChannelKeys) => readonly Address[],
+  gateways: readonly PeerAddress[] = [],
 ): string {
   const addresses = addressesOf(channelKeys(publicKey, readKey ?? undefined))
   const peers = addresses.map((address) => ({ ...address, nodeKey: null }))
-  return formatLink({ publicKey, readKey, peers, gateways: [] })
+  return formatLink({ publicKey, readKey, peers, gateways })
 }
 
 const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::'])

@@ -20,6 +20,8 @@ export interface NodeStatus {
   readonly gateways: number
   /** Relay connections; 0 where onions are not announced. */
   readonly relays: number
+  /** Null where none are kept for others. */
+  readonly gatewayBlobs: GatewayBlobsStatus | null
   /** Null without a proxy. */
   readonly proxy: ProxyStatus | null
   /** Null without a control port of Tor. */
@@ -40,6 +42,12 @@ export interface ProxyStatus {
 }
 
 /** Onions of our channels: how many there should be, and how many others can find. */
+/** Bytes of blobs that are kept for others, and that may be. */
+export interface GatewayBlobsStatus {
+  readonly bytes: number
+  readonly quota: number
+}
+
 export interface OnionsStatus {
   readonly wanted: number
   readonly published: number

@@ -237,6 +237,14 @@ CREATE TRIGGER blob_origins_gone AFTER DELETE ON blobs BEGIN
 END;
 `
 
+const GATEWAY_BLOBS = `
+-- Blobs that a gateway keeps for others. Nothing says whose they are or who gave them.
+CREATE TABLE gateway_blobs (
+  id BLOB PRIMARY KEY CHECK (length(id) = 32),
+  until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+`
+
 /** See `DatabaseOptions.migrations`. */
 export const MIGRATIONS: readonly string[] = [
   ...[VERSION_1, ACCESS_KEYS, SOURCE_MEMORY, ANCHORS, HOSTED],
@@ -244,4 +252,5 @@ export const MIGRATIONS: readonly string[] = [
   GATEWAY_ITEMS,
   TOKENS,
   BLOB_ORIGINS,
+  GATEWAY_BLOBS,
 ]

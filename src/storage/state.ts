@@ -13,6 +13,7 @@ import { BlobOriginsTable } from './tables/blob-origins-table.ts'
 import { BlobsTable } from './tables/blobs-table.ts'
 import { ChannelsTable } from './tables/channels-table.ts'
 import { EphemeralsTable } from './tables/ephemerals-table.ts'
+import { GatewayBlobsTable } from './tables/gateway-blobs-table.ts'
 import { GatewayItemsTable } from './tables/gateway-items-table.ts'
 import { IngestsTable } from './tables/ingests-table.ts'
 import { MetaTable } from './tables/meta-table.ts'
@@ -47,6 +48,7 @@ export interface State {
   readonly accessKeys: AccessKeysTable
   readonly anchors: AnchorsTable
   readonly gatewayItems: GatewayItemsTable
+  readonly gatewayBlobs: GatewayBlobsTable
   readonly tokens: TokensTable
   /** Idempotent. */
   close(): void
@@ -82,6 +84,7 @@ export function openState(path: string, key: Uint8Array | null): State {
     accessKeys: new AccessKeysTable(database),
     anchors: new AnchorsTable(database),
     gatewayItems: new GatewayItemsTable(database),
+    gatewayBlobs: new GatewayBlobsTable(database),
     tokens: new TokensTable(database),
     close: () => database.close(),
   }

@@ -8,18 +8,24 @@
 import { errorMessage, isMegatorrentError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import { ROLE_RESPONDER } from '../crypto/tags.ts'
+import type { KeepSource } from '../discovery/gateway/blob-keeper.ts'
 import type { GatewayAsker, GatewayService } from '../discovery/gateway/gateway-service.ts'
-import type { ConnectionHandlers, FoundPeers } from '../transport/connection.ts'
+import type { Connection, ConnectionHandlers, FoundPeers } from '../transport/connection.ts'
 import type { Secured } from '../transport/handshake.ts'
 import { hostGroup, isIpOfOthers } from '../transport/host-group.ts'
 import { classOf } from './peer-exchange.ts'
 
-export type Gateway = Pick<GatewayService, 'publish' | 'readSlot' | 'findPeers'>
+export type Gateway = Pick<GatewayService, 'publish' | 'readSlot' | 'findPeers'> &
+  Partial<Pick<GatewayService, 'blobs'>>
+
+/** The connection as far as blobs go: what the other side names is asked of it. */
+export type Asked = Pick<Connection, 'requestBlob' | 'destroy'>
 
 export class GatewayDesk {
   readonly #gateway: Gateway
   readonly #asker: GatewayAsker
   readonly #log: Log
+  readonly #over = new AbortController()
 
   private constructor(gateway: Gateway, asker: GatewayAsker, log: Log) {
     this.#gateway = gateway
@@ -47,6 +53,23 @@ export class GatewayDesk {
       publish: (message) => this.#answer(this.#gateway.publish(this.#asker, message)),
       readSlot: (slotKey) => this.#answer(this.#gateway.readSlot(this.#asker, slotKey)),
     }
+  }
+
+  /** What is answered by a gateway that keeps blobs. @param connection - by which they come. */
+  keeping(connection: Asked): Pick<ConnectionHandlers, 'keep'> {
+    const blobs = this.#gateway.blobs ?? null
+    if (blobs === null) return {}
+    const source: KeepSource = {
+      ask: (id, signal) => connection.requestBlob(id, signal),
+      signal: this.#over.signal,
+      onFalse: () => connection.destroy(),
+    }
+    return { keep: (message) => this.#answer(blobs.keep(this.#asker, message, source)) }
+  }
+
+  /** The connection is over. */
+  close(): void {
+    this.#over.abort()
   }
 
   findPeers(topic: Uint8Array): Promise<FoundPeers> {

@@ -7,15 +7,16 @@
  *
  * @module swarm/gateway-link
  */
+import { toHex } from '../base/bytes.ts'
 import { type Clock, sleep } from '../base/clock.ts'
 import { MegatorrentError } from '../base/errors.ts'
-import { DIAL_TIMEOUT_MS, PUZZLE_TRIES_FACTOR, WORK_TRIES_PER_TURN } from '../base/limits.ts'
+import { DIAL_TIMEOUT_MS, KEEP_LOOK_MS, PUZZLE_TRIES_FACTOR, WORK_TRIES_PER_TURN } from '../base/limits.ts'
 import { Semaphore } from '../base/queue.ts'
 import type { Random } from '../base/random.ts'
 import type { MemoryHash } from '../crypto/argon2id.ts'
 import { dayOf, NETWORK_HANDSHAKE_KEY, nodeHandshakeKey } from '../crypto/key-schedule.ts'
 import type { Errand, GatewayLink } from '../discovery/gateway/gateway-dht.ts'
-import { Connection } from '../transport/connection.ts'
+import { Connection, type ConnectionHandlers } from '../transport/connection.ts'
 import { initiateHandshake, type Secured } from '../transport/handshake.ts'
 import type { Dialer } from '../transport/transport.ts'
 import { type Address, type PeerAddress, provenKey } from '../wire/address.ts'
@@ -23,13 +24,15 @@ import { MAX_PUBLISH_WORK_BITS, PUBLISH_WORK_BITS } from '../wire/constants.ts'
 import { buildHello } from '../wire/hello.ts'
 import { isBearable, isSolution, puzzleInput, puzzleNonce, puzzleSalt } from '../wire/memory-puzzle.ts'
 import {
+  KEEP_STATES,
+  type KeepList,
   PUBLISH_OUTCOMES,
   type PublishAnswer,
   type PublishedItem,
   type PuzzleParameters,
   type SlotAnswer,
 } from '../wire/message.ts'
-import { findPublishNonce } from '../wire/publish-work.ts'
+import { findKeepNonce, findPublishNonce } from '../wire/publish-work.ts'
 
 export interface GatewayLinkDeps {
   readonly dialer: Dialer
@@ -74,11 +77,13 @@ export class DialledGateways implements GatewayLink<PeerAddress> {
     return this.#with(gateway, errand, signal, async (connection, handshakeHash) => {
       const on: OnConnection = { connection, handshakeHash, item, signal }
       const bits = this.#deps.workBits ?? PUBLISH_WORK_BITS
-      let nonce = await this.#work(on, bits)
+      const find = (wanted: number, from: number): Uint8Array | null =>
+        findPublishNonce(handshakeHash, item, wanted, from, WORK_TRIES_PER_TURN)
+      let nonce = await this.#work(on, (from) => find(bits, from))
       let answer = await connection.publish({ nonce, ...item }, signal)
       const { outcome, workBits } = answer
       if (outcome === PUBLISH_OUTCOMES.work && workBits > bits && workBits <= MAX_PUBLISH_WORK_BITS) {
-        nonce = await this.#work(on, workBits)
+        nonce = await this.#work(on, (from) => find(workBits, from))
         answer = await connection.publish({ nonce, ...item }, signal)
       }
       if (answer.puzzle === undefined || !isBearable(answer.puzzle)) return answer
@@ -107,14 +112,49 @@ export class DialledGateways implements GatewayLink<PeerAddress> {
     return this.#with(gateway, errand, signal, (connection) => connection.requestPeers(topic, 0, signal))
   }
 
+  /**
+   * Have a gateway keep blobs: it asks for those that it has not, over this connection.
+   *
+   * @param readBlob - of the list: nothing else is read.
+   * @returns what became of each, one of KEEP_STATES and none of them `coming`.
+   * @throws MegatorrentError ERR_REMOTE_REFUSED when it keeps no blobs, or not these.
+   */
+  keep(
+    gateway: PeerAddress,
+    errand: Errand,
+    list: KeepList,
+    readBlob: (id: Uint8Array) => Promise<Uint8Array | null>,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    const listed = new Set(list.blobIds.map(toHex))
+    const read = async (id: Uint8Array): Promise<Uint8Array | null> =>
+      listed.has(toHex(id)) ? readBlob(id) : null
+    const ask = async (connection: Connection, handshakeHash: Uint8Array): Promise<Uint8Array> => {
+      const bits = this.#deps.workBits ?? PUBLISH_WORK_BITS
+      const find = (from: number): Uint8Array | null =>
+        findKeepNonce(handshakeHash, list, bits, from, WORK_TRIES_PER_TURN)
+      const nonce = await this.#work({ connection, signal }, find)
+      let answer = await connection.keep({ nonce, ...list }, signal)
+      while (answer.outcome === PUBLISH_OUTCOMES.stored && answer.states.includes(KEEP_STATES.coming)) {
+        await sleep(this.#deps.clock, KEEP_LOOK_MS, signal)
+        answer = await connection.keep({ nonce, until: 0, blobIds: list.blobIds }, signal)
+      }
+      const { outcome, states } = answer
+      if (outcome === PUBLISH_OUTCOMES.stored && states.length === list.blobIds.length) return states
+      throw new MegatorrentError('ERR_REMOTE_REFUSED', `the gateway keeps none of these blobs: ${outcome}`)
+    }
+    return this.#with(gateway, errand, signal, ask, read)
+  }
+
   async #with<T>(
     gateway: PeerAddress,
     errand: Errand,
     signal: AbortSignal,
     ask: (connection: Connection, handshakeHash: Uint8Array) => Promise<T>,
+    readBlob: ConnectionHandlers['readBlob'] = async () => null,
   ): Promise<T> {
     const secured = await this.#dial(gateway, errand, signal)
-    const connection = this.#greet(secured)
+    const connection = this.#greet(secured, readBlob)
     try {
       return await ask(connection, secured.handshakeHash)
     } finally {
@@ -143,21 +183,24 @@ export class DialledGateways implements GatewayLink<PeerAddress> {
   }
 
   /** Say HELLO, with places that say nothing. What the gateway says besides its answer is nothing to us. */
-  #greet({ channel, early, role, handshakeHash }: Secured): Connection {
+  #greet(
+    { channel, early, role, handshakeHash }: Secured,
+    readBlob: ConnectionHandlers['readBlob'],
+  ): Connection {
     const { clock, random } = this.#deps
     const connection = new Connection(channel, clock)
-    connection.start(
-      { onNotice: () => {}, readBlob: async () => null, readHead: () => null, onClose: () => {} },
-      early,
-    )
+    connection.start({ onNotice: () => {}, readBlob, readHead: () => null, onClose: () => {} }, early)
     connection.notify(buildHello({ handshakeHash, role, counter: 0 }, [], random))
     return connection
   }
 
   /** A little at a time, between other work, while the gateway is there to be shown it. */
-  async #work({ connection, handshakeHash, item, signal }: OnConnection, bits: number): Promise<Uint8Array> {
+  async #work(
+    { connection, signal }: Pick<OnConnection, 'connection' | 'signal'>,
+    find: (from: number) => Uint8Array | null,
+  ): Promise<Uint8Array> {
     for (let from = 0; ; from += WORK_TRIES_PER_TURN) {
-      const nonce = findPublishNonce(handshakeHash, item, bits, from, WORK_TRIES_PER_TURN)
+      const nonce = find(from)
       if (nonce !== null) return nonce
       await sleep(this.#deps.clock, WORK_PAUSE_MS, signal)
       if (connection.closed) throw gone()

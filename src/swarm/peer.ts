@@ -72,6 +72,8 @@ export class Peer {
   readonly inFlight = new Set<BlobRequest>()
   /** It is connected to us besides, and was dialled to see whether it can be. */
   isSpare = false
+  /** A gateway that was dialled for blobs: it is shown no channel. */
+  isKeeper = false
   /** Blobs that hashed right; forgotten when it keeps us waiting. */
   verified = 0
   /** Blobs that it had told of and did not give. */

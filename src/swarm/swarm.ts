@@ -30,8 +30,10 @@ import { GatewayDesk } from './gateway-desk.ts'
 import { Gossip } from './gossip.ts'
 import { HaveTeller } from './have-teller.ts'
 import { HelloState } from './hello-state.ts'
+import { Keepers } from './keepers.ts'
 import { Peer } from './peer.ts'
 import { PeerExchange } from './peer-exchange.ts'
+import { peerHandlers } from './peer-handlers.ts'
 import { RateMeter } from './rate-meter.ts'
 import { Refusals } from './refusals.ts'
 import { overfull } from './send-queues.ts'
@@ -54,6 +56,7 @@ export class Swarm {
   readonly #work = new WorkShare()
   readonly #exchange: PeerExchange
   readonly #sets: SetExchange
+  readonly #keepers: Keepers
   readonly #anchors: Anchors
   readonly download: RateMeter
   readonly upload: RateMeter
@@ -71,7 +74,8 @@ export class Swarm {
     this.download = new RateMeter(clock)
     this.upload = new RateMeter(clock)
     const { store: source, uploadRate: rate, maxQueuedUploads: maxQueued } = deps
-    this.#uploads = new Uploads({ clock, source, log, total: this.upload, rate, maxQueued })
+    const isForAll = (id: Uint8Array): boolean => deps.gateway?.()?.blobs?.has(id) ?? false
+    this.#uploads = new Uploads({ clock, source, log, total: this.upload, rate, maxQueued, isForAll })
     this.#haves = new HaveTeller(clock, this.#peers)
     this.#gossip = new Gossip({
       clock,
@@ -84,7 +88,7 @@ export class Swarm {
         this.#exchange.onMutual(peer, channel)
       },
       onFalse: (peer, why) => this.#punish(peer, why),
-      onStranger: (peer) => peer.connection.close('notNeeded'),
+      onStranger: (peer) => peer.isKeeper || peer.connection.close('notNeeded'),
     })
     this.#downloads = new Downloads({
       clock,
@@ -116,6 +120,18 @@ export class Swarm {
       peers: this.#peers,
       isCovered: (channel, known) => this.#exchange.isCovered(channel, known),
       onDialled: (dialled) => this.#onDialled(dialled),
+    })
+    this.#keepers = new Keepers({
+      ...deps,
+      peersOf: (channel) => this.peersOf(channel),
+      told: (...told) => this.#downloads.told(...told),
+      adopt: (secured, address) => {
+        const peer = this.#newPeer(secured, address, false)
+        peer.isKeeper = true
+        this.#start(peer, secured, [])
+        this.#gossip.greet(peer)
+        return peer
+      },
     })
     this.#tick()
   }
@@ -159,6 +175,7 @@ export class Swarm {
     this.#downloads.channelLeft(channel)
     this.#haves.forget(channel)
     this.#exchange.channelLeft(channel)
+    this.#keepers.forget(channel)
     for (const peer of this.#peers) {
       if (!peer.unshare(channel) || peer.byUser || peer.expected.size > 0) continue
       peer.connection.close('notNeeded')
@@ -167,6 +184,11 @@ export class Swarm {
 
   addAddresses(channel: SwarmChannel, addresses: readonly PeerAddress[], source: AddressSource): number {
     return this.#channels.has(channel) ? this.#dialing.addAddresses(channel, addresses, source) : 0
+  }
+
+  /** Gateways that a link of the channel names: for blobs that nobody else gives. */
+  addKeepers(channel: SwarmChannel, gateways: readonly PeerAddress[]): void {
+    if (this.#channels.has(channel)) this.#keepers.add(channel, gateways)
   }
 
   addUserAddress(address: PeerAddress): void {
@@ -241,7 +263,9 @@ export class Swarm {
     if (!this.#channels.has(channel)) {
       return Promise.reject(new MegatorrentError('ERR_ABORTED', 'the channel was left'))
     }
-    return this.#downloads.fetch(channel, release, wants, options)
+    const fetching = this.#downloads.fetch(channel, release, wants, options)
+    this.#keepers.fetching(channel)
+    return fetching
   }
 
   /** Close the connections to a node that was banned. */
@@ -257,6 +281,7 @@ export class Swarm {
     this.#closed = true
     this.#timer?.cancel()
     this.#dialing.stop()
+    this.#keepers.stop()
     this.#haves.stop()
     for (const peer of this.#peers) peer.connection.close('shuttingDown')
     for (const channel of [...this.#channels]) this.leave(channel)
@@ -279,6 +304,7 @@ export class Swarm {
       this.#exchange.tick()
       this.#sets.tick()
       this.#anchors.tick(this.#channels)
+      this.#keepers.tick()
       this.#downloads.pump()
       for (const { connection } of overfull(this.#deps.allPeers?.() ?? this.#peers)) connection.destroy()
       this.#tick()
@@ -332,33 +358,13 @@ export class Swarm {
     this.#peers.add(peer)
     this.#whenClosed.set(peer, onEnd)
     this.#deps.log.debug('peer connected', { direction: peer.direction, peers: this.#peers.size })
-    const { buffers } = this.#deps.store
-    const desk = GatewayDesk.of(this.#deps.gateway?.() ?? null, secured, this.#deps.log)
-    peer.connection.start(
-      {
-        onNotice: (notice) => {
-          if (notice.type === 'hello') this.#gossip.onHello(peer, notice)
-          else if (notice.type === 'have') {
-            const channel = peer.byHandle(notice.handle)
-            if (channel === null) return
-            this.#downloads.told(peer, channel, notice.rootId, notice.ranges)
-            this.#gossip.onHave(peer, channel, { number: notice.releaseNumber, rootId: notice.rootId })
-          }
-        },
-        readBlob: (id) => this.#uploads.read(peer, id),
-        readSlotSet: (handle, hash) => this.#sets.read(peer, handle, hash),
-        onBlobTaken: () => this.#uploads.taken(peer),
-        readHead: (handle) => this.#gossip.readHead(peer, handle),
-        readPeers: (topic, port) => {
-          const found = this.#exchange.readPeers(peer, topic, port)
-          return found === 'notFound' && desk !== null ? () => desk.findPeers(topic) : found
-        },
-        ...desk?.handlers,
-        ...(buffers === undefined ? {} : { blobMemory: buffers }),
-        onClose: (reason) => this.#onClose(peer, reason),
-      },
-      secured.early,
-    )
+    const parts = {
+      ...{ gossip: this.#gossip, downloads: this.#downloads, uploads: this.#uploads },
+      ...{ sets: this.#sets, exchange: this.#exchange, memory: this.#deps.store.buffers },
+      desk: GatewayDesk.of(this.#deps.gateway?.() ?? null, secured, this.#deps.log),
+      onClose: (gone: Peer, reason: unknown) => this.#onClose(gone, reason),
+    }
+    peer.connection.start(peerHandlers(peer, parts), secured.early)
   }
 
   #onClose(peer: Peer, reason: unknown): void {

@@ -33,6 +33,8 @@ export interface UploadDeps {
   readonly rate?: (() => number) | undefined
   /** Blobs that may be read and not yet taken, at least 1; where absent, MAX_QUEUED_UPLOADS. */
   readonly maxQueued?: (() => number) | undefined
+  /** Is it a blob that is given to whoever names it? */
+  readonly isForAll?: (id: Uint8Array) => boolean
 }
 
 interface Turn {
@@ -61,13 +63,15 @@ export class Uploads {
 
   /**
    * The blob that a peer asked for, or null for "not found". Blobs are for peers that have shown a
-   * channel of ours that is not unpublished: others would only probe what we hold.
+   * channel of ours that is not unpublished: others would only probe what we hold, but for blobs that a gateway keeps for all.
    *
    * @throws what goes wrong on our side, or when others come first for too long: the peer is told that
    *   we are busy.
    */
   async read(peer: Peer, id: Uint8Array): Promise<Uint8Array | null> {
-    return mayAsk(peer) ? this.inTurn(peer, () => this.#deps.source.read(id)) : null
+    return mayAsk(peer) || this.#deps.isForAll?.(id) === true
+      ? this.inTurn(peer, () => this.#deps.source.read(id))
+      : null
   }
 
   /** Read what fills a blob frame when it is the peer's turn. Throws as `read`. */

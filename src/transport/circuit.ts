@@ -12,7 +12,16 @@ import { hmacSha256 } from '../crypto/hash.ts'
 
 /** Circuits that differ in anything are kept apart. */
 export interface Circuit {
-  readonly purpose: 'channel' | 'gateway' | 'slot' | 'topic' | 'relay' | 'announce' | 'find' | 'user'
+  readonly purpose:
+    | 'channel'
+    | 'gateway'
+    | 'slot'
+    | 'topic'
+    | 'blobs'
+    | 'relay'
+    | 'announce'
+    | 'find'
+    | 'user'
   /** Which of them: a key, a topic or an address, as text without a line end. */
   readonly subject: string
   /** Days since 1970, UTC: nothing is for longer than a day. */

@@ -4,7 +4,14 @@
  * @module transport/connection-handlers
  */
 import type { Address } from '../wire/address.ts'
-import type { Message, PublishAnswer, PublishMessage, SlotAnswer } from '../wire/message.ts'
+import type {
+  KeepAnswer,
+  KeepMessage,
+  Message,
+  PublishAnswer,
+  PublishMessage,
+  SlotAnswer,
+} from '../wire/message.ts'
 
 /** Messages that ask nothing: what the owner hears of. */
 export type Notice = Extract<Message, { type: 'hello' | 'have' | 'announce' }>
@@ -14,6 +21,9 @@ export interface BlobMemory {
   take(): Uint8Array
   give(bytes: Uint8Array): void
 }
+
+/** Messages that answer a request of ours. */
+export type Answer = 'data' | 'ok' | 'error' | 'peers' | 'published' | 'kept'
 
 export interface ConnectionHandlers {
   /** HELLO, HAVE and ANNOUNCE, in order. Throw kind peer to close the connection. */
@@ -46,6 +56,8 @@ export interface ConnectionHandlers {
   readSlot?(slotKey: Uint8Array): Promise<SlotAnswer>
   /** Take in an item, and say what became of it. Left out as `readSlot`. */
   publish?(message: PublishMessage): Promise<PublishAnswer>
+  /** Keep blobs, and say what becomes of each. Left out as `readSlot`. */
+  keep?(message: KeepMessage): Promise<KeepAnswer>
   /** The last call, once. `reason` is null when nobody did wrong. */
   onClose(reason: unknown): void
 }

@@ -23,6 +23,8 @@ import {
   BYE_REASONS,
   ERROR_CODES,
   type FramedKind,
+  type KeepAnswer,
+  type KeepMessage,
   type Message,
   MessageAssembler,
   type PublishAnswer,
@@ -33,7 +35,7 @@ import {
 } from '../wire/message.ts'
 import { decodePeerAddresses, encodePeerAddresses } from '../wire/peers.ts'
 import { BlobServer } from './blob-server.ts'
-import type { BlobMemory, ConnectionHandlers, FoundPeers, Notice } from './connection-handlers.ts'
+import type { Answer, BlobMemory, ConnectionHandlers, FoundPeers, Notice } from './connection-handlers.ts'
 import { judge, ProgressMark } from './liveness.ts'
 import { QuestionServer, twoWithOneId } from './question-server.ts'
 import { Requester } from './requester.ts'
@@ -153,24 +155,17 @@ export class Connection {
    *   signal fires.
    */
   requestBlob(blobId: Uint8Array, signal?: AbortSignal): Promise<SealedFrame> {
-    this.#closeRequesterIfClosed()
-    return this.#requester.askBlob(blobId, signal)
+    return this.#asking.askBlob(blobId, signal)
   }
 
   /** Ask for the newest head of a channel; HEAD_BYTES that nobody has verified yet. Errors as `requestBlob`. */
   requestHead(handle: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
-    this.#closeRequesterIfClosed()
-    return this.#requester.askHead(handle, signal)
+    return this.#asking.askHead(handle, signal)
   }
 
-  /**
-   * Ask for the slots signed ahead of a head.
-   *
-   * @returns the frame that they came in, as `requestBlob`, with its errors.
-   */
+  /** Ask for the slots signed ahead of a head. @returns the frame they came in, as `requestBlob`, with its errors. */
   requestSlotSet(handle: Uint8Array, headHash: Uint8Array, signal?: AbortSignal): Promise<SealedFrame> {
-    this.#closeRequesterIfClosed()
-    return this.#requester.askSlotSet(handle, headHash, signal)
+    return this.#asking.askSlotSet(handle, headHash, signal)
   }
 
   /**
@@ -179,8 +174,7 @@ export class Connection {
    * @param port - where we accept connections, or 0.
    */
   async requestPeers(topic: Uint8Array, port: number, signal?: AbortSignal): Promise<Address[]> {
-    this.#closeRequesterIfClosed()
-    const addresses = await this.#requester.askPeers(topic, port, signal)
+    const addresses = await this.#asking.askPeers(topic, port, signal)
     try {
       return decodePeerAddresses(addresses)
     } catch (error) {
@@ -191,14 +185,17 @@ export class Connection {
 
   /** Ask a gateway for a slot; signatures are verified by nobody yet. Errors as `requestBlob`. */
   requestSlot(slotKey: Uint8Array, signal?: AbortSignal): Promise<SlotAnswer> {
-    this.#closeRequesterIfClosed()
-    return this.#requester.askSlot(slotKey, signal)
+    return this.#asking.askSlot(slotKey, signal)
   }
 
   /** Give an item to a gateway. Errors as `requestBlob`; a refusal is an answer. */
   publish(message: Omit<PublishMessage, 'type' | 'requestId'>, signal?: AbortSignal): Promise<PublishAnswer> {
-    this.#closeRequesterIfClosed()
-    return this.#requester.publish(message, signal)
+    return this.#asking.publish(message, signal)
+  }
+
+  /** Have a gateway keep blobs. Errors and refusals as of `publish`. */
+  keep(list: Omit<KeepMessage, 'type' | 'requestId'>, signal?: AbortSignal): Promise<KeepAnswer> {
+    return this.#asking.keep(list, signal)
   }
 
   /** Say why and close, after what is queued has gone out. Requests are rejected now, `onClose` follows. */
@@ -220,9 +217,10 @@ export class Connection {
     this.#channel.destroy(reason)
   }
 
-  /** Its channel may have closed before `start`. */
-  #closeRequesterIfClosed(): void {
+  /** Closed if its channel has, which may be before `start`. */
+  get #asking(): Requester {
     if (this.closed) this.#requester.close(null)
+    return this.#requester
   }
 
   /** @returns false under back-pressure. */
@@ -262,15 +260,14 @@ export class Connection {
     if (message.type === 'data') return this.#requester.onData(message)
     if (message.type === 'bye') this.#channel.destroy()
     else if (message.type === 'ok' || message.type === 'error') this.#requester.onRefusal(message)
-    else if (message.type === 'peers' || message.type === 'published') this.#requester.onAnswer(message)
-    else if (!this.#ended) this.#onOther(message)
+    else if (message.type === 'peers' || message.type === 'published' || message.type === 'kept') {
+      this.#requester.onAnswer(message)
+    } else if (!this.#ended) this.#onOther(message)
     return 'small'
   }
 
   /** Messages that are nothing to us once we have said goodbye. */
-  #onOther(
-    message: Exclude<Message, { type: 'data' | 'bye' | 'ok' | 'error' | 'peers' | 'published' }>,
-  ): void {
+  #onOther(message: Exclude<Message, { type: Answer | 'bye' }>): void {
     switch (message.type) {
       case 'hello':
       case 'have':
@@ -286,6 +283,11 @@ export class Connection {
       case 'publish':
         this.#ask(message.requestId, this.#handlers?.publish?.bind(this.#handlers, message), (answer) => {
           this.#send({ type: 'published', requestId: message.requestId, ...answer })
+        })
+        break
+      case 'keep':
+        this.#ask(message.requestId, this.#handlers?.keep?.bind(this.#handlers, message), (answer) => {
+          this.#send({ type: 'kept', requestId: message.requestId, ...answer })
         })
         break
       case 'cancel':

@@ -8,7 +8,7 @@
  * @module transport/open-requests
  */
 import type { SealedFrame } from '../crypto/sealed-frame.ts'
-import type { PublishAnswer, SlotAnswer } from '../wire/message.ts'
+import type { KeepAnswer, PublishAnswer, SlotAnswer } from '../wire/message.ts'
 
 const MAX_REQUEST_ID = 0xffff_ffff
 
@@ -22,6 +22,7 @@ export interface Answers {
   readonly peers: Uint8Array
   readonly slot: SlotAnswer
   readonly published: PublishAnswer
+  readonly kept: KeepAnswer
 }
 
 export type Wanted = keyof Answers

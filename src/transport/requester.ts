@@ -14,6 +14,8 @@ import type { SealedFrame } from '../crypto/sealed-frame.ts'
 import {
   codeToError,
   ERROR_CODES,
+  type KeepAnswer,
+  type KeepMessage,
   type Message,
   type PublishAnswer,
   type PublishMessage,
@@ -35,6 +37,7 @@ type Query =
   | { readonly kind: typeof REQUEST_KINDS.slot; readonly slotKey: Uint8Array }
   | { readonly kind: 'peers'; readonly topic: Uint8Array; readonly port: number }
   | { readonly kind: 'publish'; readonly item: Omit<PublishMessage, 'type' | 'requestId'> }
+  | { readonly kind: 'keep'; readonly list: Omit<KeepMessage, 'type' | 'requestId'> }
 
 export interface RequesterDeps {
   readonly clock: Clock
@@ -109,6 +112,10 @@ export class Requester {
     return this.#ask('published', { kind: 'publish', item }, signal)
   }
 
+  keep(list: Omit<KeepMessage, 'type' | 'requestId'>, signal: AbortSignal | undefined): Promise<KeepAnswer> {
+    return this.#ask('kept', { kind: 'keep', list }, signal)
+  }
+
   #ask<W extends Wanted>(wanted: W, query: Query, signal: AbortSignal | undefined): Promise<Answers[W]> {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw connectionClosed(null)
@@ -157,7 +164,7 @@ export class Requester {
   }
 
   /** @throws MegatorrentError ERR_PROTOCOL where something else was asked for. */
-  onAnswer(message: Extract<Message, { type: 'peers' | 'published' }>): void {
+  onAnswer(message: Extract<Message, { type: 'peers' | 'published' | 'kept' }>): void {
     const request = this.#open.get(message.requestId)
     if (request === undefined) return
     if (request.wanted !== message.type) throw wrongAnswer()
@@ -220,6 +227,7 @@ export class Requester {
 }
 
 function askFor(query: Query, requestId: number): Message {
+  if (query.kind === 'keep') return { type: 'keep', requestId, ...query.list }
   if (query.kind === 'publish') return { type: 'publish', requestId, ...query.item }
   if (query.kind !== 'peers') return { type: 'request', requestId, ...query }
   return { type: 'findPeers', requestId, topic: query.topic, port: query.port }

@@ -154,6 +154,7 @@ export function workOf(message: Message | null): number {
     case 'findPeers':
       return 60
     case 'publish':
+    case 'keep':
       return GATEWAY_QUESTION_WORK
     case 'announce':
       return message.statements.length

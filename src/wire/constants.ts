@@ -123,6 +123,10 @@ export const MAX_PUZZLE_COST_KIB = 4_194_304
 export const MAX_PUBLISH_AHEAD_MS = 270_000_000
 /** Bytes of the value of an item in PUBLISH or DATA: BEP 44's 1,000 without the length before them. */
 export const MAX_PUBLISH_VALUE_BYTES = 996
+/** Blobs named in one KEEP: 256 MiB, in nine small frames. */
+export const MAX_KEEP_IDS = 256
+/** ms ahead to which a gateway keeps blobs: 30 days. */
+export const MAX_KEEP_AHEAD_MS = 2_592_000_000
 /** Values in the answer to one question for a slot: only its owner can have signed several. */
 export const MAX_SLOT_ITEMS = 4
 /** Leading zero bits of the hash that a statement's nonce makes: some 260,000 tries. */

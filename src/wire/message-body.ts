@@ -29,6 +29,7 @@ import {
   TOPIC_BYTES,
 } from './constants.ts'
 import { publish, published, readSlotAnswer, slotAnswerBytes, writeSlotAnswer } from './gateway-body.ts'
+import { keep, kept } from './keep-body.ts'
 import type {
   AnnounceMessage,
   DataMessage,
@@ -283,6 +284,8 @@ const BODIES: { readonly [N in Known['type']]: Body<Named<N>> } = {
   announce,
   publish,
   published,
+  keep,
+  kept,
   bye,
   error,
   ok: empty((requestId) => ({ type: 'ok', requestId })),

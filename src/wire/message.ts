@@ -31,6 +31,8 @@ export const MESSAGE_TYPES = {
   bye: 0x0b,
   pad: 0x0c,
   published: 0x0d,
+  keep: 0x0e,
+  kept: 0x0f,
   error: 0xff,
 } as const
 
@@ -49,6 +51,9 @@ export const PUBLISH_OUTCOMES = {
   quota: 7,
   puzzle: 8,
 } as const
+
+/** What becomes of a blob that a gateway is to keep (§7.9). */
+export const KEEP_STATES = { held: 0, coming: 1, refused: 2 } as const
 
 /** Codes of ERROR. */
 export const ERROR_CODES = { unsupported: 1, notFound: 2, busy: 3, malformed: 4, cancelled: 5 } as const
@@ -215,6 +220,36 @@ export interface PublishedMessage extends PublishAnswer {
   readonly requestId: number
 }
 
+/** Blobs for a gateway to keep. */
+export interface KeepList {
+  /** ms since 1970; 0 asks how it stands with them, and for nothing. */
+  readonly until: number
+  /** 1..MAX_KEEP_IDS of BLOB_ID_BYTES, ascending. */
+  readonly blobIds: readonly Uint8Array[]
+}
+
+export interface KeepMessage extends KeepList {
+  readonly type: 'keep'
+  readonly requestId: number
+  /** PUBLISH_NONCE_BYTES: proof of work (wire/publish-work.ts). */
+  readonly nonce: Uint8Array
+}
+
+/** What a gateway says of them. */
+export interface KeepAnswer {
+  /** One of PUBLISH_OUTCOMES: `stored` where the states say what became of each, else why it did nothing. */
+  readonly outcome: number
+  /** With `work`: leading zero bits that it asks for. Else 0. */
+  readonly workBits: number
+  /** One of KEEP_STATES for each blob in its order; empty unless `stored`. */
+  readonly states: Uint8Array
+}
+
+export interface KeptMessage extends KeepAnswer {
+  readonly type: 'kept'
+  readonly requestId: number
+}
+
 export interface UnknownMessage {
   readonly type: 'unknown'
   readonly code: number
@@ -231,6 +266,8 @@ export type Message =
   | AnnounceMessage
   | PublishMessage
   | PublishedMessage
+  | KeepMessage
+  | KeptMessage
   | { readonly type: 'ok'; readonly requestId: number }
   | { readonly type: 'cancel'; readonly requestId: number }
   | { readonly type: 'bye'; readonly reason: number }

@@ -140,6 +140,7 @@ describe('the document', () => {
       DOMAINS.onionStatementWork,
       DOMAINS.publishWork,
       DOMAINS.publishPuzzle,
+      DOMAINS.keepWork,
       DOMAINS.prologue,
     ])
     const expected = Object.values(DOMAINS).filter((label) => !elsewhere.has(label))

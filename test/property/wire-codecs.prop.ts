@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { compareBytes, toHex } from '../../src/base/bytes.ts'
 import { decodeAddress, encodeAddress, formatAddress, parseAddress } from '../../src/wire/address.ts'
 import {
   type BencodeValue,
@@ -270,6 +271,22 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     nodes: u16,
     highestSeq: safeNat,
     puzzle: fc.record({ memoryKib: fc.nat(2 ** 32 - 1), passes: fc.nat(255), bits: fc.nat(255) }),
+  }),
+  fc.record({
+    type: fc.constant('keep' as const),
+    requestId,
+    nonce: bytes(8),
+    until: safeNat,
+    blobIds: fc
+      .uniqueArray(bytes(32), { minLength: 1, maxLength: 5, selector: (id) => toHex(id) })
+      .map((ids) => ids.sort(compareBytes)),
+  }),
+  fc.record({
+    type: fc.constant('kept' as const),
+    requestId,
+    outcome: fc.nat(255),
+    workBits: fc.nat(255),
+    states: fc.array(fc.nat(2), { maxLength: 256 }).map((states) => Uint8Array.from(states)),
   }),
   fc.record({ type: fc.constantFrom('ok' as const, 'cancel' as const), requestId }),
   fc.record({

@@ -85,15 +85,13 @@ describe('gateways that are onions', () => {
     const source = join(folder, 'source')
     await mkdir(source)
     await writeFile(join(source, 'news.txt'), 'the news')
-    const { storedBy } = await publisher.node.rpc<{ storedBy: number }>('publish', {
-      path: source,
-      channel: 'news',
-    })
+    const params = { path: source, channel: 'news' }
+    const { storedBy } = await publisher.node.rpc<{ storedBy: number }>('publish', params, 120_000)
     expect(storedBy).toBeGreaterThanOrEqual(1)
     const gateway = onionOf(gateways[0] as TestNode)
     const link = `${uri.replace(/\?.*$/, '')}?gateway=${encodeURIComponent(gateway)}`
     const dir = join(folder, 'here')
-    await reader.node.rpc('addSubscription', { uri: link, dir, wait: true, timeout: 100 })
+    await reader.node.rpc('addSubscription', { uri: link, dir, wait: true, timeout: 100 }, 110_000)
     expect(await compareTrees(source, dir)).toEqual([])
     expect(hostsAskedBy(reader)).toContain(gateway.split(':')[0])
   }, 180_000)

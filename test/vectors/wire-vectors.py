@@ -429,6 +429,19 @@ def make_messages():
         items = [{"holders": h, "seq": s, "signature": signature.hex(), "value": v.hex()} for h, s, v in items]
         return {"type": "data", "requestId": 6, "kind": 4, "slot": {"nearest": nearest, "items": items}}
 
+    def keep(ids, until=2**53 - 1, count=None):
+        return b"nonce 8b" + u64(until) + u16(len(ids) if count is None else count) + b"".join(ids)
+
+    def keep_fields(ids, until=2**53 - 1):
+        return {"type": "keep", "requestId": 6, "nonce": b"nonce 8b".hex(), "until": until, "blobIds": [one.hex() for one in ids]}
+
+    def kept(outcome, states=b"", bits=0, count=None):
+        return u8(outcome) + u8(bits) + u16(len(states) if count is None else count) + states
+
+    def kept_fields(outcome, states=b"", bits=0):
+        return {"type": "kept", "requestId": 6, "outcome": outcome, "workBits": bits, "states": states.hex()}
+
+    ids = sorted(derived(f"blob id {n}") for n in range(256))
     sealed, long = (derived("sealed") * 19)[:608], bytes(996)
     slots = [(8, 9, sealed), (0, 9, b"x"), (65535, 2, long), (1, 0, sealed)]
     many = [(3 * i, 2) for i in range(4096)]
@@ -470,6 +483,10 @@ def make_messages():
         message("PUBLISHED, a puzzle", 13, published(8, puzzle=(16384, 1, 4)), asks_puzzle(16384, 1, 4), 6),
         message("PUBLISHED, a puzzle that nobody solves", 13, published(8, puzzle=(2**32 - 1, 255, 255)), asks_puzzle(2**32 - 1, 255, 255), 6),
         message("PUBLISHED of a later version", 13, published(255), published_fields(255), 6),
+        message("KEEP of one blob", 14, keep(ids[:1], 0), keep_fields(ids[:1], 0), 6),
+        message("KEEP of all that may be", 14, keep(ids), keep_fields(ids), 6),
+        message("KEPT", 15, kept(0, b"\x00\x01\x02"), kept_fields(0, b"\x00\x01\x02"), 6),
+        message("KEPT, more work", 15, kept(2, bits=17), kept_fields(2, bits=17), 6),
         message("ERROR", 255, u16(2), {"type": "error", "requestId": 4, "code": 2}, 4),
     ]
     # Accepted, though this version would not write them so.
@@ -556,6 +573,16 @@ def make_messages():
         refused("PUBLISH with seq 2^53", 6, publish(sealed, seq=2**53), "ERR_MESSAGE_BODY", 1),
         refused("PUBLISH not before 2^53", 6, publish(sealed, before=2**53), "ERR_MESSAGE_BODY", 1),
         refused("PUBLISH not after 2^64 - 1", 6, publish(sealed, after=2**64 - 1), "ERR_MESSAGE_BODY", 1),
+        refused("KEEP of nothing", 14, keep([]), "ERR_MESSAGE_BODY", 1),
+        refused("KEEP of too many", 14, keep(ids + [b"\xff" * 32]), "ERR_MESSAGE_BODY", 1),
+        refused("KEEP that ends in an id", 14, keep(ids[:2])[:-1], "ERR_MESSAGE_BODY", 1),
+        refused("KEEP of one blob twice", 14, keep([ids[0], ids[0]]), "ERR_MESSAGE_BODY", 1),
+        refused("KEEP whose ids descend", 14, keep([ids[1], ids[0]]), "ERR_MESSAGE_BODY", 1),
+        refused("KEEP until 2^53", 14, keep(ids[:1], 2**53), "ERR_MESSAGE_BODY", 1),
+        refused("KEEP without a request id", 14, keep(ids[:1]), "ERR_MESSAGE_REQUEST_ID"),
+        refused("KEPT with a state of no meaning", 15, kept(0, b"\x03"), "ERR_MESSAGE_BODY", 1),
+        refused("KEPT that ends in its states", 15, kept(0, b"\x00", count=2), "ERR_MESSAGE_BODY", 1),
+        refused("KEPT of too many", 15, kept(0, bytes(257)), "ERR_MESSAGE_BODY", 1),
         refused("PUBLISHED without a request id", 13, published(0), "ERR_MESSAGE_REQUEST_ID"),
         refused("PUBLISHED one byte short", 13, published(0)[:-1], "ERR_MESSAGE_BODY", 1),
         refused("PUBLISHED of seq 2^53", 13, published(5, seq=2**53), "ERR_MESSAGE_BODY", 1),

@@ -34,6 +34,7 @@ export async function status(context: CommandContext): Promise<void> {
       ...(now.onions === null ? [] : [['onions', onionsText(now.onions)] as const]),
       ...(now.mode === 'safe' || now.gateways > 0 ? [['gateways', String(now.gateways)] as const] : []),
       ...(now.mode === 'direct' ? [] : [['relays', String(now.relays)] as const]),
+      ...(now.gatewayBlobs === null ? [] : [['kept for others', keptText(now.gatewayBlobs)] as const]),
       ['up for', formatDuration(now.uptime)],
       ['peers', String(now.peers)],
       ['DHT', dht],
@@ -46,6 +47,10 @@ export async function status(context: CommandContext): Promise<void> {
 
 function proxyText({ reachable, error }: Proxy): string {
   return error ?? (reachable === null ? 'not used yet' : 'reachable')
+}
+
+function keptText({ bytes, quota }: { readonly bytes: number; readonly quota: number }): string {
+  return `${formatBytes(bytes)} of ${formatBytes(quota)}`
 }
 
 function onionsText({ wanted, published, error }: Onions): string {

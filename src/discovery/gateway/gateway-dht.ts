@@ -48,7 +48,7 @@ import {
 
 /** What a connection to a gateway is for: each errand has one of its own. */
 export interface Errand {
-  readonly purpose: 'slot' | 'topic'
+  readonly purpose: 'slot' | 'topic' | 'blobs'
   /** What tells it from others: never two on one circuit. Text without a line end. */
   readonly subject: string
 }

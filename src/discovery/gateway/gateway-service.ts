@@ -44,6 +44,7 @@ import { addressGroup } from '../address-group.ts'
 import type { Dht } from '../dht.ts'
 import { spread } from '../pex.ts'
 import { isHintedPort, mayBeTold } from '../told-address.ts'
+import type { BlobKeeper } from './blob-keeper.ts'
 import { closed, FairQueue, type FairQueueRules } from './fair-queue.ts'
 import {
   isOlder,
@@ -107,6 +108,8 @@ export interface GatewayServiceOptions {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  /** Keeps blobs besides; null while it cannot, or where it does not. */
+  readonly blobs?: () => BlobKeeper | null
   readonly rules?: Partial<GatewayRules>
   readonly timing?: Partial<KeeperTiming>
 }
@@ -131,6 +134,15 @@ export class GatewayService {
       onForgotten: (key) => this.#places.free(toHex(key)),
     })
     for (const key of this.#keeper.keys()) this.#places.take(key, BEFORE_RESTART, true)
+  }
+
+  /** Null for a gateway that keeps no blobs. */
+  get blobs(): BlobKeeper | null {
+    return this.#options.blobs?.() ?? null
+  }
+
+  get isClosed(): boolean {
+    return this.#stopping.signal.aborted
   }
 
   /** Items that are kept. */
@@ -203,7 +215,7 @@ export class GatewayService {
   /** Resolves when nothing of it runs any more. */
   async close(): Promise<void> {
     this.#stopping.abort()
-    await Promise.all([this.#puzzles.close(), this.#queue.close(), this.#keeper.close()])
+    await Promise.all([this.blobs?.close(), this.#puzzles.close(), this.#queue.close(), this.#keeper.close()])
   }
 
   /** The place is taken before the item is written down: others that come meanwhile see it. The keeper frees it. */

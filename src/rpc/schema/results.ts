@@ -28,6 +28,7 @@ export const statusResult = z.object({
   dht: z.object({ enabled: z.boolean(), nodes: count, server: z.boolean() }),
   gateways: count,
   relays: count,
+  gatewayBlobs: z.object({ bytes: count, quota: count }).nullable(),
   proxy: z.object({ reachable: z.boolean().nullable(), error: z.string().nullable() }).nullable(),
   onions: z.object({ wanted: count, published: count, error: z.string().nullable() }).nullable(),
   uploadRate: count,

@@ -64,6 +64,8 @@ describe('without any source', () => {
       dhtServer: false,
       peer: [],
       gateway: false,
+      gatewayBlobs: 0,
+      gatewayKeeps: false,
       useGateway: [],
       external: null,
       downloadDir: '/home/u/.local/share/megatorrent/downloads',

@@ -137,6 +137,18 @@ describe('without a proxy', () => {
     expect(problemsOf(['gateway', ...flags])).toEqual([expect.stringMatching(expected)])
   })
 
+  it.each([
+    ['room for blobs of others', ['gateway-blobs=1GiB'], /^gateway_blobs .*--gateway/],
+    [
+      'more room than there is',
+      ['gateway', 'gateway-blobs=2GiB', 'max-store=1GiB'],
+      /^gateway_blobs .*--max-store/,
+    ],
+    ['blobs kept by nobody', ['no-dht', 'gateway-keeps'], /^gateway_keeps .*--use-gateway/],
+  ])('refuses %s', (_, flags, expected) => {
+    expect(problemsOf(flags)).toEqual([expect.stringMatching(expected)])
+  })
+
   it('nothing of safe mode follows', () => {
     expect(load([])).toMatchObject({ ok: true, config: { noDht: false, listen: { host: '0.0.0.0' } } })
   })

@@ -9,6 +9,7 @@ import { Publisher } from '../../../src/channels/publisher.ts'
 import { SigningKey } from '../../../src/crypto/ed25519.ts'
 import type { CallOptions } from '../../../src/node/api.ts'
 import { ChannelsApi } from '../../../src/node/channels-api.ts'
+import { linkTo } from '../../../src/node/own-addresses.ts'
 import { Keystore } from '../../../src/storage/keystore.ts'
 import type { SwarmChannel } from '../../../src/swarm/channel.ts'
 import type { Address } from '../../../src/wire/address.ts'
@@ -52,7 +53,7 @@ describe('channels of a node', () => {
       sessions,
       publisher,
       dataDir: join(node.folder, 'data'),
-      addressesOf: () => [node.sim.address],
+      linkTo: (publicKey, readKey) => linkTo(publicKey, readKey, () => [node.sim.address]),
       canPut,
       clock,
       statedClock: clock,
@@ -283,7 +284,7 @@ describe('channels of a node', () => {
       sessions,
       publisher,
       dataDir: join(other.folder, 'data'),
-      addressesOf: () => [],
+      linkTo: (publicKey, readKey) => linkTo(publicKey, readKey, () => []),
       canPut: true,
       clock,
       statedClock: clock,

@@ -93,6 +93,7 @@ export function fakeNode(changes: Partial<NodeApi> = {}): FakeNode {
       dht: { enabled: true, nodes: 12, server: false },
       gateways: 0,
       relays: 0,
+      gatewayBlobs: null,
       proxy: null,
       onions: null,
       uploadRate: 1000,

@@ -50,6 +50,7 @@ const BYTE_FIELDS = new Set([
   'statement',
   'nonce',
   'puzzleNonce',
+  'states',
   'slotKey',
   'signature',
   'value',
@@ -63,6 +64,7 @@ function messageOf(fields: Record<string, unknown>): Message {
     if (name === 'slot') return [name, messageOf(value as Record<string, unknown>)]
     if (name === 'items') return [name, (value as Record<string, unknown>[]).map(messageOf)]
     if (name === 'statements') return [name, (value as Record<string, unknown>[]).map(messageOf)]
+    if (name === 'blobIds') return [name, (value as string[]).map(hex)]
     if (name === 'ranges' && !Array.isArray(value)) {
       const { count, every, length } = value as { count: number; every: number; length: number }
       return [name, Array.from({ length: count }, (_, i) => ({ start: i * every, length }))]
@@ -283,6 +285,8 @@ describe('codes', () => {
       bye: 11,
       pad: 12,
       published: 13,
+      keep: 14,
+      kept: 15,
       error: 255,
     })
     expect(ERROR_CODES).toEqual({ unsupported: 1, notFound: 2, busy: 3, malformed: 4, cancelled: 5 })
