@@ -4,7 +4,7 @@ WORKDIR /app
 # Dependencies first: they change less often than the code.
 COPY package.json package-lock.json ./
 RUN npm ci --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json tsconfig.build.json vite.config.ts ./
 COPY src ./src
 COPY bin ./bin
 COPY bench ./bench
@@ -20,6 +20,7 @@ COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist/bin ./dist/bin
 COPY --from=build /app/dist/src ./dist/src
+COPY --from=build /app/dist/web ./dist/web
 COPY LICENSE PROTOCOL_FINAL.md README.md ./
 RUN ln -s /app/dist/bin/megatorrent.js /usr/local/bin/megatorrent \
  && chmod +x /app/dist/bin/megatorrent.js \

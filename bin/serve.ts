@@ -3,6 +3,7 @@
  *
  * @module bin/serve
  */
+import { join } from 'node:path'
 import type { Clock } from '../src/base/clock.ts'
 import { systemClock } from '../src/base/clock.ts'
 import { errorMessage } from '../src/base/errors.ts'
@@ -20,6 +21,7 @@ import { createLog } from '../src/node/log.ts'
 import { startNode } from '../src/node/node.ts'
 import { notifySystemd } from '../src/node/systemd-notify.ts'
 import { COOKIE_FILE, createToken, DAEMON_FILE, removeFile, writePrivateFile } from '../src/rpc/auth.ts'
+import { loadPage } from '../src/rpc/page.ts'
 import type { DaemonInfo } from '../src/rpc/schema/results.ts'
 import { type RpcServer, startRpcServer } from '../src/rpc/server.ts'
 
@@ -128,8 +130,10 @@ async function startRpc(
 ): Promise<RpcServer> {
   const token = createToken(systemRandom)
   await writePrivateFile(config.dataDir, COOKIE_FILE, token)
+  // Built beside us: dist/bin and dist/web.
+  const page = await loadPage(join(import.meta.dirname, '..', 'web'))
   return startRpcServer(
-    { listen: config.rpc, hosts: config.rpcHost, origins: config.rpcOrigin, token },
+    { listen: config.rpc, hosts: config.rpcHost, origins: config.rpcOrigin, token, page },
     { api, log: log.child('rpc'), clock: systemClock, random: systemRandom, onShutdown },
   )
 }

@@ -76,6 +76,7 @@ const CODES = {
   ERR_NO_DAEMON: 'no-daemon',
   ERR_RPC_REFUSED: 'auth',
   ERR_SCOPE: 'auth',
+  ERR_SIGN_IN: 'auth',
   ERR_RPC_ANSWER: 'network',
 
   // wire

@@ -671,6 +671,20 @@ export const EVENT_HEARTBEAT_MS = 15_000
 export const MAX_EVENT_BACKLOG_BYTES = 8_388_608
 /** Bytes of a message on a WebSocket: a token and an id. */
 export const MAX_EVENT_MESSAGE_BYTES = 4_096
+/** ms for which a one-time code for the web page is good: for a link to be pasted into a browser. */
+export const SIGN_IN_CODE_MS = 60_000
+/** Codes that wait to be used at a time; the oldest is forgotten. */
+export const MAX_SIGN_IN_CODES = 8
+/** ms for which the token of a web page that has signed in is good: a day's work. */
+export const SIGN_IN_TOKEN_MS = 43_200_000
+/** Tokens of web pages at a time, since they stand in memory; the oldest is forgotten. */
+export const MAX_SIGN_IN_TOKENS = 64
+/** Bytes of the body that signs in: a code. */
+export const MAX_SIGN_IN_BODY_BYTES = 256
+/** Wrong codes in a minute that are told apart from too many: no one guesses 256 bits, and this costs us no more. */
+export const SIGN_IN_TRIES_PER_MINUTE = 30
+/** Bytes of the web page in all, which stands in memory; an onion of Tor brings it in a few seconds. */
+export const MAX_PAGE_BYTES = 200_000
 /** Long calls that run at a time. */
 export const MAX_RUNNING_JOBS = 64
 /** Ended jobs that can still be asked for; the oldest is forgotten. */

@@ -108,6 +108,11 @@ export class RpcClient {
     }
   }
 
+  /** Where the RPC is. */
+  async url(): Promise<URL> {
+    return (await this.#find()).url
+  }
+
   /** Null when no daemon is known, or when it was told by its URL. */
   async readDaemonFile(): Promise<DaemonInfo | null> {
     return 'dataDir' in this.#place ? readDaemonFile(this.#place.dataDir) : null

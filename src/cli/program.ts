@@ -18,6 +18,7 @@ import * as node from './commands/node.ts'
 import { ingest, publish, unpublish } from './commands/publish.ts'
 import * as subscriptions from './commands/subscriptions.ts'
 import * as token from './commands/token.ts'
+import { web } from './commands/web.ts'
 import { type CommandContext, createContext, type SharedOptions } from './context.ts'
 import { runDemo } from './demo.ts'
 import { CliError, detailsOf, errorDocument, errorLine, exitCodeOfError, usageError } from './errors.ts'
@@ -25,7 +26,7 @@ import type { CliIo } from './io.ts'
 import { addSettingFlags, collect, flagsOf } from './setting-flags.ts'
 
 /** Commands of the contract that are not in this version: refused, so that no script believes they worked. */
-export const LATER_COMMANDS = ['unlock', 'web', 'watch', 'qbt-proxy', 'qbt-install'] as const
+export const LATER_COMMANDS = ['unlock', 'watch', 'qbt-proxy', 'qbt-install'] as const
 
 /**
  * Run one command line.
@@ -203,6 +204,7 @@ function createProgram(io: CliIo, outcome: Outcome): Command {
   client(peers.command('add').description('stay connected to a peer').argument('<address>'), node.addPeer)
   client(peers.command('ban').description('refuse a node key').argument('<key>'), node.banPeer)
   client(peers.command('unban').description('accept it again').argument('<key-or-address>'), node.unbanPeer)
+  client(program.command('web').description('print a link that opens the web page, once'), web)
   const work = program.command('jobs').description('long work in the daemon, also of commands that are gone')
   client(work, jobs.listJobs)
   client(work.command('cancel').description('stop one of them').argument('<id>'), jobs.cancelJob)

@@ -11,7 +11,8 @@
  *   3. its target is exactly one of ours, no query, no other spelling;     404
  *      (below /files/ and /feeds/: one that their parsers can read)
  *   4. the method is the one of that target;                               405
- *   5. it carries a token (for a file or feed: or a key of its channel);   401
+ *   5. it carries a token (for a file or feed: or a key of its channel;            401
+ *      the web page, which has no secret in it, and signing in need none)
  *   6. the body is plain JSON in UTF-8, without a content encoding;        415
  *   7. the stated length is within the bound.                              413
  *
@@ -20,7 +21,7 @@
  *
  * @module rpc/guard
  */
-import { MAX_RPC_BODY_BYTES } from '../base/limits.ts'
+import { MAX_RPC_BODY_BYTES, MAX_SIGN_IN_BODY_BYTES } from '../base/limits.ts'
 import { FEEDS_PREFIX, parseFeedTarget } from './atom.ts'
 import { FILES_PREFIX, parseFileTarget } from './file-request.ts'
 import type { Scope } from './schema/scopes.ts'
@@ -36,6 +37,8 @@ export const METRICS_PATH = '/metrics'
 export const EVENTS_PATH = '/api/events'
 /** A WebSocket: 1 to 4 here, the token by its first message, since a page cannot send a header with it. */
 export const WEBSOCKET_PATH = '/api/ws'
+/** POST: a one-time code for a token. DELETE: the end of that token. */
+export const SIGN_IN_PATH = '/api/sign-in'
 
 /** What is known before the body. */
 export interface RequestHead {
@@ -58,6 +61,8 @@ export interface GuardRules {
   readonly scopesOf: (token: string) => readonly Scope[] | null
   /** Does an access key open the files of that channel (hex, lower case)? */
   readonly acceptsFileKey: (publicKey: string, key: string) => boolean
+  /** Is there a file of the web page at exactly that target? */
+  readonly isPage: (target: string) => boolean
 }
 
 export interface Refusal {
@@ -123,7 +128,9 @@ export function refuseRequest(head: RequestHead, rules: GuardRules): Refusal | n
     return refusal(403, 'this Origin is not ours: see --rpc-origin')
   }
 
-  if (head.target === HEALTH_PATH || head.target === READY_PATH) return refuseUnlessRead(head)
+  if (head.target === HEALTH_PATH || head.target === READY_PATH || rules.isPage(head.target))
+    return refuseUnlessRead(head)
+  if (head.target === SIGN_IN_PATH) return refuseSignIn(head, rules)
   if (head.target === EVENTS_PATH || head.target === METRICS_PATH)
     return refuseUnlessRead(head) ?? refuseWithoutToken(head, rules)
   if (head.target === WEBSOCKET_PATH) return refuseUnlessUpgrade(head)
@@ -131,7 +138,14 @@ export function refuseRequest(head: RequestHead, rules: GuardRules): Refusal | n
   if (head.target.startsWith(FEEDS_PREFIX)) return refuseReading(head, rules, parseFeedTarget(head.target))
   if (head.target !== RPC_PATH) return refusal(404, 'nothing is here')
   if (head.method !== 'POST') return refusal(405, 'only POST is answered here', { allow: 'POST' })
-  return refuseWithoutToken(head, rules) ?? refuseBody(head)
+  return refuseWithoutToken(head, rules) ?? refuseBody(head, MAX_RPC_BODY_BYTES)
+}
+
+/** A code is what one has before one has a token. */
+function refuseSignIn(head: RequestHead, rules: GuardRules): Refusal | null {
+  if (head.method === 'POST') return refuseBody(head, MAX_SIGN_IN_BODY_BYTES)
+  if (head.method === 'DELETE') return refuseWithoutToken(head, rules)
+  return refusal(405, 'only POST and DELETE are answered here', { allow: 'POST, DELETE' })
 }
 
 function refuseUnlessRead({ method }: RequestHead): Refusal | null {
@@ -183,7 +197,7 @@ function refuseReading(
   return refusal(401, 'this needs the token, or ?key= with an access key of that channel', CHALLENGE)
 }
 
-function refuseBody(head: RequestHead): Refusal | null {
+function refuseBody(head: RequestHead, maxBytes: number): Refusal | null {
   const types = valuesOf(head, 'content-type')
   if (types.length !== 1 || !JSON_TYPE.test(types[0] ?? '')) {
     return refusal(415, 'the Content-Type must be application/json', { accept: 'application/json' })
@@ -193,8 +207,8 @@ function refuseBody(head: RequestHead): Refusal | null {
     return refusal(415, 'the body must not be compressed', { 'accept-encoding': 'identity' })
   }
   const lengths = valuesOf(head, 'content-length')
-  if (lengths.some((length) => Number(length) > MAX_RPC_BODY_BYTES)) {
-    return refusal(413, `the body may have ${MAX_RPC_BODY_BYTES} bytes`)
+  if (lengths.some((length) => Number(length) > maxBytes)) {
+    return refusal(413, `the body may have ${maxBytes} bytes`)
   }
   return null
 }

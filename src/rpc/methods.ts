@@ -11,6 +11,7 @@ import type { JobInfo, Jobs } from './jobs.ts'
 import type { MethodName, MethodParams, MethodResult } from './schema/methods.ts'
 import { openRpcDocument } from './schema/openrpc.ts'
 import type { Scope } from './schema/scopes.ts'
+import type { SignIns } from './sign-ins.ts'
 
 /** What belongs to one call. */
 export interface CallContext {
@@ -30,11 +31,12 @@ const toMs = (seconds: number | undefined): number | null =>
 export interface MethodsInit {
   readonly api: NodeApi
   readonly jobs: Jobs
+  readonly signIns: SignIns
   /** Called once the answer to `shutdown` is on its way. */
   readonly onShutdown: () => void
 }
 
-export function createHandlers({ api, jobs, onShutdown }: MethodsInit): Handlers {
+export function createHandlers({ api, jobs, signIns, onShutdown }: MethodsInit): Handlers {
   /** Run as a job; answer with its result, or with its id at once. */
   async function runLong<T>(
     method: MethodName,
@@ -128,6 +130,8 @@ export function createHandlers({ api, jobs, onShutdown }: MethodsInit): Handlers
       api.createToken({ name, scopes, expiresInMs: toMs(expiresIn) }),
     listTokens: async () => ({ tokens: [...(await api.listTokens())] }),
     revokeToken: (params) => api.revokeToken(params),
+
+    createSignIn: async () => signIns.createCode(),
 
     getPeers: async () => ({ peers: [...(await api.getPeers())], bans: [...(await api.getBans())] }),
     addPeer: (params) => api.addPeer(params),

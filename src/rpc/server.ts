@@ -17,6 +17,7 @@ import type { Clock } from '../base/clock.ts'
 import { errorMessage, isMegatorrentError, MegatorrentError } from '../base/errors.ts'
 import {
   MAX_RPC_BODY_BYTES,
+  MAX_SIGN_IN_BODY_BYTES,
   RPC_HEADERS_TIMEOUT_MS,
   RPC_LINGER_MS,
   RPC_REQUEST_TIMEOUT_MS,
@@ -41,6 +42,7 @@ import {
   METRICS_PATH,
   READY_PATH,
   RPC_PATH,
+  SIGN_IN_PATH,
   scopesOf,
   tokenOf,
 } from './guard.ts'
@@ -55,8 +57,10 @@ import {
 import { Jobs } from './jobs.ts'
 import { createHandlers } from './methods.ts'
 import { METRICS_TYPE, metricsText } from './metrics.ts'
+import type { Page } from './page.ts'
 import { readinessOf } from './readiness.ts'
 import type { Scope } from './schema/scopes.ts'
+import { answerSignIn, SignIns } from './sign-ins.ts'
 
 export interface RpcServerInit {
   /** Port 0 picks one. */
@@ -66,6 +70,8 @@ export interface RpcServerInit {
   /** Further Origins, lower case. */
   readonly origins: readonly string[]
   readonly token: string
+  /** The web page; none unless given. */
+  readonly page?: Page
   /** Shorter ones for tests; no setting reaches them. */
   readonly deadlines?: RpcDeadlines
 }
@@ -97,7 +103,8 @@ export async function startRpcServer(
 ): Promise<RpcServer> {
   const jobs = new Jobs(clock, random, (error, method) => toRpcError(error, method, log))
   const stopping = new AbortController()
-  const dispatch = createDispatch(createHandlers({ api, jobs, onShutdown }), log)
+  const signIns = new SignIns(clock, random)
+  const dispatch = createDispatch(createHandlers({ api, jobs, signIns, onShutdown }), log)
   const look = (): Promise<Look> => lookAt(api, jobs)
   const feed = new EventFeed({
     look,
@@ -108,13 +115,15 @@ export async function startRpcServer(
   const rules: GuardRules = {
     hosts: init.hosts,
     origins: init.origins,
-    scopesOf: tokenScopes(init.token, api),
+    scopesOf: tokenScopes(init.token, signIns, api),
     acceptsFileKey: (publicKey, key) => api.isAccessKey(publicKey, key),
+    isPage: (target) => page.has(target),
   }
+  const { page = new Map() } = init
   const { headersMs = RPC_HEADERS_TIMEOUT_MS, requestMs = RPC_REQUEST_TIMEOUT_MS } = init.deadlines ?? {}
   const files = new FileServer({ api, clock, log })
   const streams = new EventStreams({ feed, clock, mayRead: (token) => rules.scopesOf(token) !== null })
-  const services = { api, dispatch, files, streams, look, stopping: stopping.signal }
+  const services = { api, dispatch, files, streams, look, page, signIns, stopping: stopping.signal }
   const app = createApp({ headersMs, requestMs }, rules, services, log, clock)
   try {
     await app.listen({ host: init.listen.host, port: init.listen.port })
@@ -166,10 +175,15 @@ async function feedContent(api: NodeApi, publicKey: string): Promise<FeedContent
   }
 }
 
-/** The token of this start may do everything, a named one what it says. */
-function tokenScopes(token: string, api: NodeApi): (given: string) => readonly Scope[] | null {
+/** The token of this start may do everything, as may one of a page that signed in; a named one what it says. */
+function tokenScopes(
+  token: string,
+  signIns: SignIns,
+  api: NodeApi,
+): (given: string) => readonly Scope[] | null {
   const isOurs = tokenVerifier(token)
-  return (given) => (isOurs(given) ? ['admin'] : (api.findToken(given)?.scopes ?? null))
+  return (given) =>
+    isOurs(given) ? ['admin'] : (signIns.find(given) ?? api.findToken(given)?.scopes ?? null)
 }
 
 function reachableHost(host: string): string {
@@ -184,13 +198,15 @@ interface Services {
   readonly files: FileServer
   readonly streams: EventStreams
   readonly look: () => Promise<Look>
+  readonly page: Page
+  readonly signIns: SignIns
   readonly stopping: AbortSignal
 }
 
 function createApp(
   deadlines: RpcDeadlines,
   rules: GuardRules,
-  { api, dispatch, files, streams, look, stopping }: Services,
+  { api, dispatch, files, streams, look, page, signIns, stopping }: Services,
   log: Log,
   clock: Clock,
 ): FastifyInstance {
@@ -220,6 +236,14 @@ function createApp(
   app.addHook('onRequest', async (_request, reply) => {
     reply.headers(SECURITY_HEADERS)
   })
+  for (const [target, { bytes, headers }] of page) {
+    app.get(target, async (_request, reply) => reply.headers(headers).send(bytes))
+  }
+  app.post(SIGN_IN_PATH, { bodyLimit: MAX_SIGN_IN_BODY_BYTES }, async (request, reply) => {
+    const { status, headers, body } = answerSignIn(signIns, bodyOf(request.body))
+    return reply.code(status).headers(headers).send(body)
+  })
+  app.delete(SIGN_IN_PATH, async (request) => ({ ended: signIns.end(tokenOf(request.raw) ?? '') }))
   app.get(HEALTH_PATH, async () => ({ ok: true }))
   app.get(READY_PATH, async (_request, reply) => {
     const readiness = readinessOf((await look()).status)
@@ -248,7 +272,7 @@ function createApp(
     else streams.serve(request.raw, reply.raw, token)
   })
   app.post(RPC_PATH, async (request, reply) => {
-    const body = request.body instanceof Uint8Array ? request.body : new Uint8Array(0)
+    const body = bodyOf(request.body)
     const gone = new AbortController()
     reply.raw.once('close', () => {
       if (!reply.raw.writableFinished) {
@@ -266,7 +290,8 @@ function createApp(
     const { code, statusCode } = error as { readonly code?: unknown; readonly statusCode?: unknown }
     if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
       reply.hijack()
-      refuse(request.raw, reply.raw, clock, 413, `the body may have ${MAX_RPC_BODY_BYTES} bytes`, {})
+      const { bodyLimit } = request.routeOptions
+      refuse(request.raw, reply.raw, clock, 413, `the body may have ${bodyLimit} bytes`, {})
       return
     }
     const isTheirs = typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500
@@ -276,6 +301,10 @@ function createApp(
     reply.send({ error: { message: isTheirs ? 'bad request' : 'internal error' } })
   })
   return app
+}
+
+function bodyOf(body: unknown): Uint8Array {
+  return body instanceof Uint8Array ? body : new Uint8Array(0)
 }
 
 /** One answer of the HTTP server as rpc/files.ts has it. */

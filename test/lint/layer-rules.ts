@@ -22,14 +22,18 @@ export const LEVELS: Readonly<Record<string, number>> = {
   rpc: 7,
   cli: 8,
   qbt: 8,
+  web: 8,
 }
 
 /** `bin` composes and may see everything; nothing sees it. */
 const BIN_LEVEL = 9
 
 /** Clients of the RPC: what they may see besides their own folder. */
-const CLIENT_FOLDERS: ReadonlySet<string> = new Set(['cli', 'qbt'])
+const CLIENT_FOLDERS: ReadonlySet<string> = new Set(['cli', 'qbt', 'web'])
 const CLIENTS_SEE = /^src\/(?:base|config)\/|^src\/rpc\/schema(?:\.ts$|\/)/
+
+/** The page runs in a browser: of the schema it takes types, of base what needs no Node. */
+const WEB_SEES = /^src\/base\/(?:format|printable)\.ts$/
 
 /** The contract: imports base alone, so that any client can read it. */
 const SCHEMA = /^src\/rpc\/schema(?:\.ts$|\/)/
@@ -70,8 +74,9 @@ export function layerFaults(file: ProjectFile): readonly Fault[] {
   if (from === null || fromLevel === undefined) {
     return [{ path: file.path, line: 1, message: 'is in no folder of the layer table' }]
   }
-  for (const { specifier, line } of importsOf(file.text)) {
+  for (const { specifier, line, isType } of importsOf(file.text)) {
     const fault = (message: string): void => void faults.push({ path: file.path, line, message })
+    if (from === 'web' && specifier.startsWith('node:')) fault(`the page imports "${specifier}"`)
     if (specifier === '*computed*' || specifier.includes('${')) {
       fault('imports what it computes: nobody can check that')
       continue
@@ -91,6 +96,11 @@ export function layerFaults(file: ProjectFile): readonly Fault[] {
       if (SCHEMA.test(file.path) && !SCHEMA.test(target)) fault(`the schema imports ${target}: base alone`)
     } else if (SCHEMA.test(file.path) && to !== 'base') {
       fault(`the schema imports ${target}: base alone`)
+    } else if (to === 'web') {
+      fault(`${from} imports ${target}: the page is built and served, nothing imports it`)
+    } else if (from === 'web') {
+      const isSeen = WEB_SEES.test(target) || (isType && SCHEMA.test(target))
+      if (!isSeen) fault(`the page imports ${target}: it sees types of rpc/schema and pure helpers of base`)
     } else if (CLIENT_FOLDERS.has(from)) {
       if (!CLIENTS_SEE.test(target)) {
         fault(`${from} imports ${target}: it sees base, config and rpc/schema`)
@@ -171,6 +181,7 @@ export const REACH: readonly ReachRule[] = [
     allowed: [/^src\/crypto\/argon2id\.ts$/],
   },
   { what: 'RPC dispatch', modules: ['jayson', 'jayson/'], allowed: [/^src\/rpc\//] },
+  { what: 'the page', modules: ['preact', 'preact/', 'qrcode'], allowed: [/^src\/web\//] },
   { what: 'the log library', modules: ['pino', 'pino/'], allowed: [/^src\/node\/log\.ts$/] },
   {
     what: 'the command line',
@@ -197,6 +208,13 @@ export const WORDS: readonly WordRule[] = [
     // A method of that name is declared at the start of a line, and called after a dot.
     pattern:
       /(?:\b(?:await|return|void|yield)|=>|[=(,?:[!&|])\s*fetch\s*\(|\bglobalThis\s*\.\s*fetch\b|\bnew\s+(?:XMLHttpRequest|WebSocket|EventSource)\b/g,
+    // The page has the browser's, to where it came from and nowhere else: its policy says so.
+    allowed: [/^src\/web\/(?:app\.tsx|feed\.ts|rpc\.ts)$/],
+  },
+  {
+    what: 'markup made from text',
+    pattern:
+      /\b(?:dangerouslySetInnerHTML|innerHTML|outerHTML|insertAdjacentHTML|srcdoc)\b|\bdocument\s*\.\s*write/g,
     allowed: [],
   },
   { what: 'eval', pattern: /(?<![.\w])(?:eval|Function)\s*\(/g, allowed: [] },
@@ -250,9 +268,9 @@ export function formFaults(file: ProjectFile): readonly Fault[] {
     fault(line, `switches a check off: ${match[0]}`)
   }
   const name = file.path.split('/').at(-1) as string
-  if (!/^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.d)?\.ts$/.test(name)) fault(1, 'has a name that is not kebab-case')
+  if (!/^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.d)?\.tsx?$/.test(name)) fault(1, 'has a name that is not kebab-case')
   for (const { specifier, line } of importsOf(file.text)) {
-    if (specifier.startsWith('.') && !/\.(?:ts|json)$/.test(specifier)) {
+    if (specifier.startsWith('.') && !/\.(?:tsx?|json)$/.test(specifier)) {
       fault(line, `imports "${specifier}" without its .ts ending`)
     }
   }

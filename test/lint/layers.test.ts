@@ -6,9 +6,11 @@
 import { describe, expect, it } from 'vitest'
 import { type Fault, formFaults, layerFaults, reachFaults, resolveSpecifier } from './layer-rules.ts'
 import { readProjectFile, readProjectFiles } from './project-files.ts'
-import { importsOf, scanText } from './source-text.ts'
+import { importsOf, scanText, withoutTagSlashes } from './source-text.ts'
 
-const SOURCES = readProjectFiles(['src', 'bin'], ['.ts'])
+const SOURCES = readProjectFiles(['src', 'bin'], ['.ts', '.tsx']).map((file) =>
+  file.path.endsWith('.tsx') ? { ...file, text: withoutTagSlashes(file.text) } : file,
+)
 
 const show = (faults: readonly Fault[]): readonly string[] =>
   faults.map((fault) => `${fault.path}:${fault.line} ${fault.message}`)
@@ -34,7 +36,7 @@ describe('the project', () => {
   it('imports only files that exist', () => {
     const missing = SOURCES.flatMap((file) =>
       importsOf(file.text)
-        .filter(({ specifier }) => specifier.startsWith('.') && specifier.endsWith('.ts'))
+        .filter(({ specifier }) => specifier.startsWith('.') && /\.tsx?$/.test(specifier))
         .filter(({ specifier }) => {
           const target = resolveSpecifier(file.path, specifier)
           return target === null || readProjectFile(target) === null
@@ -67,6 +69,13 @@ describe('planted faults of the layer rule', () => {
     ['from a client to the methods', 'src/cli/x.ts', "import { m } from '../rpc/methods.ts'"],
     ['from a client to crypto', 'src/qbt/x.ts', "import { h } from '../crypto/hash.ts'"],
     ['from client to client', 'src/qbt/x.ts', "import { h } from '../cli/client.ts'"],
+    ['from the page to the settings', 'src/web/x.ts', "import { c } from '../config/schema.ts'"],
+    ['from the page to code of the schema', 'src/web/x.ts', "import { M } from '../rpc/schema/methods.ts'"],
+    ['from the page to a type of the server', 'src/web/x.ts', "import type { P } from '../rpc/page.ts'"],
+    ['from the page to what needs Node', 'src/web/x.ts', "import { b } from '../base/bytes.ts'"],
+    ['from the page to Node', 'src/web/x.ts', "import { b } from 'node:buffer'"],
+    ['from the server to the page', 'src/rpc/x.ts', "import { s } from '../web/state.ts'"],
+    ['from bin to the page', 'bin/x.ts', "import { s } from '../src/web/state.ts'"],
     ['from the schema to config', 'src/rpc/schema.ts', "import { c } from '../config/schema.ts'"],
     ['from the schema to its folder', 'src/rpc/schema.ts', "import { c } from './methods.ts'"],
     ['from src to bin', 'src/cli/x.ts', "import { m } from '../../bin/megatorrent.ts'"],
@@ -84,6 +93,12 @@ describe('planted faults of the layer rule', () => {
     ['within the folder', 'src/wire/x.ts', "import { a } from './bencode.ts'"],
     ['within a folder below', 'src/transport/nat/x.ts', "import { a } from '../tcp.ts'"],
     ['a client and its contract', 'src/cli/x.ts', "import type { A } from '../rpc/schema.ts'"],
+    [
+      'the page and types of its contract',
+      'src/web/x.tsx',
+      "import type { A } from '../rpc/schema/methods.ts'",
+    ],
+    ['the page and a pure helper', 'src/web/x.tsx', "import { f } from '../base/format.ts'"],
     ['a client and the settings', 'src/cli/x.ts', "import { A } from '../config/schema.ts'"],
     [
       'a method called import',
@@ -134,6 +149,9 @@ describe('planted faults of the reach rule', () => {
     ['fetch by its global', 'src/cli/x.ts', 'const get = globalThis.fetch'],
     ['fetch in a chain', 'src/cli/x.ts', 'const a = all.map((url) => fetch(url))'],
     ['a WebSocket', 'src/cli/x.ts', 'const a = new WebSocket(url)'],
+    ['a page framework elsewhere', 'src/cli/x.ts', "import { h } from 'preact'"],
+    ['markup from text', 'src/web/x.tsx', 'return <b dangerouslySetInnerHTML={{ __html: name }} />'],
+    ['markup from text, by hand', 'src/web/x.ts', 'element.innerHTML = name'],
     ['eval', 'src/cli/x.ts', 'eval(text)'],
     ['chance', 'src/swarm/x.ts', 'Math.random()'],
     ['within a template', 'src/swarm/x.ts', `const t = \`\${process.env.HOME} and \${1}\``],

@@ -3,8 +3,8 @@
  * dependency has its reason in docs/adr/0002-dependencies.md.
  */
 import { describe, expect, it } from 'vitest'
-import { readProjectFile, readProjectFiles } from './project-files.ts'
-import { importsOf } from './source-text.ts'
+import { type ProjectFile, readProjectFile, readProjectFiles } from './project-files.ts'
+import { importsOf, withoutTagSlashes } from './source-text.ts'
 
 interface Package {
   readonly version: string
@@ -35,6 +35,19 @@ function unpinned(dependencies: Readonly<Record<string, string>>): readonly stri
   return Object.entries(dependencies)
     .filter(([, version]) => !/^\d+\.\d+\.\d+$/.test(version))
     .map(([name]) => name)
+}
+
+/** Names of the packages that files import. */
+function importedBy(files: readonly ProjectFile[]): readonly string[] {
+  const imported = new Set<string>()
+  for (const file of files) {
+    for (const { specifier } of importsOf(withoutTagSlashes(file.text))) {
+      if (specifier.startsWith('.') || specifier.startsWith('node:')) continue
+      const parts = specifier.split('/')
+      imported.add(specifier.startsWith('@') ? parts.slice(0, 2).join('/') : (parts[0] as string))
+    }
+  }
+  return [...imported].sort()
 }
 
 /** Packages of the lockfile that break a rule of the decision. */
@@ -75,15 +88,14 @@ describe('package.json', () => {
   })
 
   it('has every package that sources import, and no other', () => {
-    const imported = new Set<string>()
-    for (const file of readProjectFiles(['src', 'bin'], ['.ts'])) {
-      for (const { specifier } of importsOf(file.text)) {
-        if (specifier.startsWith('.') || specifier.startsWith('node:')) continue
-        const parts = specifier.split('/')
-        imported.add(specifier.startsWith('@') ? parts.slice(0, 2).join('/') : (parts[0] as string))
-      }
-    }
-    expect([...imported].sort()).toEqual(Object.keys(PACKAGE.dependencies).sort())
+    const files = readProjectFiles(['src', 'bin'], ['.ts']).filter(({ path }) => !path.startsWith('src/web/'))
+    expect(importedBy(files)).toEqual(Object.keys(PACKAGE.dependencies).sort())
+  })
+
+  it('has what the web page imports for development alone, since the built page has it inside', () => {
+    const imported = importedBy(readProjectFiles(['src/web'], ['.ts', '.tsx']))
+    expect(imported).toEqual(['preact', 'qrcode'])
+    expect(Object.keys(PACKAGE.devDependencies)).toEqual(expect.arrayContaining([...imported]))
   })
 
   it('has the version that the program prints', () => {

@@ -80,6 +80,8 @@ export function scanText(text: string): ScannedText {
 export interface ImportOf {
   readonly specifier: string
   readonly line: number
+  /** `import type`: gone in what runs. */
+  readonly isType: boolean
 }
 
 const STATIC = /(?:^|[\n;}])\s*(?:import|export)\b(?:[^'"`;()]*?\bfrom)?\s*(['"])([^'"\n]+)\1/g
@@ -99,13 +101,19 @@ export function importsOf(text: string): readonly ImportOf[] {
       // What looks like an import inside a string is not one: its keyword is blanked in codeOnly.
       const keyword = match.index + match[0].search(/import|export|require|new\s/)
       if ((scanned.codeOnly[keyword] ?? ' ').trim() === '') continue
-      found.push({ specifier: match[2] as string, line: lineAt(keyword) })
+      const isType = /^(?:import|export)\s+type\b/.test(source.slice(keyword))
+      found.push({ specifier: match[2] as string, line: lineAt(keyword), isType })
     }
   }
   for (const match of scanned.codeOnly.matchAll(COMPUTED)) {
-    found.push({ specifier: '*computed*', line: lineAt(match.index) })
+    found.push({ specifier: '*computed*', line: lineAt(match.index), isType: false })
   }
   return found.sort((a, b) => a.line - b.line)
+}
+
+/** Markup in a .tsx file without the slashes of its tags, which would look like regular expressions: same length. */
+export function withoutTagSlashes(text: string): string {
+  return text.replaceAll('</', '< ').replaceAll('/>', ' >')
 }
 
 function blank(text: string): string {

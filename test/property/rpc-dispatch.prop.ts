@@ -8,13 +8,19 @@ import { toRpcError } from '../../src/rpc/errors.ts'
 import { Jobs } from '../../src/rpc/jobs.ts'
 import { createHandlers } from '../../src/rpc/methods.ts'
 import { METHOD_NAMES } from '../../src/rpc/schema/methods.ts'
+import { SignIns } from '../../src/rpc/sign-ins.ts'
 import { fakeNode } from '../unit/rpc/fake-node.ts'
 
 const jobs = new Jobs(new ManualClock(), seededRandom(1), (error, method) =>
   toRpcError(error, method, silentLog),
 )
 const dispatch = createDispatch(
-  createHandlers({ api: fakeNode().api, jobs, onShutdown: () => {} }),
+  createHandlers({
+    api: fakeNode().api,
+    jobs,
+    signIns: new SignIns(new ManualClock(), seededRandom(1)),
+    onShutdown: () => {},
+  }),
   silentLog,
 )
 const send = (body: Uint8Array) => dispatch(body, { signal: new AbortController().signal, scopes: ['admin'] })

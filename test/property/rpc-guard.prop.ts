@@ -10,6 +10,7 @@ const RULES: GuardRules = {
   origins: ['https://nas.example'],
   scopesOf: (token) => (token === TOKEN ? ['admin'] : null),
   acceptsFileKey: (publicKey, key) => publicKey === CHANNEL && key === FILE_KEY,
+  isPage: (target) => target === '/' || target === '/assets/a.js',
 }
 const RIGHT = {
   host: '127.0.0.1:7118',
@@ -84,7 +85,7 @@ describe('the guard', () => {
     )
     fc.assert(
       fc.property(field, (text) => {
-        if (text !== '/api/rpc' && text !== '/healthz')
+        if (!['/api/rpc', '/healthz', '/'].includes(text))
           expect(statusOf(head(RIGHT, { target: text }))).toBe(404)
         if (text !== 'POST') expect(statusOf(head(RIGHT, { method: text }))).toBe(405)
         const hasToken = text.toLowerCase() === `bearer ${TOKEN}`

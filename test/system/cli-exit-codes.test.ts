@@ -67,7 +67,7 @@ describe('without a daemon', () => {
   it.each<[string, readonly string[], number]>([
     ['status finds none', ['status'], 69],
     ['an unknown command is wrong usage', ['frobnicate'], 64],
-    ['a command of a later version is refused', ['web'], 64],
+    ['a command of a later version is refused', ['watch'], 64],
     ['a setting of a later version is refused', ['serve', '--bind-interface', 'tun0'], 78],
     ['safe mode takes no DHT', ['serve', '--proxy', 'socks5://127.0.0.1:9050', '--dht-server'], 78],
     ['a value of the wrong kind is refused', ['serve', '--max-peers', 'many'], 78],

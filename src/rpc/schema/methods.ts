@@ -287,6 +287,13 @@ export const METHODS = {
     result: results.tokenResult,
   },
 
+  createSignIn: {
+    scope: 'admin',
+    doc: 'A code that signs a web page in: good once, for a minute.',
+    params: nothing,
+    result: results.signInResult,
+  },
+
   getPeers: {
     scope: 'read',
     doc: 'Peers connected or being connected to.',

@@ -221,6 +221,11 @@ export const tokenResult = z.object({
 export const newTokenResult = tokenResult.extend({ token: z.string() })
 export const tokensResult = z.object({ tokens: z.array(tokenResult) })
 
+/** For POST /api/sign-in, which answers with a token. */
+export const signInResult = z.object({ code: key, expiresAt: time })
+/** What it answers. */
+export const signedInResult = z.object({ token: key, expiresAt: time, scopes: z.array(z.enum(SCOPES)) })
+
 /** An OpenRPC document; its own schema says what is in it. */
 export const discoverResult = z.looseObject({ openrpc: z.string() })
 

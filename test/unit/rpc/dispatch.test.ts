@@ -11,6 +11,7 @@ import { Jobs } from '../../../src/rpc/jobs.ts'
 import { createHandlers } from '../../../src/rpc/methods.ts'
 import { METHOD_NAMES, METHODS } from '../../../src/rpc/schema/methods.ts'
 import { allows, SCOPES, type Scope } from '../../../src/rpc/schema/scopes.ts'
+import { SignIns } from '../../../src/rpc/sign-ins.ts'
 import { fakeNode } from './fake-node.ts'
 
 function dispatchTo(
@@ -18,7 +19,10 @@ function dispatchTo(
   scopes: readonly Scope[] = ['admin'],
 ): (body: string | Uint8Array) => Promise<RpcAnswer> {
   const jobs = new Jobs(systemClock, seededRandom(1), (error, method) => toRpcError(error, method, silentLog))
-  const dispatch = createDispatch(createHandlers({ api, jobs, onShutdown: () => {} }), silentLog)
+  const dispatch = createDispatch(
+    createHandlers({ api, jobs, signIns: new SignIns(systemClock, seededRandom(1)), onShutdown: () => {} }),
+    silentLog,
+  )
   const context = { signal: new AbortController().signal, scopes }
   return (body) => dispatch(typeof body === 'string' ? Buffer.from(body) : body, context)
 }
