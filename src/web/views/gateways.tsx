@@ -9,7 +9,7 @@ import { modeText } from '../format.ts'
 import { Text } from '../parts/text.tsx'
 
 export function Gateways({ node }: ViewProps) {
-  const { mode, gateways, dht, proxy, onions } = node.status
+  const { mode, gateways, relays, dht, proxy, onions } = node.status
   return (
     <section class="card">
       <h2>Reaching others</h2>
@@ -20,6 +20,12 @@ export function Gateways({ node }: ViewProps) {
         </dd>
         <dt>Gateways</dt>
         <dd>{gateways === 0 ? 'none answers, or none is named' : `${plural(gateways, 'gateway')} in use`}</dd>
+        {mode !== 'direct' && (
+          <>
+            <dt>Relays</dt>
+            <dd>{relays === 0 ? 'none' : plural(relays, 'relay')}</dd>
+          </>
+        )}
         <dt>DHT</dt>
         <dd>
           {dht.enabled ? `${plural(dht.nodes, 'node')} known${dht.server ? ', serving others' : ''}` : 'off'}

@@ -28,6 +28,7 @@ const STATUS: Status = {
   storedBytes: 0,
   dht: { enabled: false, nodes: 0, server: false },
   gateways: 0,
+  relays: 0,
   proxy: null,
   onions: null,
   uploadRate: 2,
