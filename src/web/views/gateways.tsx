@@ -3,13 +3,13 @@
  *
  * @module web/views/gateways
  */
-import { plural } from '../../base/format.ts'
+import { formatBytes, plural } from '../../base/format.ts'
 import type { ViewProps } from '../context.ts'
 import { modeText } from '../format.ts'
 import { Text } from '../parts/text.tsx'
 
 export function Gateways({ node }: ViewProps) {
-  const { mode, gateways, relays, dht, proxy, onions } = node.status
+  const { mode, gateways, relays, gatewayBlobs, dht, proxy, onions } = node.status
   return (
     <section class="card">
       <h2>Reaching others</h2>
@@ -30,6 +30,14 @@ export function Gateways({ node }: ViewProps) {
         <dd>
           {dht.enabled ? `${plural(dht.nodes, 'node')} known${dht.server ? ', serving others' : ''}` : 'off'}
         </dd>
+        {gatewayBlobs !== null && (
+          <>
+            <dt>Kept for others</dt>
+            <dd>
+              {formatBytes(gatewayBlobs.bytes)} of {formatBytes(gatewayBlobs.quota)}, as a gateway
+            </dd>
+          </>
+        )}
         {proxy !== null && (
           <>
             <dt>Proxy</dt>
