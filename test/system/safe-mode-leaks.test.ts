@@ -153,6 +153,8 @@ const COMMANDS: readonly (readonly [string, readonly string[], readonly number[]
   ['make a token', ['token', 'create', 'player', '--file', 'TOKENFILE'], [0]],
   ['list tokens', ['token', 'list'], [0]],
   ['revoke a token', ['token', 'revoke', 'player'], [0]],
+  ['a link to the page', ['web'], [0]],
+  ['the doctor', ['doctor'], [0]],
 ]
 
 /** Commands that are no scenario of that table: the start of every test, the end of one, and what starts nodes of its own. */
