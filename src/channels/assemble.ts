@@ -11,16 +11,14 @@
  */
 import { MegatorrentError } from '../base/errors.ts'
 import { MAX_ASSEMBLE_TASK_BYTES, MAX_PLACED_PIECES, SYNC_AHEAD_BYTES } from '../base/limits.ts'
-import type { Log } from '../base/log.ts'
 import { Semaphore } from '../base/queue.ts'
-import type { Random } from '../base/random.ts'
-import type { BlobStore, FilePiece, Placement } from '../storage/blob-store.ts'
+import type { FilePiece, Placement } from '../storage/blob-store.ts'
 import { diskError } from '../storage/disk-error.ts'
 import type { PlaceLease } from '../swarm/fetch.ts'
-import type { Manifest } from '../wire/manifest.ts'
-import { type AssemblePlan, isUntouched, type WantedFile } from './assemble-plan.ts'
+import { type AssemblePlan, isUntouched } from './assemble-plan.ts'
 import { cutTasks } from './assemble-tasks.ts'
 import { type AssemblyStart, startAssembly } from './assembly-start.ts'
+import type { AssemblyOptions, AssemblyResult, StagedFile } from './assembly-types.ts'
 import { blobFault } from './blob-fault.ts'
 import { DiskClaims } from './disk-claims.ts'
 import { placeOf } from './disk-state.ts'
@@ -29,49 +27,11 @@ import { FolderCommit, inTheWay, type ReadyFile } from './folder-commit.ts'
 import { type FolderFs, systemFolderFs } from './folder-fs.ts'
 import { Staging } from './staging.ts'
 import { findUnchanged, type UnchangedSpans } from './unchanged-spans.ts'
-import type { WrittenLedger } from './written-ledger.ts'
 
 /** Accepted blobs being opened and written at a time. */
 const ACCEPTS_IN_FLIGHT = 8
 
-export interface AssemblyOptions {
-  /** Absolute. Made if it is missing. */
-  readonly directory: string
-  readonly manifest: Manifest
-  /** Globs of wanted paths; none means all. */
-  readonly onlyGlobs: readonly string[]
-  readonly ledger: WrittenLedger
-  readonly store: Pick<BlobStore, 'has' | 'openTo'>
-  /** The release that is in place, if its manifest is still at hand: asked when a large file is to be replaced. */
-  readonly previous?: () => Promise<Manifest | null>
-  /** Bytes of the disk that stay free. */
-  readonly minFreeBytes: number
-  /** What other releases on their way will still write; its own is added. */
-  readonly claims?: DiskClaims
-  readonly random: Random
-  readonly log: Log
-  readonly fs?: FolderFs
-}
-
-export interface AssemblyResult {
-  /** Files of the release that the user wants and that are in place now. */
-  readonly files: number
-  readonly bytes: number
-  /** Files that were written, and that were deleted, to get there. */
-  readonly written: number
-  readonly deleted: number
-}
-
-interface StagedFile {
-  readonly wanted: WantedFile
-  /** What of it is copied from the file in place; null: nothing. */
-  readonly unchanged: UnchangedSpans | null
-  leftBytes: number
-  /** Written since it was last synced; null while that goes on. */
-  unsyncedBytes: number | null
-  created: Promise<void> | null
-  ready: Promise<ReadyFile> | null
-}
+export type { AssemblyOptions, AssemblyResult } from './assembly-types.ts'
 
 /**
  * One release on its way into one folder; not for two at a time in the same folder.
@@ -108,7 +68,7 @@ export class Assembly {
     this.#files = start.plan.write.map((wanted, number) => {
       const same = unchanged.get(number) ?? null
       const leftBytes = wanted.size - (same?.bytes ?? 0)
-      return { wanted, unchanged: same, leftBytes, unsyncedBytes: 0, created: null, ready: null }
+      return { wanted, unchanged: same, leftBytes, writers: 0, unsyncedBytes: 0, created: null, ready: null }
     })
     this.#placings = placings
     this.#open = new Set(placings.blobs)
@@ -204,7 +164,7 @@ export class Assembly {
     for (const { length } of placings) bytes += length
     const isLarge = placings.length > MAX_PLACED_PIECES || bytes > MAX_ASSEMBLE_TASK_BYTES
     if (isLarge) return null
-    const release = this.#holdOpen()
+    const release = this.#holdOpen(placings)
     try {
       const placement = await this.#place(blob, placings)
       if (placement !== null) return { placement, release }
@@ -216,14 +176,25 @@ export class Assembly {
     return null
   }
 
-  /** Until what is returned is called, staging stays. */
-  #holdOpen(): () => void {
+  /** Until what is returned is called, once, staging stays and these files are not taken for whole. */
+  #holdOpen(placings: readonly Placing[]): () => void {
     let release = (): void => {}
     const held = new Promise<void>((resolve) => {
       release = resolve
     }).finally(() => this.#running.delete(held))
     this.#running.add(held)
-    return release
+    for (const { file } of placings) this.#countWriter(file, 1)
+    return () => {
+      for (const { file } of placings) this.#countWriter(file, -1)
+      release()
+    }
+  }
+
+  #countWriter(number: number, change: 1 | -1): void {
+    const file = this.#files[number]
+    if (file === undefined) return
+    file.writers += change
+    this.#finishFile(number, file)
   }
 
   #openPlacings(blob: number): readonly Placing[] {
@@ -254,8 +225,8 @@ export class Assembly {
       if (file === undefined) continue
       file.leftBytes -= length
       this.#start.claim.written(length)
-      if (file.leftBytes === 0) this.#finishFile(number, file)
-      else this.#syncAhead(number, file, length)
+      if (file.leftBytes > 0) this.#syncAhead(number, file, length)
+      this.#finishFile(number, file)
     }
   }
 
@@ -272,7 +243,7 @@ export class Assembly {
     const { directory, selection, content, plan } = this.#start
     try {
       this.#files.forEach((file, number) => {
-        if (file.leftBytes === 0) this.#finishFile(number, file)
+        this.#finishFile(number, file)
       })
       const ready: ReadyFile[] = []
       for (const { ready: file } of this.#files) if (file !== null) ready.push(await file)
@@ -315,8 +286,18 @@ export class Assembly {
 
   async #write(blob: number): Promise<void> {
     if (this.#failing.signal.aborted) return
+    const placings = this.#openPlacings(blob)
+    const release = this.#holdOpen(placings)
+    try {
+      await this.#writePlacings(blob, placings)
+    } finally {
+      release()
+    }
+  }
+
+  async #writePlacings(blob: number, placings: readonly Placing[]): Promise<void> {
     const { manifest, store } = this.#options
-    const placement = await this.#place(blob, this.#openPlacings(blob))
+    const placement = await this.#place(blob, placings)
     if (placement === null) return
     try {
       for (const pieces of cutTasks(placement.pieces)) {
@@ -367,7 +348,9 @@ export class Assembly {
     if (record === undefined || !isUntouched(record, await this.#fs.look(place))) throw inTheWay(wanted.path)
   }
 
+  /** If it is whole and nobody writes to it any more: how it is then is what is remembered of it. */
   #finishFile(number: number, file: StagedFile): void {
+    if (this.#closed || file.leftBytes > 0 || file.writers > 0) return
     file.ready ??= this.#sync(number, file)
     // Looked at in `finish`: until then a failure must not count as unhandled.
     file.ready.catch(() => {})

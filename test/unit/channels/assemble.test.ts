@@ -144,6 +144,34 @@ describe('assembly', () => {
     expectSame()
   })
 
+  it('a blob that came twice is written twice, and its file is still ours afterwards', async () => {
+    bench.put('film', random.bytes(300_000))
+    const record = await bench.release()
+    const manifest = await bench.manifest(record)
+    const assembly = await bench.begin(record)
+    const [blob] = assembly.neededBlobs()
+    // From two sources, before the first is known to be written.
+    const first = (await assembly.placementOf(blob!))!
+    const second = (await assembly.placementOf(blob!))!
+    const write = ({ placement }: typeof first): Promise<boolean> =>
+      bench.store.openTo(manifest.blobId(blob!), placement.key, placement.pieces)
+    await write(first)
+    first.release()
+    assembly.markWritten(blob!)
+    const finishing = assembly.finish()
+    // The clock of a file system ticks: until the second write shows in the stamp of the file.
+    const staged = second.placement.pieces[0]!.path
+    const stamp = (): bigint => statSync(staged, { bigint: true }).mtimeNs
+    for (const before = stamp(); stamp() === before; ) await write(second)
+    second.release()
+    await finishing
+    expectSame()
+    // The next release replaces it: it must not be taken for somebody else's.
+    bench.put('film', random.bytes(300_000))
+    await bench.assemble(await bench.release())
+    expectSame()
+  })
+
   it('that is closed while a blob is being written removes staging when it is, with all that came into it', async () => {
     for (let n = 0; n < 40; n++) bench.put(`s/${n}`, random.bytes(60_000))
     const record = await bench.release()
