@@ -1,4 +1,4 @@
-/** What a node tells relays and asks of them, and a small network of relays, in memory. The large one: test/system/relay-network.test.ts. */
+/** What a node tells relays and asks of them, and a small network of relays, in memory. The large one: test/slow/relay-network.test.ts. */
 import { afterEach, describe, expect, it } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
 import { MAX_ONION_TELLS, ONION_TELL_SPREAD_MS } from '../../../src/base/limits.ts'

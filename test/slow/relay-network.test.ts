@@ -1,5 +1,5 @@
 /**
- * A network of sixteen relays in memory, gateways and nodes behind proxies, and what hostile ones among them can do.
+ * A network of thirty relays in memory, gateways and nodes behind proxies, and what hostile ones among them can do.
  * Handshakes, frames and messages are real; the proof of work is small.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -31,7 +31,7 @@ import { SimChannel } from '../unit/swarm/sim-node.ts'
 import type { SimPeer } from '../unit/swarm/sim-peer.ts'
 
 const GATEWAYS = 3
-const NODES = 13
+const NODES = 27
 const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
 
@@ -66,7 +66,7 @@ const heard = ({ notices }: SimPeer): string[] =>
     .flatMap((notice) => (notice.type === 'announce' ? notice.statements : []))
     .map(({ statement }) => toHex(statement))
 
-describe('sixteen relays', () => {
+describe('thirty relays', () => {
   it('find each other through the gateways that their users name, and keep a few connections', () => {
     for (const { relays, name } of net.all) {
       expect(relays.connected, name).toBeGreaterThanOrEqual(GATEWAYS - 1)
