@@ -23,11 +23,9 @@ export default defineConfig({
       },
       {
         test: {
-          // Nothing is kept in modules, so files need no process of their own: half of the time went into loading them.
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
           exclude: [PURE],
-          isolate: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
