@@ -138,7 +138,9 @@ export class EventFeed {
     if (this.#isClosed) return
     try {
       const now = await this.#deps.look()
-      const news = this.#last === null ? [] : newsBetween(this.#last, now)
+      // Who began to listen while no look succeeded has been told nothing yet.
+      const isFirst = this.#last === null && this.#listeners.size === 0
+      const news = isFirst ? [] : newsBetween(this.#last, now)
       this.#last = now
       this.#tell(news)
     } catch (error) {

@@ -17,6 +17,7 @@ import {
   MAX_EVENT_BACKLOG_BYTES,
   MAX_EVENT_MESSAGE_BYTES,
   MAX_EVENT_STREAMS,
+  RPC_LINGER_MS,
 } from '../base/limits.ts'
 import type { EventFeed, FeedEvent } from './event-feed.ts'
 
@@ -25,6 +26,8 @@ export interface EventStreamsDeps {
   readonly clock: Clock
   /** Is that token good for looking, now? */
   readonly mayRead: (token: string) => boolean
+  /** A stream could not be begun by a fault of ours. */
+  readonly onFault: (error: unknown) => void
 }
 
 /** One listener, however it is connected. */
@@ -34,11 +37,13 @@ interface Sink {
   /** So that a middleman does not take silence for an end, and we notice one. */
   beat(): void
   backlogBytes(): number
-  end(): void
+  end(why: CloseReason): void
 }
 
 /** Codes of a WebSocket that is closed: 4000 and up are an application's own. */
-const WS_CLOSE = { unauthorized: 4401, tooMany: 4429, tooSlow: 4408, goingAway: 1001 } as const
+const CLOSE_CODES = { unauthorized: 4401, tooMany: 4429, tooSlow: 4408, fault: 1011, stopping: 1001 } as const
+
+type CloseReason = keyof typeof CLOSE_CODES
 
 export class EventStreams {
   readonly #deps: EventStreamsDeps
@@ -48,8 +53,8 @@ export class EventStreams {
     perMessageDeflate: false,
   })
   /** How to end each that listens. */
-  readonly #open = new Set<() => void>()
-  /** Those that have shown no token yet: counted by themselves, so that they keep nobody out who has one. */
+  readonly #open = new Set<(why: CloseReason) => void>()
+  /** Those that have shown no token yet: counted by themselves, so that they end no stream of those who have one. */
   readonly #pending = new Set<WebSocket>()
   #isClosed = false
 
@@ -70,11 +75,11 @@ export class EventStreams {
         void response.write(`id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`),
       beat: () => void response.write(':\n\n'),
       backlogBytes: () => response.writableLength,
-      end: () => void response.destroy(),
+      end: () => void response.destroy(), // also what a slow reader has not taken
     }
     const lastId = request.headers['last-event-id']
     const end = this.#attach(sink, typeof lastId === 'string' ? lastId : null)
-    response.once('close', end)
+    response.once('close', () => end('stopping'))
   }
 
   /** Take over a connection that asks for a WebSocket, which the guard has let in. */
@@ -85,21 +90,21 @@ export class EventStreams {
   /** End all of them and take no more. */
   close(): void {
     this.#isClosed = true
-    for (const end of [...this.#open]) end()
-    for (const webSocket of this.#pending) webSocket.close(WS_CLOSE.goingAway, 'the daemon is stopping')
+    for (const end of [...this.#open]) end('stopping')
+    for (const webSocket of this.#pending) this.#hangUp(webSocket, 'stopping')
   }
 
   #greet(webSocket: WebSocket): void {
-    webSocket.on('error', () => webSocket.terminate()) // a message that is too long, or is not one
+    webSocket.on('error', () => webSocket.terminate()) // a message that is too long, or is none
     if (this.#isClosed || this.#pending.size >= MAX_EVENT_STREAMS) {
-      webSocket.close(WS_CLOSE.tooMany, 'too many come at once')
+      this.#hangUp(webSocket, 'tooMany')
       return
     }
     this.#pending.add(webSocket)
-    const timer = this.#deps.clock.setTimer(
-      () => webSocket.close(WS_CLOSE.unauthorized, 'no token came'),
-      EVENT_AUTH_MS,
-    )
+    const timer = this.#deps.clock.setTimer(() => {
+      settle()
+      this.#hangUp(webSocket, 'unauthorized')
+    }, EVENT_AUTH_MS)
     const settle = (): void => {
       timer.cancel()
       this.#pending.delete(webSocket)
@@ -109,33 +114,50 @@ export class EventStreams {
       settle()
       const opening = parseOpening(String(data))
       if (opening === null || !this.#deps.mayRead(opening.token)) {
-        webSocket.close(WS_CLOSE.unauthorized, 'the first message is {"token": "..."}')
+        this.#hangUp(webSocket, 'unauthorized')
       } else if (this.isFull) {
-        webSocket.close(WS_CLOSE.tooMany, 'too many listen already')
+        this.#hangUp(webSocket, 'tooMany')
       } else {
-        const end = this.#attach(webSocketSink(webSocket, opening.token), opening.lastEventId)
-        webSocket.once('close', end)
+        const end = this.#attach(this.#sinkOf(webSocket, opening.token), opening.lastEventId)
+        webSocket.once('close', () => end('stopping'))
       }
     })
   }
 
+  /** Say that it is over, and why. Who does not answer that is cut off. */
+  #hangUp(webSocket: WebSocket, why: CloseReason): void {
+    const timer = this.#deps.clock.setTimer(() => webSocket.terminate(), RPC_LINGER_MS)
+    webSocket.once('close', () => timer.cancel())
+    webSocket.close(CLOSE_CODES[why], why)
+  }
+
+  #sinkOf(webSocket: WebSocket, token: string): Sink {
+    return {
+      token,
+      send: (event) => webSocket.send(JSON.stringify(event)),
+      beat: () => webSocket.ping(),
+      backlogBytes: () => webSocket.bufferedAmount,
+      end: (why) => this.#hangUp(webSocket, why),
+    }
+  }
+
   /** @returns how to end it; once is enough. */
-  #attach(sink: Sink, lastId: string | null): () => void {
-    const { feed, clock, mayRead } = this.#deps
+  #attach(sink: Sink, lastId: string | null): (why: CloseReason) => void {
+    const { feed, clock, mayRead, onFault } = this.#deps
     let isOver = false
     let stop = (): void => {}
-    const end = (): void => {
+    const end = (why: CloseReason): void => {
       if (isOver) return
       isOver = true
       timer.cancel()
       this.#open.delete(end)
       stop()
-      sink.end()
+      sink.end(why)
     }
     this.#open.add(end)
     const beat = (): void => {
       if (!mayRead(sink.token)) {
-        end()
+        end('unauthorized')
         return
       }
       sink.beat()
@@ -145,23 +167,19 @@ export class EventStreams {
     const listening = feed.listen(lastId, (events) => {
       if (isOver) return
       for (const event of events) sink.send(event)
-      if (sink.backlogBytes() > MAX_EVENT_BACKLOG_BYTES) end()
+      if (sink.backlogBytes() > MAX_EVENT_BACKLOG_BYTES) end('tooSlow')
     })
-    void listening.then((stopListening) => {
-      stop = stopListening
-      if (isOver) stop()
-    })
+    listening.then(
+      (stopListening) => {
+        stop = stopListening
+        if (isOver) stop()
+      },
+      (error: unknown) => {
+        onFault(error)
+        end('fault')
+      },
+    )
     return end
-  }
-}
-
-function webSocketSink(webSocket: WebSocket, token: string): Sink {
-  return {
-    token,
-    send: (event) => webSocket.send(JSON.stringify(event)),
-    beat: () => webSocket.ping(),
-    backlogBytes: () => webSocket.bufferedAmount,
-    end: () => webSocket.close(WS_CLOSE.goingAway, 'over'),
   }
 }
 

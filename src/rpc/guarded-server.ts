@@ -79,7 +79,7 @@ export function createGuardedServer(
     const refusal = refusalOf(request)
     const isOurs = request.url === WEBSOCKET_PATH
     if (refusal === null && isOurs) upgrade(request, socket, head)
-    else socket.end(bareAnswer(refusal?.status ?? 400))
+    else answerBare(socket, refusal?.status ?? 400, clock)
   })
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
     refuse(request, response, clock, 417, 'no expectation but 100-continue is met', {}),
@@ -125,7 +125,7 @@ export function refuse(
 }
 
 /** What is not HTTP at all, or too slow, or too long a head. */
-export function answerBadHttp(error: Error & { readonly code?: string }, socket: Duplex): void {
+export function answerBadHttp(error: Error & { readonly code?: string }, socket: Duplex, clock: Clock): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
@@ -133,11 +133,20 @@ export function answerBadHttp(error: Error & { readonly code?: string }, socket:
   let status = 400
   if (error.code === 'HPE_HEADER_OVERFLOW') status = 431
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') status = 408
-  socket.end(bareAnswer(status))
+  answerBare(socket, status, clock)
 }
 
-/** An answer without a body, for where Node gives none to write one with. */
-function bareAnswer(status: number): string {
+/**
+ * An answer without a body, where Node gives none to write one with, and the end of the
+ * connection. Nobody else listens to such a socket any more: without us an error of it
+ * would end the process, and one whose other end stays open would be held for ever.
+ */
+function answerBare(socket: Duplex, status: number, clock: Clock): void {
+  socket.on('error', () => {}) // it is over either way
+  const timer = clock.setTimer(() => void socket.destroy(), RPC_LINGER_MS)
+  socket.once('close', () => timer.cancel())
+  socket.resume()
   const headers = Object.entries(SECURITY_HEADERS).map(([name, value]) => `${name}: ${value}\r\n`)
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${headers.join('')}content-length: 0\r\nconnection: close\r\n\r\n`
+  const end = 'content-length: 0\r\nconnection: close\r\n\r\n'
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${headers.join('')}${end}`)
 }

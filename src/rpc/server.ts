@@ -106,9 +106,10 @@ export async function startRpcServer(
   const signIns = new SignIns(clock, random)
   const dispatch = createDispatch(createHandlers({ api, jobs, signIns, onShutdown }), log)
   const look = (): Promise<Look> => lookAt(api, jobs)
+  const onFault = (error: unknown): void => void toRpcError(error, 'events', log) // which logs it
   const feed = new EventFeed({
     look,
-    onFault: (error) => void toRpcError(error, 'events', log),
+    onFault,
     clock,
     random,
   })
@@ -122,7 +123,10 @@ export async function startRpcServer(
   const { page = new Map() } = init
   const { headersMs = RPC_HEADERS_TIMEOUT_MS, requestMs = RPC_REQUEST_TIMEOUT_MS } = init.deadlines ?? {}
   const files = new FileServer({ api, clock, log })
-  const streams = new EventStreams({ feed, clock, mayRead: (token) => rules.scopesOf(token) !== null })
+  const streams = new EventStreams({
+    ...{ feed, clock, onFault },
+    mayRead: (token) => rules.scopesOf(token) !== null,
+  })
   const services = { api, dispatch, files, streams, look, page, signIns, stopping: stopping.signal }
   const app = createApp({ headersMs, requestMs }, rules, services, log, clock)
   try {
@@ -214,7 +218,7 @@ function createApp(
     logger: false,
     bodyLimit: MAX_RPC_BODY_BYTES,
     forceCloseConnections: 'idle',
-    clientErrorHandler: answerBadHttp,
+    clientErrorHandler: (error, socket) => answerBadHttp(error, socket, clock),
     serverFactory: (handler) => {
       // Past the router, which would decode a path and call it the same as another.
       const route: RequestHandler = (request, response) => {
@@ -246,7 +250,7 @@ function createApp(
   app.delete(SIGN_IN_PATH, async (request) => ({ ended: signIns.end(tokenOf(request.raw) ?? '') }))
   app.get(HEALTH_PATH, async () => ({ ok: true }))
   app.get(READY_PATH, async (_request, reply) => {
-    const readiness = readinessOf((await look()).status)
+    const readiness = readinessOf(await api.getStatus())
     return reply.code(readiness.ready ? 200 : 503).send(readiness)
   })
   app.get(METRICS_PATH, async (_request, reply) => {

@@ -127,6 +127,17 @@ it('goes on after a look that failed', async () => {
   expect(events.length).toBeGreaterThan(1)
 })
 
+it('tells who came while no look succeeded all that there is, once one does', async () => {
+  const good = look
+  look = null as unknown as Look
+  const { events, listener } = recorder()
+  await feed.listen(null, listener)
+  expect(events).toEqual([])
+  look = good
+  await clock.advance(EVENT_LOOK_MS)
+  expect(events.map(({ event }) => event)).toEqual(['status'])
+})
+
 it('leaves no timer when it is closed', async () => {
   await feed.listen(null, () => {})
   feed.close()

@@ -1,10 +1,20 @@
 /** Events over real connections: server-sent and by WebSocket. */
 import { type ClientRequest, get, type IncomingMessage } from 'node:http'
+import { connect, type Socket as NetSocket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
-import { MAX_EVENT_STREAMS } from '../../../src/base/limits.ts'
+import { ManualClock } from '../../../src/base/clock.ts'
+import {
+  EVENT_AUTH_MS,
+  EVENT_HEARTBEAT_MS,
+  MAX_EVENT_BACKLOG_BYTES,
+  MAX_EVENT_STREAMS,
+  RPC_LINGER_MS,
+} from '../../../src/base/limits.ts'
+import { silentLog } from '../../../src/base/log.ts'
+import type { SubscriptionInfo, TokenInfo } from '../../../src/node/api.ts'
 import { fakeNode, READ_TOKEN, SUBSCRIPTION } from './fake-node.ts'
-import { request, startTestServer, type TestServer, TOKEN } from './test-server.ts'
+import { recordingLog, request, startTestServer, type TestServer, TOKEN } from './test-server.ts'
 
 let server: TestServer
 let blobsDone: number
@@ -187,12 +197,6 @@ describe('a WebSocket', () => {
     expect(opened.messages).toEqual([])
   })
 
-  it('is closed when no token comes in time', async () => {
-    const opened = openSocket()
-    expect(await opened.closed).toBe(4401)
-    expect(opened.messages).toEqual([])
-  })
-
   it('is closed for a message that is too long', async () => {
     const opened = openSocket()
     greet(opened, 'x'.repeat(5_000))
@@ -219,5 +223,137 @@ describe('a WebSocket', () => {
     await opened.until(() => opened.messages.length > 0)
     await server.close()
     expect(await opened.closed).toBe(1001)
+  })
+})
+
+/** A server whose times are ours. */
+describe('in time', () => {
+  let clock: ManualClock
+  let isValid: boolean
+  let look: () => Promise<SubscriptionInfo[]>
+
+  beforeEach(async () => {
+    await server.close()
+    clock = new ManualClock()
+    isValid = true
+    look = async () => [SUBSCRIPTION]
+    const reader: TokenInfo = { name: 'reader', scopes: ['read'], createdAt: 1, expiresAt: null }
+    const { api } = fakeNode({
+      getSubscriptions: () => look(),
+      findToken: (token) => (isValid && token === READ_TOKEN ? reader : null),
+    })
+    server = await startTestServer(api, {}, silentLog, clock)
+  })
+
+  const opened = ({ socket }: Socket): Promise<void> => new Promise((resolve) => socket.once('open', resolve))
+
+  it('a WebSocket is closed when no token comes', async () => {
+    const silent = openSocket()
+    await opened(silent)
+    await clock.advance(EVENT_AUTH_MS)
+    expect(await silent.closed).toBe(4401)
+    expect(silent.messages).toEqual([])
+  })
+
+  it('streams end with their token', async () => {
+    const socket = openSocket()
+    greet(socket, { token: READ_TOKEN })
+    await socket.until(() => socket.messages.length > 0)
+    const stream = await openStream({ authorization: `Bearer ${READ_TOKEN}` })
+    await stream.read(has(1, 'status'))
+    await clock.advance(EVENT_HEARTBEAT_MS)
+    await stream.read((text) => text.endsWith('\n:\n\n')) // a sign of life: the token is good still
+    isValid = false
+    await clock.advance(EVENT_HEARTBEAT_MS)
+    expect(await socket.closed).toBe(4401)
+    await stream.ended
+  })
+
+  it('who does not read is cut off', async () => {
+    const raw = await rawWebSocket(READ_TOKEN)
+    raw.pause()
+    const ended = new Promise((resolve) => raw.once('close', resolve))
+    const size = MAX_EVENT_BACKLOG_BYTES / 8
+    let title = 0
+    look = async () => [{ ...SUBSCRIPTION, title: `${title++}`.padEnd(size, 'x') }]
+    for (let i = 0; i < 64; i++) await clock.advance(1_000)
+    raw.resume()
+    await clock.advance(RPC_LINGER_MS)
+    await ended
+  })
+
+  it('a look that does not fit what is promised ends the stream, and is told to the log', async () => {
+    look = async () => [{ ...SUBSCRIPTION, files: -1 }]
+    const { log, lines } = recordingLog()
+    const broken = await startTestServer(fakeNode({ getSubscriptions: () => look() }).api, {}, log, clock)
+    const previous = server
+    server = broken
+    // It may end before anything of it went out.
+    await openStream().then(
+      (stream) => stream.ended,
+      () => {},
+    )
+    expect(lines.some(({ fields }) => String(fields.stack).includes('ZodError'))).toBe(true)
+    server = previous
+    await broken.close()
+  })
+})
+
+/** A WebSocket without anybody who answers frames. */
+function rawWebSocket(token: string | null): Promise<NetSocket> {
+  return new Promise((resolve) => {
+    const raw = connect(server.port, '127.0.0.1')
+    toEnd.push(() => raw.destroy())
+    raw.on('error', () => {})
+    const key = Buffer.alloc(16, 1).toString('base64')
+    raw.write(
+      `GET /api/ws HTTP/1.1\r\nhost: 127.0.0.1:${server.port}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n` +
+        `sec-websocket-version: 13\r\nsec-websocket-key: ${key}\r\n\r\n`,
+    )
+    raw.once('data', () => {
+      if (token === null) return resolve(raw)
+      const text = Buffer.from(JSON.stringify({ token }))
+      // One frame of text with a mask of zeros (RFC 6455, section 5.2).
+      raw.write(Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), text]))
+      raw.once('data', () => resolve(raw))
+    })
+  })
+}
+
+describe('who does not behave', () => {
+  it.each([
+    ['with a token', TOKEN],
+    ['without one', null],
+  ])('a WebSocket %s that answers no close does not hold up the end of the server', async (_name, token) => {
+    await rawWebSocket(token)
+    const startedMs = performance.now()
+    await server.close()
+    expect(performance.now() - startedMs).toBeLessThan(2 * RPC_LINGER_MS)
+  })
+
+  it('a refused upgrade that is reset ends nothing, and one that stays open is closed', async () => {
+    const faults: unknown[] = []
+    const onFault = (error: unknown): void => void faults.push(error)
+    process.on('uncaughtException', onFault)
+    try {
+      const refuse = (allowHalfOpen: boolean): Promise<NetSocket> =>
+        new Promise((resolve) => {
+          const raw = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen })
+          toEnd.push(() => raw.destroy())
+          raw.on('error', () => {})
+          raw.write('GET /api/ws HTTP/1.1\r\nhost: evil\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n')
+          raw.once('data', () => resolve(raw))
+        })
+      for (let i = 0; i < 20; i++) (await refuse(true)).resetAndDestroy()
+      expect((await request(server.port)).status).toBe(200)
+      const held = await refuse(true)
+      const closed = new Promise((resolve) => held.once('close', resolve))
+      await server.close()
+      held.end('the other side has ended, and takes no more')
+      await closed
+      expect(faults).toEqual([])
+    } finally {
+      process.off('uncaughtException', onFault)
+    }
   })
 })

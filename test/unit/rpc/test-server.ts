@@ -1,6 +1,6 @@
 /** A real RPC server over a fake node, and raw HTTP to it: bytes in, bytes out. */
 import { connect } from 'node:net'
-import { systemClock } from '../../../src/base/clock.ts'
+import { type Clock, systemClock } from '../../../src/base/clock.ts'
 import { type Log, type LogFields, silentLog } from '../../../src/base/log.ts'
 import { seededRandom } from '../../../src/base/random.ts'
 import type { NodeApi } from '../../../src/node/api.ts'
@@ -20,6 +20,7 @@ export async function startTestServer(
   api: NodeApi = fakeNode().api,
   init: Partial<RpcServerInit> = {},
   log: Log = silentLog,
+  clock: Clock = systemClock,
 ): Promise<TestServer> {
   const shutdowns = { count: 0 }
   const server = await startRpcServer(
@@ -27,7 +28,7 @@ export async function startTestServer(
     {
       api,
       log,
-      clock: systemClock,
+      clock,
       random: seededRandom(7),
       onShutdown: () => {
         shutdowns.count++
@@ -43,6 +44,9 @@ export interface RawAnswer {
   readonly body: string
 }
 
+/** ms without a byte after which an answer counts as none: longer than any deadline of the server. */
+const ANSWER_MS = 20_000
+
 /** Send bytes, read until the other side closes or the answer is complete. */
 export function sendRaw(
   port: number,
@@ -52,17 +56,26 @@ export function sendRaw(
   return new Promise((resolve, reject) => {
     const socket = connect(port, host)
     let received = Buffer.alloc(0)
-    const finish = (): void => {
+    const finish = (why: string): void => {
       socket.destroy()
-      const answer = parseAnswer(received)
-      if (answer === null) reject(new Error(`no whole answer in ${received.length} bytes`))
+      const answer = parsed()
+      if (answer === null) reject(new Error(`${why}: no whole answer in ${received.length} bytes of ${port}`))
       else resolve(answer)
     }
-    socket.on('error', () => finish())
-    socket.on('end', finish)
+    const parsed = (): RawAnswer | null => {
+      try {
+        return parseAnswer(received)
+      } catch (error) {
+        reject(error)
+        return null
+      }
+    }
+    socket.setTimeout(ANSWER_MS, () => finish('nothing came for long'))
+    socket.on('error', (error) => finish(error.message))
+    socket.on('close', () => finish('closed'))
     socket.on('data', (chunk) => {
       received = Buffer.concat([received, chunk])
-      if (parseAnswer(received) !== null) finish()
+      if (parsed() !== null) finish('whole')
     })
     for (const part of parts) socket.write(part)
   })
