@@ -19,8 +19,11 @@ export interface FeedInit {
   readonly token: string
   /** The browser's fetch. */
   readonly fetch: (target: string, init: RequestInit) => Promise<Response>
-  /** The stream is open: what comes is what is new, but what went away meanwhile is not told. */
-  readonly onOpen: () => void
+  /**
+   * The stream is open: what comes is what is new, but what went away meanwhile is not told. When it rejects
+   * the stream is of no use, and is opened again later.
+   */
+  readonly onOpen: () => Promise<void>
   readonly onEvent: (event: RpcEvent) => void
   readonly onLost: () => void
   /** The token is good for nothing any more; nothing follows. */
@@ -71,7 +74,7 @@ async function readOnce(
     })
     if (response.status === 401) return 'refused'
     if (response.status !== 200 || response.body === null) return 'ended'
-    onOpen()
+    onOpen().catch(() => stream.abort())
     const parser = new SseParser()
     const decoder = new TextDecoder()
     const reader = response.body.getReader()

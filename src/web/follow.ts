@@ -50,7 +50,7 @@ export function followNode({ token, fetch, call, dispatch, onRefused }: FollowIn
     token,
     fetch,
     signal: stopping.signal,
-    onOpen: () => void lookAround().catch(() => dispatch({ type: 'connection', connection: 'lost' })),
+    onOpen: lookAround,
     onEvent: (event) => {
       if (waiting === null) tell(event)
       else waiting.push(event)

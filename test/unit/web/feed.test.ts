@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import type { RpcEvent } from '../../../src/rpc/schema/events.ts'
 import { FIRST_RETRY_MS, followEvents, LAST_RETRY_MS, SILENT_MS } from '../../../src/web/feed.ts'
 
-type Answer = 'unreachable' | 401 | 503 | readonly string[] | 'silent'
+/** `open`: a stream on which nothing comes for now. `silent`: nothing ever comes, not even signs of life. */
+type Answer = 'unreachable' | 401 | 503 | readonly string[] | 'open' | 'silent'
 
 interface Seen {
   readonly lastIds: (string | null)[]
@@ -14,7 +15,7 @@ interface Seen {
 }
 
 /** Follow a daemon that answers one request after the other so, until it has no more answers. */
-async function follow(answers: readonly Answer[]): Promise<Seen> {
+async function follow(answers: readonly Answer[], failedRounds = 0): Promise<Seen> {
   const seen: Seen = { lastIds: [], waits: [], events: [], opened: 0, lost: 0, refused: 0 }
   const stopping = new AbortController()
   let at = 0
@@ -31,9 +32,12 @@ async function follow(answers: readonly Answer[]): Promise<Seen> {
       if (at >= answers.length) stopping.abort()
       if (answer === 'unreachable') throw new TypeError('no network')
       if (typeof answer === 'number') return new Response('{}', { status: answer })
-      return new Response(streamOf(answer === 'silent' ? null : answer))
+      return new Response(streamOf(typeof answer === 'string' ? null : answer, init.signal))
     },
-    onOpen: () => seen.opened++,
+    async onOpen() {
+      seen.opened++
+      if (seen.opened <= failedRounds) throw new Error('a call failed')
+    },
     onEvent: (event) => seen.events.push(event),
     onLost: () => seen.lost++,
     onRefused: () => seen.refused++,
@@ -47,9 +51,13 @@ async function follow(answers: readonly Answer[]): Promise<Seen> {
 }
 
 /** Null: nothing ever comes, and it does not end. */
-function streamOf(parts: readonly string[] | null): ReadableStream<Uint8Array> {
+function streamOf(
+  parts: readonly string[] | null,
+  signal: AbortSignal | null | undefined,
+): ReadableStream<Uint8Array> {
   return new ReadableStream({
     start(controller) {
+      signal?.addEventListener('abort', () => controller.error(signal.reason))
       for (const part of parts ?? []) controller.enqueue(new TextEncoder().encode(part))
       if (parts !== null) controller.close()
     },
@@ -74,6 +82,12 @@ describe('following the events', () => {
     expect(Math.max(...waits)).toBe(LAST_RETRY_MS)
     expect(waits.slice(8)).toEqual([FIRST_RETRY_MS, 2 * FIRST_RETRY_MS])
     expect(lost).toBe(10)
+  })
+
+  it('opens a stream again when what has to be asked beside it was not answered', async () => {
+    const { opened, lost, waits } = await follow(['open', []], 1)
+    expect([opened, lost]).toEqual([2, 1])
+    expect(waits).toEqual([FIRST_RETRY_MS])
   })
 
   it('ends when the token is refused', async () => {
