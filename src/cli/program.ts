@@ -4,7 +4,7 @@
  *
  * @module cli/program
  */
-import { Command, CommanderError, Option } from 'commander'
+import { Command, CommanderError, type Option } from 'commander'
 import { printableJson } from '../base/printable.ts'
 import { VERSION } from '../base/version.ts'
 import { type CommandNode, commandTree } from './command-tree.ts'
@@ -23,7 +23,7 @@ import { type CommandContext, createContext, type SharedOptions } from './contex
 import { runDemo } from './demo.ts'
 import { CliError, detailsOf, errorDocument, errorLine, exitCodeOfError, usageError } from './errors.ts'
 import type { CliIo } from './io.ts'
-import { addSettingFlags, collect, flagsOf } from './setting-flags.ts'
+import { addSettingFlags, flagsOf, repeatedOption } from './setting-flags.ts'
 
 /** Commands of the contract that are not in this version: refused, so that no script believes they worked. */
 export const LATER_COMMANDS = ['unlock', 'watch', 'qbt-proxy', 'qbt-install'] as const
@@ -285,10 +285,7 @@ function addTokens(program: Command, client: ClientCommand): void {
       .description('make a token, which is shown this once')
       .argument('<name>')
       .addOption(
-        new Option(
-          '--scope <scope>',
-          'what it may do: read (default), subscribe, publish or admin; may be repeated',
-        ).argParser(collect),
+        repeatedOption('--scope <scope>', 'what it may do: read (default), subscribe, publish or admin'),
       )
       .option('--days <n>', 'worthless after so many days (default: when it is revoked)')
       .option('--file <file>', 'write it to a new file that only you can read'),
@@ -327,11 +324,8 @@ function addServe(program: Command, io: CliIo, outcome: Outcome): void {
   })
 }
 
-/** Repeated, not variadic: what follows a glob may be the link. */
 function onlyOption(): Option {
-  return new Option('--only <glob>', 'only files whose whole path matches; may be repeated').argParser(
-    collect,
-  )
+  return repeatedOption('--only <glob>', 'only files whose whole path matches')
 }
 
 function refuseClientOptions(command: Command): void {

@@ -9,8 +9,12 @@ import { flagOf, LATER_SETTINGS, SETTING_STEMS, SETTINGS } from '../config/schem
 import type { SettingRow } from '../config/setting.ts'
 import type { SharedOptions } from './context.ts'
 
-/** Of an option that may be repeated. */
-export function collect(text: string, before: readonly string[] | undefined): readonly string[] {
+/** Repeated, not variadic: what follows a value may be an argument. */
+export function repeatedOption(flags: string, doc: string): Option {
+  return new Option(flags, `${doc}; may be repeated`).argParser(collect)
+}
+
+function collect(text: string, before: readonly string[] | undefined): readonly string[] {
   return [...(before ?? []), text]
 }
 
