@@ -18,6 +18,8 @@ const DELAY_MS = 40
 const LOSS_PERCENT = 5
 const OUTAGE_MS = 60_000
 const REFETCHED_PER_PEER = 2
+/** For which rules hold: longer than the test may take. */
+const RULES_MINUTES = 15
 
 const cleanUps: (() => Promise<unknown>)[] = []
 
@@ -31,19 +33,24 @@ function nft(...commands: readonly string[]): boolean {
   return spawnSync('nft', ['-f', '-'], { input: `${commands.join('\n')}\n` }).status === 0
 }
 
-/** Have the kernel lose packets of these ports, in segments of the size that a real line has. */
+/**
+ * Have the kernel lose packets of these ports, in segments of the size that a real line has. Ports leave their
+ * sets by themselves: a run that is killed would else make them useless for everybody until the machine starts.
+ */
 function lose(ports: readonly number[]): boolean {
-  const set = `{ ${ports.join(', ')} }`
   const dropped = `numgen random mod 100 < ${LOSS_PERCENT} counter drop`
   const isDone = nft(
     `table inet ${TABLE} {`,
+    `  set lossy { type inet_service; flags timeout; timeout ${RULES_MINUTES}m; elements = { ${ports.join(', ')} } }`,
+    `  set shut { type inet_service; flags timeout; timeout ${RULES_MINUTES}m; }`,
     '  chain sizes { type filter hook output priority 0;',
-    `    tcp flags syn tcp sport ${set} tcp option maxseg size set 1448`,
-    `    tcp flags syn tcp dport ${set} tcp option maxseg size set 1448`,
+    '    tcp flags syn tcp sport @lossy tcp option maxseg size set 1448',
+    '    tcp flags syn tcp dport @lossy tcp option maxseg size set 1448',
     '  }',
     '  chain losses { type filter hook input priority 0;',
-    `    tcp sport ${set} ${dropped}`,
-    `    tcp dport ${set} ${dropped}`,
+    `    tcp sport @lossy ${dropped}`,
+    `    tcp dport @lossy ${dropped}`,
+    '    tcp dport @shut drop',
     '  }',
     '}',
   )
@@ -87,7 +94,7 @@ describe('a line of 1 Mbit/s that loses 5 % of all packets', () => {
       const startMs = performance.now()
       const reader = await start('reader', '--peer', `${nodeKey}@${second.address}`)
       // Whoever hears of the reader would connect to it past the lines.
-      expect(nft(`add rule inet ${TABLE} losses tcp dport ${reader.endpoint.port} drop`)).toBe(true)
+      expect(nft(`add element inet ${TABLE} shut { ${reader.endpoint.port} }`)).toBe(true)
       const directory = reader.path('target')
       await reader.rpc('addSubscription', { uri, dir: directory })
       const status = async (): Promise<{
