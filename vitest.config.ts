@@ -26,6 +26,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
           exclude: [PURE],
+          isolate: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
