@@ -7,7 +7,7 @@
  *
  * @module crypto/key-schedule
  */
-import { assertBytes, concatBytes } from '../base/bytes.ts'
+import { assertBytes, concatBytes, equalBytes } from '../base/bytes.ts'
 import { type Domain, label } from './domains.ts'
 import { type ExpandedSeed, expandSeed, PUBLIC_KEY_BYTES, SEED_BYTES, SigningKey } from './ed25519.ts'
 import { hkdfSha256, hmacSha256, sha256 } from './hash.ts'
@@ -157,6 +157,12 @@ export const NETWORK_HANDSHAKE_KEY: Uint8Array = sha256(label('networkHandshakeK
  * 32 bytes. Not to be written to.
  */
 export const RELAY_SECRET: Uint8Array = sha256(label('relaySecret'))
+
+/** Is it the topic of relays, of today, yesterday or tomorrow? */
+export function isRelayTopic(wanted: Uint8Array, nowMs: number): boolean {
+  const today = dayOf(nowMs)
+  return [today, today - 1, today + 1].some((day) => day >= 0 && equalBytes(topic(RELAY_SECRET, day), wanted))
+}
 
 export { blobKey } from './blob-key.ts'
 

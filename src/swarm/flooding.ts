@@ -26,7 +26,7 @@ import {
 } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
-import { dayOf, RELAY_SECRET, topic } from '../crypto/key-schedule.ts'
+import { isRelayTopic } from '../crypto/key-schedule.ts'
 import { addressGroup } from '../discovery/address-group.ts'
 import { Flood, relayIdOf } from '../discovery/flood.ts'
 import { PexTeller } from '../discovery/pex.ts'
@@ -236,21 +236,16 @@ export class Flooding {
   }
 
   #readPeers({ teller }: Relay, wanted: Uint8Array): Address[] | 'notFound' | 'busy' {
-    const { random, metRelays } = this.#deps
+    const { clock, random, metRelays } = this.#deps
     const found = new Map(
       [
         ...this.#flood.find(wanted).map(statementAddress),
-        ...(this.#isOfRelays(wanted) ? (metRelays?.() ?? []) : []),
+        ...(isRelayTopic(wanted, clock.now()) ? (metRelays?.() ?? []) : []),
       ].map((address) => [formatAddress(address), address] as const),
     )
     if (found.size === 0) return 'notFound'
     const tellable = [...found].map(([key, address]) => ({ key, address, group: addressGroup(address) }))
     return teller.answer(toHex(wanted), tellable, null, random)
-  }
-
-  #isOfRelays(wanted: Uint8Array): boolean {
-    const day = dayOf(this.#deps.clock.now())
-    return [day, day - 1, day + 1].some((each) => toHex(topic(RELAY_SECRET, each)) === toHex(wanted))
   }
 
   #onClose(relay: Relay, reason: unknown): void {

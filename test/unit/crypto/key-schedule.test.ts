@@ -12,6 +12,7 @@ import {
   dayOf,
   handshakeKey,
   hourOf,
+  isRelayTopic,
   NETWORK_HANDSHAKE_KEY,
   nodeHandshakeKey,
   PUBLIC_READ_KEY,
@@ -130,6 +131,20 @@ describe.each(vectors.channels)('the key schedule of a $name', (vector) => {
     expect(toHex(made.tag)).toBe(expected.tag)
     expect(toHex(made.mask)).toBe(expected.mask)
     expect(toHex(channelHandle(key, hex(inputs.handshakeHash), expected.role))).toBe(expected.handle)
+  })
+})
+
+describe('the topic of relays', () => {
+  const noonMs = (day: number): number => (day + 0.5) * 86_400_000
+
+  it('is that of today, yesterday or tomorrow, and no channel’s', () => {
+    const day = 20_000
+    const offsets = [-2, -1, 0, 1, 2]
+    const isOne = offsets.map((by) => isRelayTopic(topic(RELAY_SECRET, day + by), noonMs(day)))
+    expect(isOne).toEqual([false, true, true, true, false])
+    expect(isRelayTopic(topic(new Uint8Array(32), day), noonMs(day))).toBe(false)
+    expect(isRelayTopic(topic(RELAY_SECRET, 1), noonMs(0))).toBe(true) // on the first day there is no yesterday
+    expect(isRelayTopic(topic(RELAY_SECRET, 2), noonMs(0))).toBe(false)
   })
 })
 
