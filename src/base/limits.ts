@@ -347,6 +347,8 @@ export const RELAY_FIND_SPREAD_MS = 15_000
 export const RELAY_FIND_MIN_MS = 60_000
 /** ms at most between two such questions. */
 export const RELAY_FIND_MAX_MS = 1_800_000
+/** ms, half to the whole, until relays are asked again for a channel that has peers: these may keep it from others. */
+export const RELAY_FIND_SELDOM_MS = 14_400_000
 /** Connections of guests at a time, and of those that have not said yet what they are; the oldest goes. */
 export const MAX_RELAY_GUESTS = 32
 /** ms that a guest has for what it came for, over Tor too. */

@@ -3,17 +3,17 @@
  * asked over relays for our channels (PROTOCOL_FINAL.md §7.7).
  *
  * Nothing here has a key of a channel. What is told of a channel's onion goes to a relay over a connection of
- * its own, as if from a stranger, and comes back in the flood like anybody else's.
+ * its own, as if from a stranger, and comes back in the flood like anybody else's. What a channel learns comes
+ * in the same way, by questions of its own: the flood is for relays to answer from, and gives nothing to channels.
  *
  * @module node/relays
  */
-import { toHex } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { ChannelDiscovery } from '../channels/discovery.ts'
 import type { SigningKey } from '../crypto/ed25519.ts'
-import { type ChannelKeys, dayOf, RELAY_SECRET, topic } from '../crypto/key-schedule.ts'
+import { type ChannelKeys, isRelayTopic } from '../crypto/key-schedule.ts'
 import { Flooding } from '../swarm/flooding.ts'
 import { type AnnouncedOnion, OnionAnnouncer } from '../swarm/onion-announcer.ts'
 import { RelayDialing, type RelayDialingDeps } from '../swarm/relay-dialing.ts'
@@ -64,12 +64,11 @@ export class Relays {
     const shared = {
       ...{ clock, random, log, errands },
       pick: (count: number) => this.#dialing.pick(count),
-      find: (wanted: Uint8Array) => this.#flooding.find(wanted),
     }
     this.#finder = new RelayFinder(shared)
     this.#announcer = new OnionAnnouncer({
       ...shared,
-      onFound: (wanted, addresses) => this.#finder.found(wanted, addresses),
+      find: (wanted) => this.#flooding.find(wanted),
       ...(workBits === undefined ? {} : { workBits }),
       ...(spreadMs === undefined ? {} : { spreadMs }),
     })
@@ -107,13 +106,9 @@ export class Relays {
     await Promise.all([this.#announcer.close(), this.#finder.close()])
   }
 
+  /** Of relays alone: an onion that a neighbour tells goes to no channel of ours (swarm/relay-finder.ts). */
   #onStatement(statement: OnionStatement): void {
-    const address = statementAddress(statement)
-    if (this.#isOfRelays(statement)) this.#dialing.add([address], 'topic', 'flood')
-    else this.#finder.found(statement.topic, [address])
-  }
-
-  #isOfRelays({ topic: said, day }: OnionStatement): boolean {
-    return Math.abs(day - dayOf(this.#clock.now())) <= 1 && toHex(topic(RELAY_SECRET, day)) === toHex(said)
+    if (!isRelayTopic(statement.topic, this.#clock.now())) return
+    this.#dialing.add([statementAddress(statement)], 'topic', 'flood')
   }
 }

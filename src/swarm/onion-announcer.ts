@@ -26,7 +26,7 @@ import { Semaphore } from '../base/queue.ts'
 import type { Random } from '../base/random.ts'
 import type { SigningKey } from '../crypto/ed25519.ts'
 import { dayOf, topic } from '../crypto/key-schedule.ts'
-import type { Address, PeerAddress } from '../wire/address.ts'
+import type { PeerAddress } from '../wire/address.ts'
 import { DAY_MS, DAY_OVERLAP_MS } from '../wire/constants.ts'
 import { type OnionStatement, readStatement, statementHours } from '../wire/onion-statement.ts'
 import type { RelayErrands } from './relay-errand.ts'
@@ -49,8 +49,6 @@ export interface OnionAnnouncerDeps {
   readonly pick: (count: number) => readonly PeerAddress[]
   /** Statements of a topic that have come to us. */
   readonly find: (topic: Uint8Array) => readonly OnionStatement[]
-  /** Others under the topic, as the relay that was told knows them. */
-  readonly onFound?: (topic: Uint8Array, addresses: readonly Address[]) => void
   /** ANNOUNCE_WORK_BITS but in simulations. */
   readonly workBits?: number
   /** ONION_TELL_SPREAD_MS but in tests; no setting reaches it. */
@@ -149,13 +147,11 @@ export class OnionAnnouncer {
 
   /** @returns whether a relay has it. */
   async #tell(statement: OnionStatement, signal: AbortSignal): Promise<boolean> {
-    const { random, log, errands, pick, onFound } = this.#deps
+    const { random, log, errands, pick } = this.#deps
     for (const relay of pick(RELAY_TRIES)) {
       try {
         const subject = toHex(random.bytes(SUBJECT_BYTES))
-        const { isTaken, found } = await errands.announce(relay, subject, statement, signal)
-        onFound?.(statement.topic, found)
-        if (isTaken) return true
+        if (await errands.announce(relay, subject, statement, signal)) return true
       } catch (error) {
         signal.throwIfAborted()
         log.debug('a relay was not told', { why: errorMessage(error) })

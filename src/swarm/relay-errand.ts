@@ -22,13 +22,14 @@ export interface RelayErrands {
    * Tell a statement, and ask for its topic: what is found there shows that it was taken.
    *
    * @param subject - what tells this from every other errand: never two on one circuit.
+   * @returns whether it was taken.
    */
   announce(
     relay: PeerAddress,
     subject: string,
     statement: OnionStatement,
     signal: AbortSignal,
-  ): Promise<{ readonly isTaken: boolean; readonly found: readonly Address[] }>
+  ): Promise<boolean>
 
   /** Onions under a topic, as far as that relay has heard. */
   findPeers(
@@ -51,14 +52,14 @@ export class DialledRelays implements RelayErrands {
     subject: string,
     statement: OnionStatement,
     signal: AbortSignal,
-  ): Promise<{ readonly isTaken: boolean; readonly found: readonly Address[] }> {
+  ): Promise<boolean> {
     return this.#with(relay, { purpose: 'announce', subject }, signal, async (connection) => {
       connection.notify({ type: 'announce', statements: [{ hops: 0, statement: statement.bytes }] })
       // One that did not take it has nothing there, or others alone; one that has many tells a few of them.
       const found = await ask(connection, statement.topic, signal)
       const own = encodeAddress(statementAddress(statement))
       const isThere = found.some((address) => equalBytes(encodeAddress(address), own))
-      return { isTaken: isThere || found.length >= MANY_FOUND, found: onionsOf(found) }
+      return isThere || found.length >= MANY_FOUND
     })
   }
 

@@ -1,7 +1,13 @@
 /**
- * Finding the onions of channels through relays (PROTOCOL_FINAL.md §7.7): what the flood
- * brings is given out as it comes, and while a channel has no peers a few relays are asked
- * for its topic, each over a connection that is for this question alone.
+ * Finding the onions of channels through relays (PROTOCOL_FINAL.md §7.7): a few relays are
+ * asked for a channel's topic, each over a connection and a circuit that are for this
+ * question alone, and what they answer is given to the channel that asked. Soon after it
+ * begins to be followed, less and less often while it has no peers, and now and then when
+ * it has some, which may be a few that keep it from all others.
+ *
+ * Statements that neighbours flood to us are given to no channel. A neighbour chooses what
+ * it tells us: an onion for each of two channels, told to nobody else, would be dialled by
+ * whoever holds that relay connection and follows both.
  *
  * @module swarm/relay-finder
  */
@@ -14,15 +20,15 @@ import {
   RELAY_ASKS,
   RELAY_FIND_MAX_MS,
   RELAY_FIND_MIN_MS,
+  RELAY_FIND_SELDOM_MS,
   RELAY_FIND_SPREAD_MS,
 } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
 import { Semaphore } from '../base/queue.ts'
 import type { Random } from '../base/random.ts'
-import { dayOf, topic } from '../crypto/key-schedule.ts'
+import { topic } from '../crypto/key-schedule.ts'
 import { daysToRead } from '../discovery/slots.ts'
 import { type Address, formatAddress, formatPeerAddress, type PeerAddress } from '../wire/address.ts'
-import { type OnionStatement, statementAddress } from '../wire/onion-statement.ts'
 import type { RelayErrands } from './relay-errand.ts'
 
 /** A channel whose onions are looked for. */
@@ -44,8 +50,6 @@ export interface RelayFinderDeps {
   readonly errands: Pick<RelayErrands, 'findPeers'>
   /** Relays to ask, drawn anew each time. */
   readonly pick: (count: number) => readonly PeerAddress[]
-  /** Statements of a topic that have come to us. */
-  readonly find: (topic: Uint8Array) => readonly OnionStatement[]
 }
 
 export interface Sought {
@@ -56,10 +60,6 @@ export interface Sought {
 
 export class RelayFinder {
   readonly #deps: RelayFinderDeps
-  readonly #sought = new Set<SoughtChannel>()
-  /** Of yesterday, today and tomorrow, by topic as hex. */
-  #byTopic = new Map<string, Set<SoughtChannel>>()
-  #topicsDay = -1
   readonly #places = new Semaphore(MAX_RELAY_ERRANDS)
   readonly #stopping = new AbortController()
   readonly #running = new Set<Promise<void>>()
@@ -71,32 +71,14 @@ export class RelayFinder {
   follow(channel: SoughtChannel): Sought {
     const over = new AbortController()
     const { signal, release } = linkSignals(over.signal, this.#stopping.signal)
-    this.#sought.add(channel)
-    this.#topicsDay = -1
-    for (const day of daysToRead(this.#deps.clock.now())) {
-      const wanted = topic(channel.secret, day)
-      this.found(wanted, this.#deps.find(wanted).map(statementAddress))
-    }
     const run = this.#run(channel, signal).finally(() => {
       release()
       this.#running.delete(run)
     })
     this.#running.add(run)
     return {
-      look: (asked) => this.#look(channel, asked),
-      stop: () => {
-        over.abort()
-        this.#sought.delete(channel)
-        this.#topicsDay = -1
-      },
-    }
-  }
-
-  /** Onions under a topic were heard of, in whatever way. */
-  found(wanted: Uint8Array, addresses: readonly Address[]): void {
-    for (const channel of this.#channelsOf(wanted)) {
-      const others = addresses.filter((address) => formatAddress(address) !== channel.own)
-      if (others.length > 0) channel.onFound(others)
+      look: async (asked) => void (await this.#look(channel, asked)),
+      stop: () => over.abort(),
     }
   }
 
@@ -106,16 +88,26 @@ export class RelayFinder {
     await Promise.all(this.#running)
   }
 
-  /** Ask, and again while there are no peers, less and less often. Never rejects. */
+  /** Ask, and again while there are no peers, less and less often; seldom when there are some. Never rejects. */
   async #run(channel: SoughtChannel, signal: AbortSignal): Promise<void> {
     const { clock, random } = this.#deps
-    const pause = (ms: number): Promise<void> => sleep(clock, ms, signal)
+    const halfToWhole = (ms: number): number => ms * (0.5 + random.fraction() / 2)
+    const seldomMs = (): number => clock.monotonicMs() + halfToWhole(RELAY_FIND_SELDOM_MS)
     try {
-      await pause(RELAY_FIND_SPREAD_MS * random.fraction())
-      for (let waitMs = RELAY_FIND_MIN_MS; ; waitMs = Math.min(2 * waitMs, RELAY_FIND_MAX_MS)) {
-        if (channel.peers() > 0) waitMs = RELAY_FIND_MIN_MS
-        else await this.#look(channel, signal)
-        await pause(waitMs * (0.5 + random.fraction() / 2))
+      await sleep(clock, RELAY_FIND_SPREAD_MS * random.fraction(), signal)
+      let dueMs = seldomMs()
+      let nextWaitMs = RELAY_FIND_MIN_MS
+      for (;;) {
+        const isAlone = channel.peers() === 0
+        let wasAsked = false
+        if (isAlone || clock.monotonicMs() >= dueMs) {
+          wasAsked = await this.#look(channel, signal)
+          dueMs = seldomMs()
+        }
+        // That no relay is known yet is no reason to wait longer.
+        const waitMs = isAlone && wasAsked ? nextWaitMs : RELAY_FIND_MIN_MS
+        nextWaitMs = isAlone && wasAsked ? Math.min(2 * waitMs, RELAY_FIND_MAX_MS) : RELAY_FIND_MIN_MS
+        await sleep(clock, halfToWhole(waitMs), signal)
       }
     } catch (error) {
       if (signal.aborted) return
@@ -123,41 +115,37 @@ export class RelayFinder {
     }
   }
 
-  async #look(channel: SoughtChannel, signal: AbortSignal): Promise<void> {
-    const topics = daysToRead(this.#deps.clock.now()).map((day) => topic(channel.secret, day))
-    const asks = topics.flatMap((wanted) =>
-      this.#deps.pick(RELAY_ASKS).map((relay) => this.#places.run(() => this.#ask(relay, wanted, signal))),
-    )
+  /** @returns whether there was a relay to ask. Never rejects. */
+  async #look(channel: SoughtChannel, signal: AbortSignal): Promise<boolean> {
+    const asks = daysToRead(this.#deps.clock.now()).flatMap((day) => {
+      const wanted = topic(channel.secret, day)
+      return this.#deps
+        .pick(RELAY_ASKS)
+        .map((relay) => this.#places.run(() => this.#ask(channel, relay, wanted, signal)))
+    })
     await Promise.all(asks)
+    return asks.length > 0
   }
 
   /** Never rejects. */
-  async #ask(relay: PeerAddress, wanted: Uint8Array, signal: AbortSignal): Promise<void> {
+  async #ask(
+    channel: SoughtChannel,
+    relay: PeerAddress,
+    wanted: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { log, errands } = this.#deps
     const linked = linkSignals(signal, this.#stopping.signal)
     try {
       if (linked.signal.aborted) return
       const subject = `${formatPeerAddress(relay)} ${toHex(wanted)}`
-      this.found(wanted, await errands.findPeers(relay, subject, wanted, linked.signal))
+      const found = await errands.findPeers(relay, subject, wanted, linked.signal)
+      const others = found.filter((address) => formatAddress(address) !== channel.own)
+      if (others.length > 0) channel.onFound(others)
     } catch (error) {
       log.debug('a relay told of no peers', { why: errorMessage(error) })
     } finally {
       linked.release()
     }
-  }
-
-  #channelsOf(wanted: Uint8Array): Iterable<SoughtChannel> {
-    const today = dayOf(this.#deps.clock.now())
-    if (today !== this.#topicsDay) {
-      this.#topicsDay = today
-      this.#byTopic = new Map()
-      for (const channel of this.#sought) {
-        for (const day of [today - 1, today, today + 1]) {
-          const text = toHex(topic(channel.secret, day))
-          this.#byTopic.set(text, (this.#byTopic.get(text) ?? new Set()).add(channel))
-        }
-      }
-    }
-    return this.#byTopic.get(toHex(wanted)) ?? []
   }
 }

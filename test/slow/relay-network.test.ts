@@ -9,16 +9,18 @@ import {
   FLOOD_PEER_STATEMENTS_PER_SECOND,
   MAX_FLOOD_NEIGHBOURS,
   MAX_ONION_TELLS,
+  RELAY_FIND_MAX_MS,
   RELAY_GIVEN_NEIGHBOURS,
   RELAY_NEIGHBOURS,
   RELAY_SETTLED_MS,
 } from '../../src/base/limits.ts'
-import { dayOf } from '../../src/crypto/key-schedule.ts'
+import { dayOf, topic } from '../../src/crypto/key-schedule.ts'
 import type { Address, PeerAddress } from '../../src/wire/address.ts'
 import { HELLO_NEIGHBOUR } from '../../src/wire/constants.ts'
 import { onionName } from '../../src/wire/onion.ts'
 import { signedStatement } from '../unit/discovery/statements.ts'
 import {
+  floodReaches,
   follow,
   onionOfSeed,
   RELAY_PORT,
@@ -47,14 +49,18 @@ afterAll(() => net.end())
 
 const behindProxies = (): SimRelay[] => net.all.slice(GATEWAYS, GATEWAYS + NODES)
 
-/** An onion that one of them announces; all others wait for it. @returns whether all heard of it in time. */
+/** An onion that one of them announces; all others wait for it. @returns whether all had it and found it in time. */
 async function reachesAll(announcer: SimRelay): Promise<boolean> {
-  const channel = new SimChannel(seed)
+  const { keys } = new SimChannel(seed)
   const { key } = onionOfSeed(seed++)
   const onion = `${onionName(key.publicKey)}:${RELAY_PORT}`
-  const waiting = net.all.map((relay) => follow(relay, channel.keys, () => 1)) // they have peers, and ask nobody
-  const stop = announcer.relays.announce({ secret: channel.keys.secret, key, port: RELAY_PORT })
-  const reached = await net.clock.until(() => waiting.every(({ found }) => found.has(onion)), HOUR_MS)
+  const waiting = net.all.map((relay) => follow(relay, keys))
+  const stop = announcer.relays.announce({ secret: keys.secret, key, port: RELAY_PORT })
+  const relays = net.all.filter(({ isDeaf }) => !isDeaf)
+  const wanted = topic(keys.secret, dayOf(net.clock.now()))
+  const reached =
+    (await floodReaches(net, relays, wanted, onion, HOUR_MS)) &&
+    (await net.clock.until(() => waiting.every(({ found }) => found.has(onion)), RELAY_FIND_MAX_MS))
   for (const { found } of waiting) for (const each of found) expect(each).toBe(onion)
   for (const follower of waiting) follower.stop()
   stop()

@@ -1,15 +1,23 @@
 /** What a node tells relays and asks of them, and a small network of relays, in memory. The large one: test/slow/relay-network.test.ts. */
 import { afterEach, describe, expect, it } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
-import { MAX_ONION_TELLS, ONION_TELL_SPREAD_MS } from '../../../src/base/limits.ts'
+import {
+  MAX_ONION_TELLS,
+  ONION_TELL_SPREAD_MS,
+  RELAY_ASKS,
+  RELAY_FIND_MAX_MS,
+  RELAY_FIND_SELDOM_MS,
+  RELAY_FIND_SPREAD_MS,
+} from '../../../src/base/limits.ts'
 import { NO_DISCOVERY } from '../../../src/channels/discovery.ts'
 import { dayOf, RELAY_SECRET, topic } from '../../../src/crypto/key-schedule.ts'
-import { formatPeerAddress } from '../../../src/wire/address.ts'
+import { type Address, formatPeerAddress } from '../../../src/wire/address.ts'
 import { DAY_MS, HELLO_NEIGHBOUR } from '../../../src/wire/constants.ts'
 import { onionName } from '../../../src/wire/onion.ts'
 import type { OnionStatement } from '../../../src/wire/onion-statement.ts'
 import { signedStatement } from '../discovery/statements.ts'
 import {
+  floodReaches,
   follow,
   onionOfSeed,
   RELAY_PORT,
@@ -39,24 +47,34 @@ describe('relays', () => {
     const { key } = onionOfSeed(500)
     const onion = `${onionName(key.publicKey)}:${RELAY_PORT}`
     const [, announcer, ...others] = net.all as [SimRelay, ...SimRelay[]]
-    const waiting = others.map((relay) => follow(relay, channel.keys, () => 1)) // it has peers, and asks nobody
+    // One has peers, and asks seldom; the others look for some, less and less often by now.
+    const [content, ...waiting] = others.map((relay, i) =>
+      follow(relay, channel.keys, () => (i === 0 ? 1 : 0)),
+    )
+    await net.clock.advance(2 * HOUR_MS)
+    const wanted = topic(channel.keys.secret, dayOf(net.clock.now()))
     announcer?.relays.announce({ secret: channel.keys.secret, key, port: RELAY_PORT })
+    const beganMs = net.clock.monotonicMs()
+    expect(await floodReaches(net, net.all, wanted, onion, HOUR_MS)).toBe(true)
     const hasAll = (): boolean => waiting.every(({ found }) => found.has(onion))
-    expect(await net.clock.until(hasAll, HOUR_MS)).toBe(true)
-    const wanted = toHex(topic(channel.keys.secret, dayOf(net.clock.now())))
-    const asks = ({ circuits }: SimRelay): boolean => circuits.some(({ subject }) => subject.endsWith(wanted))
-    expect(others.some(asks)).toBe(false)
+    expect(await net.clock.until(hasAll, RELAY_FIND_MAX_MS)).toBe(true)
+    expect(net.clock.monotonicMs() - beganMs).toBeLessThan(HOUR_MS)
+    expect(await net.clock.until(() => content?.found.has(onion) === true, RELAY_FIND_SELDOM_MS)).toBe(true)
+    const asks = ({ circuits }: SimRelay): number =>
+      circuits.filter(({ subject }) => subject.endsWith(toHex(wanted))).length
+    expect(asks(others[0] as SimRelay)).toBeLessThanOrEqual(2 * RELAY_ASKS)
     const { savedAnchors: anchors } = net.all.find(({ savedAnchors }) => savedAnchors.length > 0) as SimRelay
     expect(anchors.every((text) => text.includes('.onion:'))).toBe(true)
-    // The flood is over: who comes now has to ask.
     const late = await net.add({ anchors })
     const newcomer = follow(late, channel.keys)
-    expect(await net.clock.until(() => newcomer.found.has(onion), 5 * MINUTE_MS)).toBe(true)
-    expect(asks(late)).toBe(true)
+    expect(await net.clock.until(() => newcomer.found.has(onion), RELAY_FIND_SPREAD_MS + MINUTE_MS)).toBe(
+      true,
+    )
+    expect(asks(late)).toBeGreaterThan(0)
     const none = await net.add()
     await net.clock.advance(5 * MINUTE_MS)
     expect([late.relays.connected > 0, none.relays.connected, none.circuits.length]).toEqual([true, 0, 0])
-    for (const { stop } of [...waiting, newcomer]) stop()
+    for (const followed of [content, ...waiting, newcomer]) followed?.stop()
   })
 })
 
@@ -177,5 +195,56 @@ describe('what a node tells of its onions', () => {
     await net.clock.advance(10 * MINUTE_MS)
     expect(found).toEqual([])
     followed.stop()
+  })
+})
+
+describe('what a relay neighbour tells of a channel that we follow', () => {
+  const { keys } = new SimChannel(7)
+  const PLANTED = 50_000
+
+  /** A node that asks a relay of ours, and a neighbour that holds the link of the channel, and tells an onion for each. */
+  async function told(relay: SimRelay, net: RelayNet): Promise<void> {
+    const neighbour = await net.peer(relay.address, HELLO_NEIGHBOUR)
+    const today = topic(keys.secret, dayOf(net.clock.now()))
+    for (const [i, hops] of [0, 1, 64].entries()) {
+      const statement = signedStatement(PLANTED + i, net.clock.now(), { topic: today })
+      neighbour.connection.notify({ type: 'announce', statements: [{ hops, statement }] })
+    }
+    let known: readonly Address[] = []
+    void neighbour.connection.requestPeers(today, 0).then((answer) => {
+      known = answer
+    })
+    expect(await net.clock.until(() => known.length === 3, 10_000)).toBe(true) // they were taken
+  }
+
+  it('is not given to it, whatever its hops: a channel learns onions by its own questions alone', async () => {
+    const net = new RelayNet()
+    nets.push(net)
+    const answer = onionOfSeed(700).address
+    const asked = topic(keys.secret, dayOf(net.clock.now()))
+    const isAsked = (wanted: Uint8Array): boolean => toHex(wanted) === toHex(asked)
+    const readPeers = (wanted: Uint8Array) => (isAsked(wanted) ? [answer] : ('notFound' as const))
+    const watcher = await Watcher.listen(net, { readPeers })
+    const relay = await net.add({ given: [watcher.address] })
+    await net.clock.advance(MINUTE_MS)
+    // Followed before it is told, with peers and without, and after.
+    let peers = 1
+    const before = follow(relay, keys, () => peers)
+    await told(relay, net)
+    await net.clock.advance(30 * MINUTE_MS)
+    expect([...before.found]).toEqual([])
+    const after = follow(relay, keys, () => peers)
+    await net.clock.advance(30 * MINUTE_MS)
+    expect([...after.found]).toEqual([])
+    expect(relay.circuits.some(({ subject }) => subject.endsWith(toHex(asked)))).toBe(false)
+    peers = 0
+    expect(await net.clock.until(() => after.found.size > 0 && before.found.size > 0, 5 * MINUTE_MS)).toBe(
+      true,
+    )
+    for (const { found, stop } of [before, after]) {
+      expect([...found]).toEqual([formatPeerAddress(answer)])
+      stop()
+    }
+    expect(relay.circuits.some(({ subject }) => subject.endsWith(toHex(asked)))).toBe(true)
   })
 })

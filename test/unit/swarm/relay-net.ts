@@ -15,7 +15,12 @@ import type { Secured } from '../../../src/transport/handshake.ts'
 import { EphemeralMemory, HandshakeKeyring } from '../../../src/transport/handshake-keys.ts'
 import { MemoryNetwork } from '../../../src/transport/memory.ts'
 import type { Dialer } from '../../../src/transport/transport.ts'
-import { type Address, formatPeerAddress, type PeerAddress } from '../../../src/wire/address.ts'
+import {
+  type Address,
+  formatAddress,
+  formatPeerAddress,
+  type PeerAddress,
+} from '../../../src/wire/address.ts'
 import { HELLO_NEIGHBOUR } from '../../../src/wire/constants.ts'
 import { onionName } from '../../../src/wire/onion.ts'
 import { type OnionStatement, readStatement, statementAddress } from '../../../src/wire/onion-statement.ts'
@@ -33,6 +38,8 @@ export interface SimRelay {
   readonly address: PeerAddress
   /** What it asked its proxy for. */
   readonly circuits: (Circuit & { readonly host: string })[]
+  /** Reached by nobody. */
+  readonly isDeaf: boolean
   readonly savedAnchors: string[]
 }
 
@@ -93,7 +100,8 @@ export class RelayNet {
       },
       workBits: TEST_WORK_BITS,
     })
-    if (options.isDeaf !== true) {
+    const isDeaf = options.isDeaf === true
+    if (!isDeaf) {
       const keyring = new HandshakeKeyring(key.publicKey, false)
       keyring.addRelays()
       const acceptor = new Acceptor({
@@ -112,7 +120,7 @@ export class RelayNet {
       )
       if (options.isGateway !== true) relays.announce({ secret: RELAY_SECRET, key, port: RELAY_PORT })
     }
-    const relay = { name: `relay ${number}`, key, relays, address, circuits, savedAnchors }
+    const relay = { name: `relay ${number}`, key, relays, address, circuits, isDeaf, savedAnchors }
     this.all.push(relay)
     return relay
   }
@@ -238,6 +246,29 @@ export async function relayNetwork(gateways: number, nodes: number): Promise<Rel
     await net.add({ given: [...given], isDeaf: i % 10 === 9 })
   }
   return net
+}
+
+/** Until each of these relays, asked by a guest, tells of an onion under a topic. @returns whether all did in time. */
+export async function floodReaches(
+  net: RelayNet,
+  relays: readonly SimRelay[],
+  wanted: Uint8Array,
+  onion: string,
+  maxMs: number,
+): Promise<boolean> {
+  const left = new Set(relays)
+  const endMs = net.clock.monotonicMs() + maxMs
+  while (left.size > 0 && net.clock.monotonicMs() < endMs) {
+    for (const relay of left) {
+      const guest = await net.peer(relay.address, 0)
+      const asked = guest.connection.requestPeers(wanted, 0).catch(() => [])
+      await net.clock.advance(1_000)
+      if ((await asked).some((address) => formatAddress(address) === onion)) left.delete(relay)
+      guest.connection.destroy()
+    }
+    await net.clock.advance(60_000)
+  }
+  return left.size === 0
 }
 
 /** Follow a channel at a relay. @returns what is found, as it comes. */
