@@ -114,15 +114,20 @@ export class OnionAnnouncer {
     followed.timer = clock.setTimer(() => this.#look(followed), Math.min(nextMs, LOOK_MS))
   }
 
-  /** One day's statement, until it has come back or was told often enough. Never rejects. */
+  /** One day's statement, until it has come back, was told often enough, or the day is over. Never rejects. */
   async #announce({ onion, over: { signal } }: Followed, day: number): Promise<void> {
     const { clock, random, log, find, pick } = this.#deps
+    const isOver = (): boolean => dayOf(clock.now()) > day
     try {
-      // Work for whom nobody could be told of is for nothing.
-      while (pick(1).length === 0) await sleep(clock, ONION_TELL_RETRY_MIN_MS, signal)
-      const statement = await this.#work.run(() => this.#make(onion, day, signal))
+      // Work for what nobody could be told of is for nothing.
+      while (pick(1).length === 0) {
+        await sleep(clock, ONION_TELL_RETRY_MIN_MS, signal)
+        if (isOver()) return // the next day has a wait of its own
+      }
+      const statement = await this.#work.run(async () => (isOver() ? null : this.#make(onion, day, signal)))
+      if (statement === null) return
       let tells = 0
-      for (let retryMs = ONION_TELL_RETRY_MIN_MS; tells < MAX_ONION_TELLS && dayOf(clock.now()) <= day; ) {
+      for (let retryMs = ONION_TELL_RETRY_MIN_MS; tells < MAX_ONION_TELLS && !isOver(); ) {
         let pauseMs = retryMs
         if (await this.#tell(statement, signal)) {
           tells++
