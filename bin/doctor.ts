@@ -3,6 +3,7 @@
  *
  * @module bin/doctor
  */
+import { linkDeadline } from '../src/base/abort.ts'
 import { systemClock } from '../src/base/clock.ts'
 import { systemRandom } from '../src/base/random.ts'
 import { RpcClient } from '../src/cli/client.ts'
@@ -33,13 +34,15 @@ export async function examine(
 
 /** Null when no daemon runs on that folder. */
 async function reasonsOf(dataDir: string): Promise<readonly string[] | null> {
-  const signal = AbortSignal.timeout(ANSWER_MS)
+  const { signal, release } = linkDeadline(systemClock, ANSWER_MS)
   const client = new RpcClient({ dataDir, isDefaultDataDir: false }, systemClock, signal)
-  if ((await client.readDaemonFile()) === null) return null
   try {
+    if ((await client.readDaemonFile()) === null) return null
     return readinessOf(await client.call('getStatus', {})).reasons
   } catch (error) {
     const { kind } = (error as { readonly details?: { readonly kind?: string } }).details ?? {}
     return kind === 'no-daemon' ? null : ['it does not answer in time']
+  } finally {
+    release()
   }
 }

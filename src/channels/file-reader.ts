@@ -9,6 +9,7 @@
  * @module channels/file-reader
  */
 import { setMaxListeners } from 'node:events'
+import { linkSignals } from '../base/abort.ts'
 import { MegatorrentError } from '../base/errors.ts'
 import { READ_AHEAD_BLOBS } from '../base/limits.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
@@ -42,7 +43,7 @@ export async function* readRange(
 ): AsyncGenerator<Uint8Array, void, void> {
   const { store } = source
   const gone = new AbortController()
-  const any = AbortSignal.any([signal, gone.signal])
+  const { signal: any } = linkSignals(signal, gone.signal) // let go of when `gone` fires
   setMaxListeners(READ_AHEAD_BLOBS + 8, any)
   const ahead = new ReadAhead(source, start, end, any)
   let openBlobNumber = -1

@@ -3,7 +3,8 @@
  *
  * @module channels/rest
  */
-import type { Clock } from '../base/clock.ts'
+import { type Clock, sleep } from '../base/clock.ts'
+import { VERIFY_LOOK_MS, VERIFY_UNOFFERED_MS } from '../base/limits.ts'
 
 /** The pause of one loop: over when its time is, or when there is news. */
 export class Rest {
@@ -38,7 +39,26 @@ export class Rest {
 /** Wait for what never rejects, or until waiting is called off. */
 export function untilOver(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true })
-    void work.then(() => resolve())
+    const end = (): void => {
+      signal.removeEventListener('abort', end)
+      resolve()
+    }
+    signal.addEventListener('abort', end, { once: true })
+    void work.then(end)
   })
+}
+
+/** Abort `over` once nobody has offered for too long what is waited for. Ends with `over`; never rejects. */
+export async function abortUnoffered(
+  clock: Clock,
+  isOffered: () => boolean,
+  over: AbortController,
+): Promise<void> {
+  let offeredMs = clock.monotonicMs()
+  while (clock.monotonicMs() - offeredMs < VERIFY_UNOFFERED_MS) {
+    await sleep(clock, VERIFY_LOOK_MS, over.signal).catch(() => {}) // it is over: seen below
+    if (over.signal.aborted) return
+    if (isOffered()) offeredMs = clock.monotonicMs()
+  }
+  over.abort()
 }

@@ -4,10 +4,10 @@
  *
  * @module channels/session
  */
+import { linkSignals } from '../base/abort.ts'
 import { toHex } from '../base/bytes.ts'
-import { type Clock, sleep } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
 import { errorMessage } from '../base/errors.ts'
-import { VERIFY_LOOK_MS, VERIFY_UNOFFERED_MS } from '../base/limits.ts'
 import { type Log, short } from '../base/log.ts'
 import type { ChannelKeys } from '../crypto/key-schedule.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
@@ -23,6 +23,7 @@ import type { Link } from '../wire/uri.ts'
 import type { ChannelDiscovery, Followed, FollowHooks } from './discovery.ts'
 import { followLater } from './follow-later.ts'
 import type { HeadCarrier, HeadLog, HeadOutcome } from './head-log.ts'
+import { abortUnoffered } from './rest.ts'
 import type { SetSource, SlotSets } from './slot-sets.ts'
 import { LOOKUPS_A_TURN, nextTurn, Pacer } from './turns.ts'
 
@@ -240,30 +241,15 @@ export class ChannelSession {
     if (missing.size === 0) return
     const wants = { indexes: [...missing], idOf: (index: number) => manifest.blobId(index) }
     const over = new AbortController()
-    void this.#whileOffered(head, missing, clock, over)
+    const isOffered = (): boolean => this.#swarm.isOffered(this.#swarmChannel, releaseOf(head), missing)
+    void abortUnoffered(clock, isOffered, over)
+    const linked = linkSignals(signal, over.signal)
     try {
-      const fetchSignal = AbortSignal.any([signal, over.signal])
-      await this.fetch(head, wants, { signal: fetchSignal, onStored: (index) => missing.delete(index) })
+      await this.fetch(head, wants, { signal: linked.signal, onStored: (index) => missing.delete(index) })
     } finally {
+      linked.release()
       over.abort()
     }
-  }
-
-  /** Abort `over` once nobody has offered any of the blobs for too long. Never rejects. */
-  async #whileOffered(
-    head: Head,
-    missing: ReadonlySet<number>,
-    clock: Clock,
-    over: AbortController,
-  ): Promise<void> {
-    const swarm = this.#swarm
-    let offeredMs = clock.monotonicMs()
-    while (clock.monotonicMs() - offeredMs < VERIFY_UNOFFERED_MS) {
-      await sleep(clock, VERIFY_LOOK_MS, over.signal).catch(() => {}) // it is over: seen below
-      if (over.signal.aborted) return
-      if (swarm.isOffered(this.#swarmChannel, releaseOf(head), missing)) offeredMs = clock.monotonicMs()
-    }
-    over.abort()
   }
 
   /** Begin with a release of which nothing but its head is known. */

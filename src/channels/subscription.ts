@@ -9,6 +9,7 @@
  * @module channels/subscription
  */
 import { setMaxListeners } from 'node:events'
+import { linkSignals } from '../base/abort.ts'
 import { type Clock, sleep } from '../base/clock.ts'
 import { errorMessage, isMegatorrentError } from '../base/errors.ts'
 import {
@@ -280,7 +281,6 @@ export class Subscription {
     assembly: ReleaseTarget,
     signal: AbortSignal,
   ): Promise<void> {
-    const { store, collector } = this.#deps
     const isHeld = (index: number): boolean => this.session.blobs.has(manifest.blobId(index))
     const { held, missing } = await splitHeld(assembly.neededBlobs(), isHeld)
     // Of a part, what is in place already is not counted.
@@ -288,11 +288,12 @@ export class Subscription {
     this.#blobsTotal = this.#row.onlyGlobs.length > 0 ? ofPart : manifest.blobCount
     this.#blobsDone = this.#blobsTotal - missing.length
     this.#notify()
-    await assertFits(missing.length, store, collector)
+    await assertFits(missing.length, this.#deps.store, this.#deps.collector)
     const wants = { indexes: missing, idOf: (index: number) => manifest.blobId(index) }
+    // A file that cannot be written ends the fetch: `finish` says why.
+    const linked = linkSignals(signal, assembly.failed)
     const fetching = this.session.fetch(head, wants, {
-      // A file that cannot be written ends the fetch: `finish` says why.
-      signal: AbortSignal.any([signal, assembly.failed]),
+      signal: linked.signal,
       placeOf: (index) => assembly.placementOf(index),
       onStored: (index, isPlaced) => {
         this.#onBlob()
@@ -301,7 +302,7 @@ export class Subscription {
       },
     })
     for (const index of held) assembly.accept(index)
-    await fetching.catch(async (error: unknown) => {
+    await fetching.finally(linked.release).catch(async (error: unknown) => {
       await assembly.settle()
       throw blobFault(error)
     })

@@ -11,8 +11,8 @@ import { readFile } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import { join } from 'node:path'
 import type { z } from 'zod'
-import type { Clock } from '../base/clock.ts'
-import { sleep } from '../base/clock.ts'
+import { linkDeadline } from '../base/abort.ts'
+import { type Clock, sleep } from '../base/clock.ts'
 import { isErrorKind, kindOfRpcCode } from '../rpc/schema/kinds.ts'
 import { type CallParams, METHODS, type MethodName, type MethodResult } from '../rpc/schema/methods.ts'
 import { type DaemonInfo, daemonResult } from '../rpc/schema/results.ts'
@@ -29,6 +29,8 @@ export type Job = MethodResult<'getJobs'>['jobs'][number]
 const MAX_ANSWER_BYTES = 268_435_456
 /** For a daemon to answer that it has begun. */
 const START_MS = 30_000
+/** To hear that a job was called off: who interrupts waits for it. */
+const CANCEL_MS = 2_000
 const FIRST_POLL_MS = 30
 const LAST_POLL_MS = 400
 
@@ -76,6 +78,16 @@ export class RpcClient {
     return readAnswer(method, id, answer)
   }
 
+  /** The same, for so long at most, and whatever the user's signal does meanwhile. */
+  async callWithin<M extends MethodName>(
+    timeoutMs: number,
+    method: M,
+    params: CallParams<M>,
+  ): Promise<MethodResult<M>> {
+    const { signal, release } = linkDeadline(this.#clock, timeoutMs)
+    return this.call(method, params, signal).finally(release)
+  }
+
   /**
    * Start long work and follow it to its end. Cancels the job when the signal
    * fires or `timeoutMs` passes.
@@ -87,7 +99,7 @@ export class RpcClient {
     timeoutMs: number | null = null,
   ): Promise<Exclude<MethodResult<M>, { jobId: string }>> {
     // Not under the user's signal: a job whose id we never learn could not be cancelled.
-    const started = await this.call(method, { ...params, wait: false }, AbortSignal.timeout(START_MS))
+    const started = await this.callWithin(START_MS, method, { ...params, wait: false })
     const { jobId } = started as { jobId: string }
     const endMs = timeoutMs === null ? Number.POSITIVE_INFINITY : this.#clock.monotonicMs() + timeoutMs
     try {
@@ -132,7 +144,7 @@ export class RpcClient {
 
   async #cancel(jobId: string): Promise<void> {
     try {
-      await this.call('cancelJob', { jobId }, AbortSignal.timeout(2_000))
+      await this.callWithin(CANCEL_MS, 'cancelJob', { jobId })
     } catch {
       // The daemon is gone or busy; there is nobody else to tell.
     }

@@ -4,6 +4,7 @@
  * @module node/channels-api
  */
 import { basename } from 'node:path'
+import { linkDeadline, linkSignals } from '../base/abort.ts'
 import { fromHex, toHex } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { errorMessage, isMegatorrentError, MegatorrentError } from '../base/errors.ts'
@@ -237,8 +238,8 @@ export class ChannelsApi {
     const session = sessions.acquire(keys, row.open, publisher.hideAddresses(keys))
     const own: OwnChannel = { keys, session, stopping: new AbortController() }
     this.#own.set(toHex(row.publicKey), own)
-    const signal = AbortSignal.any([this.#stopping.signal, own.stopping.signal])
-    this.#inBackground(this.#deps.publisher.keepFresh(keys, session, this.#deps.random, signal))
+    const { signal, release } = linkSignals(this.#stopping.signal, own.stopping.signal)
+    this.#inBackground(publisher.keepFresh(keys, session, this.#deps.random, signal).finally(release))
     const { newest } = own.session
     if (newest !== null && !newest.isUnpublished) this.#inBackground(this.#serve(own.session, newest))
   }
@@ -314,14 +315,16 @@ export class ChannelsApi {
       const message = 'this node has neither a DHT nor gateways: peers hear of the release, nobody else'
       return { storedBy: 0, pending: { code: 'ERR_NO_CARRIER', message } }
     }
-    const deadline = AbortSignal.timeout(timeoutMs ?? PUBLISH_TIMEOUT_MS)
+    const sources = [signal, this.#stopping.signal, own.stopping.signal]
+    const linked = linkDeadline(this.#deps.clock, timeoutMs ?? PUBLISH_TIMEOUT_MS, ...sources)
     try {
-      const any = AbortSignal.any([deadline, signal, this.#stopping.signal, own.stopping.signal])
-      const storedBy = await this.#deps.publisher.put(own.keys, open, release.head, any)
+      const storedBy = await this.#deps.publisher.put(own.keys, open, release.head, linked.signal)
       if (storedBy > 0) return { storedBy, pending: null }
     } catch (error) {
       if (!isMegatorrentError(error)) throw error
       return { storedBy: 0, pending: { code: error.code, message: errorMessage(error) } }
+    } finally {
+      linked.release()
     }
     this.#putInBackground(own, open, release.head)
     const message = 'no other node has confirmed the release yet: it is kept and put again until one does'
@@ -329,9 +332,9 @@ export class ChannelsApi {
   }
 
   #putInBackground(own: OwnChannel, open: boolean, head: Head): void {
-    const signal = AbortSignal.any([this.#stopping.signal, own.stopping.signal])
+    const { signal, release } = linkSignals(this.#stopping.signal, own.stopping.signal)
     const put = own.session.mayBeSeen.then(() => this.#deps.publisher.put(own.keys, open, head, signal))
-    this.#inBackground(put.then(() => {}))
+    this.#inBackground(put.then(() => {}).finally(release))
   }
 
   #inBackground(work: Promise<void>): void {

@@ -7,7 +7,9 @@
  *
  * @module node/files-api
  */
+import { linkDeadline } from '../base/abort.ts'
 import { fromHex, toHex } from '../base/bytes.ts'
+import type { Clock } from '../base/clock.ts'
 import { MegatorrentError } from '../base/errors.ts'
 import { FILE_MANIFEST_MS } from '../base/limits.ts'
 import { identitySteps } from '../channels/file-index.ts'
@@ -25,6 +27,7 @@ import type { ListFolderParams, ListFolderResult, ReleaseFile } from './api.ts'
 export interface FilesApiDeps {
   /** The session of a channel that is followed or ours; null for others. */
   readonly sessionOf: (publicKey: string) => ChannelSession | null
+  readonly clock: Clock
 }
 
 /** Identities of files asked for lately: players ask for many ranges of one. */
@@ -96,22 +99,25 @@ export class FilesApi {
     const key = toHex(head.root)
     const known = this.#loading.get(key)
     if (known !== undefined) return known
-    const deadline = AbortSignal.timeout(FILE_MANIFEST_MS)
+    const { signal, release } = linkDeadline(this.#deps.clock, FILE_MANIFEST_MS)
     const loading = loadManifest({
       root: head.root,
       store: session.blobs,
-      signal: deadline,
+      signal,
       fetch: (reference, number) => {
         const want = { indexes: [number], idOf: () => referenceId(reference) }
-        return session.fetch(head, want, { signal: deadline, onStored: () => {}, isUrgent: true })
+        return session.fetch(head, want, { signal, onStored: () => {}, isUrgent: true })
       },
     })
       .catch((error: unknown) => {
-        if (!deadline.aborted) throw error
+        if (!signal.aborted) throw error
         const message = 'no peer gave the list of files in time'
         throw new MegatorrentError('ERR_TIMEOUT', message, { cause: error })
       })
-      .finally(() => void this.#loading.delete(key))
+      .finally(() => {
+        release()
+        this.#loading.delete(key)
+      })
     this.#loading.set(key, loading)
     return loading
   }

@@ -160,6 +160,7 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
     network.started()
     const files = new FilesApi({
       sessionOf: (key) => channels.sessionOf(key) ?? subscriptions.sessionOf(key),
+      clock,
     })
     const accessKeys = new AccessKeys({ table: state.accessKeys, clock, random })
     const tokens = new Tokens({ table: state.tokens, clock, random })

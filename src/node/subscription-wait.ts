@@ -4,6 +4,7 @@
  *
  * @module node/subscription-wait
  */
+import type { Clock } from '../base/clock.ts'
 import { type ErrorCode, MegatorrentError } from '../base/errors.ts'
 import type { Subscription } from '../channels/subscription.ts'
 import type { CallOptions } from './api.ts'
@@ -17,18 +18,19 @@ import type { CallOptions } from './api.ts'
  */
 export async function waitUntilComplete(
   subscription: Subscription,
+  clock: Clock,
   timeoutMs: number | null,
   options: CallOptions,
 ): Promise<void> {
-  const deadline = timeoutMs === null ? null : AbortSignal.timeout(timeoutMs)
   await new Promise<void>((resolve, reject) => {
     const settle = (end: () => void): void => {
       unwatch()
-      deadline?.removeEventListener('abort', onDeadline)
+      timer?.cancel()
       options.signal.removeEventListener('abort', onAbort)
       end()
     }
     const onDeadline = (): void => settle(() => reject(timedOut(subscription)))
+    const timer = timeoutMs === null ? null : clock.setTimer(onDeadline, timeoutMs)
     const onAbort = (): void => settle(() => reject(new MegatorrentError('ERR_ABORTED', 'called off')))
     const look = (): void => {
       const { phase, blobsDone, blobsTotal, error } = subscription.status
@@ -45,7 +47,6 @@ export async function waitUntilComplete(
       }
     }
     const unwatch = subscription.watch(look)
-    deadline?.addEventListener('abort', onDeadline, { once: true })
     options.signal.addEventListener('abort', onAbort, { once: true })
     if (options.signal.aborted) onAbort()
     else look()
@@ -73,9 +74,4 @@ function timedOut(subscription: Subscription): MegatorrentError {
     return new MegatorrentError('ERR_UNFINISHED', 'part of the release is here: it goes on where it stopped')
   }
   return new MegatorrentError('ERR_TIMEOUT', 'no peer gave anything of the release in time')
-}
-
-/** null: no limit. */
-export function withTimeout(signal: AbortSignal, timeoutMs: number | null): AbortSignal {
-  return timeoutMs === null ? signal : AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
 }

@@ -5,6 +5,7 @@
  * @module node/subscriptions-api
  */
 import { join } from 'node:path'
+import { linkDeadline } from '../base/abort.ts'
 import { fromHex, toHex } from '../base/bytes.ts'
 import { type Clock, sleep } from '../base/clock.ts'
 import { MegatorrentError } from '../base/errors.ts'
@@ -48,7 +49,7 @@ import type {
 import { pageOf } from './file-page.ts'
 import { subscriptionAdded, subscriptionInfo } from './subscription-info.ts'
 import { assertNotOurs, isSameSelection } from './subscription-rules.ts'
-import { waitUntilComplete, withTimeout } from './subscription-wait.ts'
+import { waitUntilComplete } from './subscription-wait.ts'
 
 export interface SubscriptionsApiDeps {
   readonly config: Config
@@ -168,15 +169,16 @@ export class SubscriptionsApi {
     const session = this.#deps.sessions.acquire(keys)
     // What is fetched for a look belongs to nobody: it is spared while the look lasts.
     const lease = this.#deps.store.openLease()
+    const { signal, release } = linkDeadline(this.#deps.clock, params.timeoutMs, options.signal)
     try {
       session.hurry()
       session.takeLink(link)
-      const signal = withTimeout(options.signal, params.timeoutMs)
       const head = await this.#newestHead(session, signal, options)
       if (head.isUnpublished) throw unpublished()
       const manifest = await this.#manifest(session, head, signal)
       return pageOf(toHex(link.publicKey), head, manifest, params)
     } finally {
+      release()
       lease.release()
       this.#deps.sessions.release(session)
     }
@@ -293,7 +295,7 @@ export class SubscriptionsApi {
   async #wait(subscription: Subscription, timeoutMs: number | null, options: CallOptions): Promise<void> {
     this.#waiting.set(subscription, (this.#waiting.get(subscription) ?? 0) + 1)
     try {
-      await waitUntilComplete(subscription, timeoutMs, options)
+      await waitUntilComplete(subscription, this.#deps.clock, timeoutMs, options)
     } finally {
       await this.#waited(subscription)
     }

@@ -5,6 +5,7 @@
  *
  * @module node/verify
  */
+import { linkDeadline } from '../base/abort.ts'
 import { toHex } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { VERIFY_IN_FLIGHT, VERIFY_REPAIR_MS } from '../base/limits.ts'
@@ -35,8 +36,8 @@ export async function verifyStore(
   })
   if (bad.size === 0) return { checked, bad: 0, repaired: 0 }
   await store.delete(bad.values())
-  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(VERIFY_REPAIR_MS)])
-  await sessions.refetch(bad, clock, signal)
+  const { signal, release } = linkDeadline(clock, VERIFY_REPAIR_MS, options.signal)
+  await sessions.refetch(bad, clock, signal).finally(release)
   const repaired = [...bad.values()].filter((id) => store.has(id)).length
   return { checked, bad: bad.size, repaired }
 }

@@ -8,6 +8,7 @@
  *
  * @module rpc/files
  */
+import { linkSignals } from '../base/abort.ts'
 import type { Clock, Timer } from '../base/clock.ts'
 import { isMegatorrentError, MegatorrentError } from '../base/errors.ts'
 import { FILE_FIRST_BYTE_MS, FILE_STALL_MS, MAX_FILE_READERS, MAX_LISTED_CHILDREN } from '../base/limits.ts'
@@ -138,7 +139,7 @@ export class FileServer {
       return
     }
     const watch = new Watch(this.#deps.clock)
-    const signal = AbortSignal.any([exchange.signal, watch.signal])
+    const { signal, release } = linkSignals(exchange.signal, watch.signal)
     const pieces = file.read(start, end, signal)[Symbol.asyncIterator]()
     try {
       // The head waits for the first bytes: until then there is still a way to say what is wrong.
@@ -157,6 +158,7 @@ export class FileServer {
       throw watch.signal.aborted ? watch.signal.reason : error
     } finally {
       watch.stop()
+      release()
       await pieces.return?.()
     }
   }

@@ -218,6 +218,11 @@ export const WORDS: readonly WordRule[] = [
     allowed: [],
   },
   { what: 'eval', pattern: /(?<![.\w])(?:eval|Function)\s*\(/g, allowed: [] },
+  {
+    what: 'signals that leak or are lost: base/abort.ts',
+    pattern: /\bAbortSignal\s*\.\s*(?:any|timeout)\b/g,
+    allowed: [],
+  },
   { what: 'chance that is not passed in', pattern: /\bMath\s*\.\s*random\b/g, allowed: [] },
 ]
 

@@ -154,6 +154,8 @@ describe('planted faults of the reach rule', () => {
     ['markup from text, by hand', 'src/web/x.ts', 'element.innerHTML = name'],
     ['eval', 'src/cli/x.ts', 'eval(text)'],
     ['chance', 'src/swarm/x.ts', 'Math.random()'],
+    ['a signal out of several', 'src/swarm/x.ts', 'const any = AbortSignal.any([first, second])'],
+    ['a signal that fires by itself', 'src/base/abort.ts', 'const late = AbortSignal.timeout(100)'],
     ['within a template', 'src/swarm/x.ts', `const t = \`\${process.env.HOME} and \${1}\``],
   ])('%s is seen', (_name, path, text) => {
     expect(faultsOf(path, text)).toBe(1)
@@ -166,6 +168,7 @@ describe('planted faults of the reach rule', () => {
     ['a word in a string', 'src/swarm/x.ts', "const text = 'process.env'"],
     ['a method called fetch', 'src/swarm/x.ts', 'await this.fetch(blob); swarm.fetch(blob); this.#fetch(b)'],
     ['a declared fetch', 'src/swarm/x.ts', 'class A {\n  fetch(blob: B): void {}\n  async fetch(b: B) {}\n}'],
+    ['a signal that has fired', 'src/swarm/x.ts', 'const over = AbortSignal.abort()'],
     ['a name that ends alike', 'src/swarm/x.ts', 'prefetch(blob)'],
     ['a file that is no socket', 'src/swarm/x.ts', "import { x } from './net.ts'"],
   ])('%s is fine', (_name, path, text) => {

@@ -133,7 +133,7 @@ const HEALTH_MS = 5_000
 
 /** Does the daemon answer? For supervisors: the exit code says it. */
 export async function health(context: CommandContext): Promise<void> {
-  await context.client.call('getStatus', {}, AbortSignal.timeout(context.timeoutMs ?? HEALTH_MS))
+  await context.client.callWithin(context.timeoutMs ?? HEALTH_MS, 'getStatus', {})
   context.print({ ok: true }, () => 'ok\n')
 }
 
@@ -160,7 +160,7 @@ export async function stop(context: CommandContext): Promise<void> {
 async function isGone(context: CommandContext, pid: number | null): Promise<boolean> {
   if (pid !== null) return (await context.client.readDaemonFile())?.pid !== pid
   try {
-    await context.client.call('getStatus', {}, AbortSignal.timeout(STOP_POLL_MS * 10))
+    await context.client.callWithin(STOP_POLL_MS * 10, 'getStatus', {})
     return false
   } catch (error) {
     return error instanceof CliError && error.details.kind === 'no-daemon'

@@ -9,6 +9,7 @@
  *
  * @module discovery/gateway/blob-keeper
  */
+import { linkDeadline, linkSignals } from '../../base/abort.ts'
 import { fromHex, toHex } from '../../base/bytes.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
 import { errorMessage, isMegatorrentError } from '../../base/errors.ts'
@@ -157,7 +158,7 @@ export class BlobKeeper {
 
   /** Never rejects: what does not come loses its place. */
   async #fetchAll(host: string, ids: readonly Uint8Array[], source: KeepSource): Promise<void> {
-    const signal = AbortSignal.any([source.signal, this.#stopping.signal])
+    const { signal, release } = linkSignals(source.signal, this.#stopping.signal)
     const failed: string[] = []
     await Promise.all(
       ids.map(async (id) => {
@@ -172,6 +173,7 @@ export class BlobKeeper {
         }
       }),
     )
+    release()
     for (const key of failed) {
       this.#coming.delete(key)
       this.#places.free(key)
@@ -184,13 +186,12 @@ export class BlobKeeper {
     signal.throwIfAborted()
     // It may have had to make room while it waited.
     if (!this.#kept.has(toHex(id))) return
-    const late = new AbortController()
-    const timer = this.#options.clock.setTimer(() => late.abort(), GATEWAY_BLOB_TIMEOUT_MS)
+    const linked = linkDeadline(this.#options.clock, GATEWAY_BLOB_TIMEOUT_MS, signal)
     try {
-      const frame = await source.ask(id, AbortSignal.any([signal, late.signal]))
+      const frame = await source.ask(id, linked.signal)
       await this.#options.shelf.put(id, frame)
     } finally {
-      timer.cancel()
+      linked.release()
     }
     if (!this.#kept.has(toHex(id))) await this.#options.shelf.release([id])
   }

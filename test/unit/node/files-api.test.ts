@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
 import { ManualClock } from '../../../src/base/clock.ts'
-import { READ_AHEAD_BLOBS } from '../../../src/base/limits.ts'
+import { FILE_MANIFEST_MS, READ_AHEAD_BLOBS } from '../../../src/base/limits.ts'
 import { seededRandom } from '../../../src/base/random.ts'
 import { AccessKeys } from '../../../src/node/access-keys.ts'
 import type { ReleaseFile } from '../../../src/node/api.ts'
@@ -187,15 +187,26 @@ describe('files of a node', () => {
   it('of our own channel are read from what is held', async () => {
     const { sessions } = rig.publisher
     const session = sessions.acquire(KEYS)
-    const files = new FilesApi({ sessionOf: () => session })
+    const files = new FilesApi({ sessionOf: () => session, clock: rig.reader.clock })
     const file = await files.open(PUBLIC_KEY, 'sub/words.txt')
     expect((await bytesOf(file)).toString()).toBe(WORDS)
     sessions.release(session)
   })
 
+  it('whose list of files nobody gives are waited for no longer than they may be', async () => {
+    rig.beforeGiving = () => new Promise(() => {})
+    rig.add({ wait: false })
+    await rig.net.until(() => rig.api.sessionOf(PUBLIC_KEY)?.newest != null)
+    const startMs = rig.net.clock.monotonicMs()
+    const opening = watch(rig.files.open(PUBLIC_KEY, 'film.mkv'))
+    await rig.net.until(() => opening.code !== null)
+    expect(opening.code).toBe('ERR_TIMEOUT')
+    expect(rig.net.clock.monotonicMs() - startMs).toBeGreaterThanOrEqual(FILE_MANIFEST_MS)
+  })
+
   it('of a channel of which nothing is known yet are not found', async () => {
     const session = rig.reader.sessions.acquire(KEYS)
-    const files = new FilesApi({ sessionOf: () => session })
+    const files = new FilesApi({ sessionOf: () => session, clock: rig.reader.clock })
     await expect(files.open(PUBLIC_KEY, 'film.mkv')).rejects.toMatchObject({ code: 'ERR_RELEASE_NOT_FOUND' })
     rig.reader.sessions.release(session)
   })

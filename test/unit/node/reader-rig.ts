@@ -90,7 +90,7 @@ export class ReaderRig {
       log: silentLog,
     })
     this.api.start()
-    this.files = new FilesApi({ sessionOf: (key) => this.api.sessionOf(key) })
+    this.files = new FilesApi({ sessionOf: (key) => this.api.sessionOf(key), clock })
   }
 
   static async open(): Promise<ReaderRig> {

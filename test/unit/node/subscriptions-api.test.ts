@@ -1,9 +1,11 @@
 /** What the user follows or gets once, as the API has it. */
+import { getEventListeners } from 'node:events'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
 import { isMegatorrentError } from '../../../src/base/errors.ts'
+import { VERIFY_REPAIR_MS } from '../../../src/base/limits.ts'
 import { silentLog } from '../../../src/base/log.ts'
 import { systemRandom } from '../../../src/base/random.ts'
 import { Collector } from '../../../src/channels/collector.ts'
@@ -127,9 +129,14 @@ describe('subscriptions of a node', () => {
   })
 
   it('end a wait as their contract says: nothing found, nothing given, or partly there', async () => {
-    const nothing = add({ timeoutMs: 50, uri: formatLink({ ...EMPTY_LINK, publicKey: keysOf(5).publicKey }) })
-    await net.until(() => nothing.code !== null)
-    expect(nothing.code).toBe('ERR_RELEASE_NOT_FOUND')
+    const uri = formatLink({ ...EMPTY_LINK, publicKey: keysOf(5).publicKey })
+    const nothing = add({ timeoutMs: 10_000, uri })
+    const list = { uri, after: null, limit: 1, timeoutMs: 10_000 }
+    const noList = watch(api.listFiles(list, { signal: NO_SIGNAL, onProgress: () => {} }))
+    const startMs = net.clock.monotonicMs()
+    await net.until(() => nothing.code !== null && noList.code !== null)
+    expect([nothing.code, noList.code]).toEqual(['ERR_RELEASE_NOT_FOUND', 'ERR_RELEASE_NOT_FOUND'])
+    expect(net.clock.monotonicMs() - startMs).toBeOneOf([10_000, 10_020]) // by the node's clock
     await publish()
     const slow = add({ wait: false })
     await net.until(() => slow.result !== null)
@@ -427,6 +434,25 @@ describe('subscriptions of a node', () => {
     const again = watch(verifyStore({ store, sessions, clock }, { signal: NO_SIGNAL, onProgress: () => {} }))
     await net.until(() => again.result !== null)
     expect(again.result).toMatchObject({ bad: 0 })
+  })
+
+  it('are not repaired for ever: what a peer says it has and does not give stays missing', async () => {
+    await publish()
+    const waiting = add()
+    await net.until(() => waiting.result !== null)
+    const { store, sessions, clock } = reader
+    const damaged = [...(await store.ids())][1] as Uint8Array
+    store.verify = async (id) => (Buffer.compare(id, damaged) === 0 ? 'bad' : 'ok')
+    publisher.store.read = () => new Promise(() => {})
+    const startMs = clock.monotonicMs()
+    const call = new AbortController()
+    const checking = watch(
+      verifyStore({ store, sessions, clock }, { signal: call.signal, onProgress: () => {} }),
+    )
+    await net.until(() => checking.result !== null)
+    expect(checking.result).toMatchObject({ bad: 1, repaired: 0 })
+    expect(clock.monotonicMs() - startMs).toBeGreaterThanOrEqual(VERIFY_REPAIR_MS)
+    expect(getEventListeners(call.signal, 'abort')).toEqual([])
   })
 })
 

@@ -1,5 +1,6 @@
 /** Blobs kept for others, with a list and a shelf in memory: places, times, and publishers that break their word. */
 import { randomBytes } from 'node:crypto'
+import { getEventListeners } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { compareBytes, toHex } from '../../../../src/base/bytes.ts'
 import { ManualClock } from '../../../../src/base/clock.ts'
@@ -220,6 +221,20 @@ describe('a gateway that keeps blobs', () => {
     world.start({ places: 2 })
     await world.clock.advance(100)
     expect([world.list.size, world.shelf.size]).toEqual([2, 2])
+  })
+
+  it('leaves nothing in a connection that lives on', async () => {
+    const world = new World()
+    const { signal } = new AbortController()
+    await world.keep('a', world.make(2), { signal })
+    await world.keep('a', world.make(1, 'not found'), { signal })
+    const late = world.make(1, 'never')
+    await world.keep('b', late, { signal })
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1)
+    await world.clock.advance(GATEWAY_BLOB_TIMEOUT_MS)
+    expect(await world.stateOf(late)).toEqual([refused])
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0)
+    expect(world.clock.pendingTimers).toBe(1) // the look at what is over
   })
 
   it('leaves nothing running when it is closed', async () => {
