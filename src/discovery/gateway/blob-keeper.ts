@@ -93,7 +93,11 @@ export class BlobKeeper {
     return this.#kept.has(key) && !this.#coming.has(key) && this.#options.shelf.has(id)
   }
 
-  /** What becomes of each; those that are coming are fetched from then on. */
+  /**
+   * What becomes of each; those that are coming are fetched from then on.
+   *
+   * @throws what the list throws when it cannot be saved: all have the places and times then that they had.
+   */
   async keep(asker: KeepAsker, message: KeepMessage, source: KeepSource): Promise<KeepAnswer> {
     const { clock, rules } = this.#options
     const { until, blobIds } = message
@@ -124,6 +128,7 @@ export class BlobKeeper {
     const wanted: Uint8Array[] = []
     const evicted: string[] = []
     const changed: KeptBlob[] = []
+    const before: (() => void)[] = []
     for (const id of blobIds) {
       const key = toHex(id)
       const known = this.#kept.get(key)
@@ -132,19 +137,47 @@ export class BlobKeeper {
         if (!verdict.granted) continue
         if (verdict.evict !== null) {
           evicted.push(verdict.evict)
+          before.push(this.#remember(verdict.evict))
           this.#places.free(verdict.evict)
           this.#kept.delete(verdict.evict)
         }
         wanted.push(id)
         this.#coming.add(key)
       }
+      before.push(this.#remember(key))
       this.#places.take(key, host, isShared)
       const blob = { id, until: Math.max(until, known?.until ?? 0) }
       this.#kept.set(key, blob)
       if (known?.until !== blob.until) changed.push(blob)
     }
-    this.#options.list.save(changed.filter(({ id }) => this.#kept.has(toHex(id))))
+    const rows = changed.filter(({ id }) => this.#kept.has(toHex(id)))
+    try {
+      if (rows.length > 0) this.#options.list.save(rows)
+    } catch (error) {
+      for (const restore of before.reverse()) restore()
+      throw error
+    }
     return { wanted, evicted }
+  }
+
+  /** @returns what gives it the place and the time again that it has now, or none. */
+  #remember(key: string): () => void {
+    const blob = this.#kept.get(key)
+    const owner = this.#places.ownerOf(key)
+    return () => {
+      if (blob === undefined || owner === null) return this.#lose(key)
+      this.#kept.set(key, blob)
+      if (this.#places.ownerOf(key) === owner) return
+      this.#places.free(key)
+      this.#places.take(key, owner, true)
+    }
+  }
+
+  /** It did not come, or will not. */
+  #lose(key: string): void {
+    this.#coming.delete(key)
+    this.#places.free(key)
+    this.#kept.delete(key)
   }
 
   #answer(blobIds: readonly Uint8Array[]): KeepAnswer {
@@ -174,11 +207,7 @@ export class BlobKeeper {
       }),
     )
     release()
-    for (const key of failed) {
-      this.#coming.delete(key)
-      this.#places.free(key)
-      this.#kept.delete(key)
-    }
+    for (const key of failed) this.#lose(key)
     await this.#forget(failed)
   }
 

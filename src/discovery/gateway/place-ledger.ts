@@ -77,6 +77,11 @@ export class PlaceLedger {
     this.#keys.set(host, keys.add(key))
   }
 
+  /** Null for what has no place. */
+  ownerOf(key: string): string | null {
+    return this.#owners.get(key) ?? null
+  }
+
   free(key: string): void {
     const host = this.#owners.get(key)
     if (host === undefined) return

@@ -1,6 +1,9 @@
 /** Blobs kept for others, with a list and a shelf in memory: places, times, and publishers that break their word. */
 import { randomBytes } from 'node:crypto'
 import { getEventListeners } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { compareBytes, toHex } from '../../../../src/base/bytes.ts'
 import { ManualClock } from '../../../../src/base/clock.ts'
@@ -10,6 +13,7 @@ import { silentLog } from '../../../../src/base/log.ts'
 import type { SealedFrame } from '../../../../src/crypto/sealed-frame.ts'
 import { BlobKeeper, type BlobKeeperRules } from '../../../../src/discovery/gateway/blob-keeper.ts'
 import type { KeptBlob } from '../../../../src/discovery/gateway/kept-blobs.ts'
+import { openState } from '../../../../src/storage/state.ts'
 import { MAX_KEEP_AHEAD_MS } from '../../../../src/wire/constants.ts'
 import {
   KEEP_STATES,
@@ -35,6 +39,8 @@ class World {
   /** Those that are given, and how; others take for ever. */
   readonly given = new Map<string, 'right' | 'false' | 'not found'>()
   falseGivers = 0
+  /** Called before the list changes; it may fail. */
+  beforeSave: (blobs: readonly KeptBlob[]) => void = () => {}
   keeper: BlobKeeper
 
   constructor(rules: Partial<BlobKeeperRules> = {}) {
@@ -46,6 +52,7 @@ class World {
       list: {
         all: () => [...this.list.values()],
         save: (blobs) => {
+          this.beforeSave(blobs)
           for (const blob of blobs) this.list.set(toHex(blob.id), blob)
         },
         remove: (ids) => {
@@ -193,6 +200,38 @@ describe('a gateway that keeps blobs', () => {
     const { first } = await world.keep('a', [id])
     expect([...first.states]).toEqual([coming])
     expect(world.asked).toEqual([toHex(id)])
+  })
+
+  it('changes nothing when the list cannot be written, and takes the same blobs once it can', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'megatorrent-keeper-'))
+    const { database, gatewayBlobs, close } = openState(join(folder, 'test.db'), null)
+    const world = new World()
+    world.beforeSave = (blobs) => gatewayBlobs.save(blobs)
+    const old = [...world.make(4), ...world.make(4)]
+    await world.keep('a', old.slice(0, 4))
+    await world.keep('b', old.slice(4))
+    const newer = world.make(2)
+    const list = [old[7] as Uint8Array, ...newer].sort(compareBytes)
+    database.run('PRAGMA query_only = ON')
+    await expect(world.keep('c', list)).rejects.toMatchObject({ kind: 'storage' })
+    const longer = { until: NOON + 48 * HOUR_MS }
+    await expect(world.keep('a', old.slice(0, 1), longer)).rejects.toMatchObject({ kind: 'storage' })
+    expect([await world.stateOf(newer), await world.stateOf(old)]).toEqual([
+      repeat(refused, 2),
+      repeat(held, 8),
+    ])
+    expect(world.keeper.counts).toEqual({ kept: 8, places: 8 })
+    expect([world.asked.length, world.list.size, world.shelf.size]).toEqual([8, 8, 8])
+    // Hosts have what they had: one that has four is given no more.
+    expect((await world.keep('a', world.make(1))).last).toEqual([refused])
+    database.run('PRAGMA query_only = OFF')
+    expect((await world.keep('c', newer)).last).toEqual(repeat(held, 2))
+    expect([world.list.size, world.shelf.size]).toEqual([8, 8])
+    // Nor was the time changed of what is kept.
+    await world.clock.advance(24 * HOUR_MS + GATEWAY_BLOBS_LOOK_MS)
+    expect([await world.stateOf(old), world.list.size]).toEqual([repeat(refused, 8), 0])
+    close()
+    rmSync(folder, { recursive: true })
   })
 
   it('keeps until the later time, and no longer', async () => {
