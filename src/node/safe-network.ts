@@ -41,6 +41,7 @@ import { StartTimes } from './start-times.ts'
 import { Swarms } from './swarms.ts'
 
 const CIRCUIT_KEY_BYTES = 32
+
 /**
  * @param endpoint - where the proxy listens.
  * @throws MegatorrentError ERR_CONFIG_VALUE (config) for a file of secrets that cannot be used.
@@ -66,7 +67,7 @@ export function openSafeNetwork(deps: NetworkDeps, endpoint: Endpoint): Network 
   })
   const origins = new BlobOrigins(deps.state.blobOrigins, clock, log.child('blobs'))
   const starts = new StartTimes({ clock, random: deps.random, spreadMs: config.startSpread })
-  const relays = new SafeRelays({ ...deps, log }, { transport, acceptor, onions })
+  const relays = new SafeRelays(deps, { transport, acceptor, onions })
   const discovery = relays.discovery(through.discovery)
   const channels = new Set<SafeChannel>()
   const swarms = new Set<Swarm>()
