@@ -183,18 +183,20 @@ export class Assembly {
       release = resolve
     }).finally(() => this.#running.delete(held))
     this.#running.add(held)
-    for (const { file } of placings) this.#countWriter(file, 1)
+    this.#countWriter(placings, 1)
     return () => {
-      for (const { file } of placings) this.#countWriter(file, -1)
+      this.#countWriter(placings, -1)
       release()
     }
   }
 
-  #countWriter(number: number, change: 1 | -1): void {
-    const file = this.#files[number]
-    if (file === undefined) return
-    file.writers += change
-    this.#finishFile(number, file)
+  #countWriter(placings: readonly Placing[], change: 1 | -1): void {
+    for (const { file: number } of placings) {
+      const file = this.#files[number]
+      if (file === undefined) continue
+      file.writers += change
+      this.#finishFile(number, file)
+    }
   }
 
   #openPlacings(blob: number): readonly Placing[] {
@@ -234,8 +236,8 @@ export class Assembly {
    * Move everything into place, delete what the release dropped, remove staging.
    *
    * @throws MegatorrentError ERR_RELEASE_INVALID when a blob did not open: the publisher's fault;
-   *   ERR_BUG when blobs are missing; ERR_FOREIGN_FILE when something came in the way meanwhile;
-   *   another of kind 'storage'. A new assembly goes on from there.
+   *   ERR_BUG when blobs are missing, or it was closed; ERR_FOREIGN_FILE when something came in the way
+   *   meanwhile; another of kind 'storage'. A new assembly goes on from there.
    */
   async finish(): Promise<AssemblyResult> {
     await this.settle()
@@ -246,7 +248,10 @@ export class Assembly {
         this.#finishFile(number, file)
       })
       const ready: ReadyFile[] = []
-      for (const { ready: file } of this.#files) if (file !== null) ready.push(await file)
+      for (const { ready: file } of this.#files) {
+        if (file === null) throw new MegatorrentError('ERR_BUG', 'a file of the release is not whole')
+        ready.push(await file)
+      }
       await new FolderCommit(this.#fs, directory, this.#options.ledger, content.files).run(plan, ready)
       await this.close()
     } catch (error) {
@@ -287,11 +292,11 @@ export class Assembly {
   async #write(blob: number): Promise<void> {
     if (this.#failing.signal.aborted) return
     const placings = this.#openPlacings(blob)
-    const release = this.#holdOpen(placings)
+    this.#countWriter(placings, 1)
     try {
       await this.#writePlacings(blob, placings)
     } finally {
-      release()
+      this.#countWriter(placings, -1)
     }
   }
 

@@ -172,6 +172,34 @@ describe('assembly', () => {
     expectSame()
   })
 
+  it('so it is with one that is accepted twice', async () => {
+    bench.put('film', random.bytes(300_000))
+    const record = await bench.release()
+    let isFirst = true
+    const openTo: BlobStore['openTo'] = async (id, key, pieces) => {
+      const write = (): Promise<boolean> => bench.store.openTo(id, key, pieces)
+      if (isFirst) {
+        isFirst = false
+        return write()
+      }
+      while (assembly.isNeeded(blob!)) await systemFolderFs.list(bench.directory)
+      // More calls than looking at the file would take.
+      for (let call = 0; call < 100; call++) await systemFolderFs.list(bench.directory)
+      const stamp = (): bigint => statSync(pieces[0]!.path, { bigint: true }).mtimeNs
+      for (const before = stamp(); stamp() === before; ) await write()
+      return true
+    }
+    const store = { has: (id: Uint8Array) => bench.store.has(id), openTo }
+    const assembly = await bench.begin(record, { store })
+    const [blob] = assembly.neededBlobs()
+    assembly.accept(blob!)
+    assembly.accept(blob!)
+    await assembly.finish()
+    bench.put('film', random.bytes(300_000))
+    await bench.assemble(await bench.release())
+    expectSame()
+  })
+
   it('that is closed while a blob is being written removes staging when it is, with all that came into it', async () => {
     for (let n = 0; n < 40; n++) bench.put(`s/${n}`, random.bytes(60_000))
     const record = await bench.release()
@@ -209,6 +237,18 @@ describe('assembly', () => {
     await expect(assembly.finish()).rejects.toMatchObject({ code: 'ERR_BUG' })
     await assembly.close()
     expect(readdirSync(bench.directory)).toEqual([])
+  })
+
+  it('is not finished once it is closed: nothing is deleted for a release that is not put in place', async () => {
+    bench.put('dropped', 'x')
+    await bench.assemble(await bench.release())
+    rmSync(join(bench.source, 'dropped'))
+    bench.put('empty', '')
+    const assembly = await bench.begin(await bench.release())
+    expect(assembly.neededBlobs()).toEqual([])
+    await assembly.close()
+    await expect(assembly.finish()).rejects.toMatchObject({ code: 'ERR_BUG' })
+    expect([...readTree(bench.directory).keys()]).toEqual(['dropped'])
   })
 
   it('only what the globs ask for is written, needed and deleted', async () => {
