@@ -9,7 +9,6 @@ import { silentLog } from '../../../src/base/log.ts'
 import { randomInteger, seededRandom, systemRandom } from '../../../src/base/random.ts'
 import { dayOf, publisherKeys } from '../../../src/crypto/key-schedule.ts'
 import { GatewayDht } from '../../../src/discovery/gateway/gateway-dht.ts'
-import { GatewayService } from '../../../src/discovery/gateway/gateway-service.ts'
 import { placesOfDay } from '../../../src/discovery/slots.ts'
 import type { Gateway } from '../../../src/swarm/gateway-desk.ts'
 import { DialledGateways } from '../../../src/swarm/gateway-link.ts'
@@ -19,7 +18,7 @@ import { formatPeerAddress, type PeerAddress } from '../../../src/wire/address.t
 import { DAY_MS } from '../../../src/wire/constants.ts'
 import { buildSlot } from '../../../src/wire/slot.ts'
 import { newHead } from '../discovery/channel-fixture.ts'
-import { MemoryGatewayStore, quickHash, WORK_BITS } from '../discovery/gateway/gateway-rig.ts'
+import { quickHash, serviceIn, WORK_BITS } from '../discovery/gateway/gateway-rig.ts'
 import { MemoryNetwork as MemoryDhtNetwork } from '../discovery/memory-dht.ts'
 import { SimClock } from '../swarm/sim-clock.ts'
 import { SimNode } from '../swarm/sim-node.ts'
@@ -67,15 +66,7 @@ export async function visits(channels: number, days: number, seed: number): Prom
   const seen: Visit[] = []
   const gateways: SimNode[] = []
   for (let at = 0; at < 3; at++) {
-    const service = new GatewayService({
-      dht: dhtNetwork.dht(),
-      store: new MemoryGatewayStore(),
-      memoryHash: quickHash,
-      clock,
-      random,
-      log: silentLog,
-      rules: { workBits: WORK_BITS },
-    })
+    const service = serviceIn(dhtNetwork, clock, { workBits: WORK_BITS }, random)
     const recorder: Gateway = {
       publish: (asker, message) => {
         const { slotKey, seq, value, notAfter } = message

@@ -4,7 +4,6 @@ import { ManualClock } from '../../../src/base/clock.ts'
 import { silentLog } from '../../../src/base/log.ts'
 import { seededRandom, systemRandom } from '../../../src/base/random.ts'
 import { dayOf } from '../../../src/crypto/key-schedule.ts'
-import { GatewayService } from '../../../src/discovery/gateway/gateway-service.ts'
 import { openGatewayDiscovery } from '../../../src/node/gateways.ts'
 import type { NetworkDeps } from '../../../src/node/network.ts'
 import { MemoryNetwork } from '../../../src/transport/memory.ts'
@@ -12,7 +11,7 @@ import type { Dialer } from '../../../src/transport/transport.ts'
 import { formatPeerAddress } from '../../../src/wire/address.ts'
 import { buildSlot } from '../../../src/wire/slot.ts'
 import { newChannel, newHead } from '../discovery/channel-fixture.ts'
-import { HOUR_MS, MemoryGatewayStore, NOON, quickHash } from '../discovery/gateway/gateway-rig.ts'
+import { HOUR_MS, NOON, quickHash, serviceIn } from '../discovery/gateway/gateway-rig.ts'
 import { MemoryNetwork as MemoryDhtNetwork, MemorySlotStore } from '../discovery/memory-dht.ts'
 import { SimNode } from '../swarm/sim-node.ts'
 
@@ -23,14 +22,7 @@ async function errands(gatewayIs: 'own' | 'of the link'): Promise<string[]> {
   const clock = new ManualClock(NOON)
   const network = new MemoryNetwork(clock, seededRandom(3), { latencyMs: 5 })
   const dhtNetwork = new MemoryDhtNetwork(clock)
-  const service = new GatewayService({
-    dht: dhtNetwork.dht(),
-    store: new MemoryGatewayStore(),
-    memoryHash: quickHash,
-    clock,
-    random: seededRandom(4),
-    log: silentLog,
-  })
+  const service = serviceIn(dhtNetwork, clock, {})
   const gateway = new SimNode({ clock, network, host: '10.0.1.0', seed: 0, gateway: () => service })
   await gateway.listen()
   const subjects: string[] = []

@@ -4,7 +4,6 @@
  */
 import { afterEach, describe, expect, it } from 'vitest'
 import { ManualClock } from '../../../src/base/clock.ts'
-import { isMegatorrentError } from '../../../src/base/errors.ts'
 import { GATEWAY_ERRAND_MS, MAX_ONION_ERRANDS } from '../../../src/base/limits.ts'
 import { silentLog } from '../../../src/base/log.ts'
 import { seededRandom, systemRandom } from '../../../src/base/random.ts'
@@ -15,7 +14,6 @@ import {
   NETWORK_HANDSHAKE_KEY,
   nodeHandshakeKey,
 } from '../../../src/crypto/key-schedule.ts'
-import { GatewayService } from '../../../src/discovery/gateway/gateway-service.ts'
 import { GatewayCounter } from '../../../src/swarm/gateway-counter.ts'
 import { DialledGateways } from '../../../src/swarm/gateway-link.ts'
 import { Acceptor } from '../../../src/transport/acceptor.ts'
@@ -31,11 +29,12 @@ import type { Dialer } from '../../../src/transport/transport.ts'
 import type { PeerAddress } from '../../../src/wire/address.ts'
 import { onionName } from '../../../src/wire/onion.ts'
 import {
-  MemoryGatewayStore,
   NOON,
   newKey,
   offered,
+  outcomeOf,
   quickHash,
+  serviceIn,
   signed,
   WORK_BITS,
 } from '../discovery/gateway/gateway-rig.ts'
@@ -58,15 +57,7 @@ class World {
     port: PORT,
     nodeKey: null,
   }
-  readonly service = new GatewayService({
-    dht: this.dhtNetwork.dht(),
-    store: new MemoryGatewayStore(),
-    memoryHash: quickHash,
-    clock: this.clock,
-    random: seededRandom(4),
-    log: silentLog,
-    rules: { workBits: WORK_BITS },
-  })
+  readonly service = serviceIn(this.dhtNetwork, this.clock)
   readonly counter = new GatewayCounter({
     gateway: this.service,
     clock: this.clock,
@@ -105,18 +96,9 @@ class World {
     )
   }
 
-  async wait<T>(work: Promise<T>): Promise<T | string> {
-    let isDone = false
-    const settled = work
-      .catch((error: unknown) => {
-        if (isMegatorrentError(error)) return error.code as string
-        throw error
-      })
-      .finally(() => {
-        isDone = true
-      })
-    while (!isDone) await this.clock.advance(20)
-    return settled
+  /** What it comes to, or the code of its error, with time moved on. */
+  wait<T>(work: Promise<T>): Promise<T | string> {
+    return outcomeOf(this.clock, work)
   }
 
   /** A connection under a key of the dialler's choice. */

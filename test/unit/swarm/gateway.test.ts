@@ -5,13 +5,12 @@
 import { describe, expect, it } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
 import { ManualClock, sleep } from '../../../src/base/clock.ts'
-import { isMegatorrentError } from '../../../src/base/errors.ts'
 import { DHT_CLOSEST_NODES, PUZZLE_TRIES_FACTOR } from '../../../src/base/limits.ts'
 import { silentLog } from '../../../src/base/log.ts'
 import { type Random, seededRandom, systemRandom } from '../../../src/base/random.ts'
 import { dayOf, handshakeKey } from '../../../src/crypto/key-schedule.ts'
 import { GatewayDht } from '../../../src/discovery/gateway/gateway-dht.ts'
-import { GatewayService } from '../../../src/discovery/gateway/gateway-service.ts'
+import type { GatewayService } from '../../../src/discovery/gateway/gateway-service.ts'
 import { DialledGateways } from '../../../src/swarm/gateway-link.ts'
 import type { Circuit } from '../../../src/transport/circuit.ts'
 import { Connection } from '../../../src/transport/connection.ts'
@@ -22,11 +21,12 @@ import { formatPeerAddress, type PeerAddress } from '../../../src/wire/address.t
 import { MAX_PUBLISH_WORK_BITS, MAX_PUZZLE_MEMORY_KIB } from '../../../src/wire/constants.ts'
 import { PUBLISH_OUTCOMES } from '../../../src/wire/message.ts'
 import {
-  MemoryGatewayStore,
   NOON,
   newKey,
   offered,
+  outcomeOf,
   quickHash,
+  serviceIn,
   signed,
   WORK_BITS,
 } from '../discovery/gateway/gateway-rig.ts'
@@ -79,15 +79,7 @@ class World {
   }
 
   async gateway(isGateway = true, workBits = WORK_BITS): Promise<SimNode> {
-    const service = new GatewayService({
-      dht: this.dhtNetwork.dht(),
-      store: new MemoryGatewayStore(),
-      memoryHash: quickHash,
-      clock: this.clock,
-      random: seededRandom(4),
-      log: silentLog,
-      rules: { workBits },
-    })
+    const service = serviceIn(this.dhtNetwork, this.clock, { workBits })
     const { clock, network } = this
     const seed = this.gateways.length
     const node = new SimNode({
@@ -115,18 +107,8 @@ class World {
   }
 
   /** What it comes to, or the code of its error, with time moved on. */
-  async wait<T>(work: Promise<T>): Promise<T | string> {
-    let isDone = false
-    const settled = work
-      .catch((error: unknown) => {
-        if (isMegatorrentError(error)) return error.code as string
-        throw error
-      })
-      .finally(() => {
-        isDone = true
-      })
-    while (!isDone) await this.clock.advance(20)
-    return settled
+  wait<T>(work: Promise<T>): Promise<T | string> {
+    return outcomeOf(this.clock, work)
   }
 }
 

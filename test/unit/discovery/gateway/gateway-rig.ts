@@ -1,10 +1,10 @@
 /** A gateway on a DHT in memory, and strangers that publish to it. */
 import { randomBytes } from 'node:crypto'
 import { concatBytes, toHex } from '../../../../src/base/bytes.ts'
-import { ManualClock, sleep } from '../../../../src/base/clock.ts'
-import { MegatorrentError } from '../../../../src/base/errors.ts'
+import { type Clock, ManualClock, sleep } from '../../../../src/base/clock.ts'
+import { isMegatorrentError, MegatorrentError } from '../../../../src/base/errors.ts'
 import { silentLog } from '../../../../src/base/log.ts'
-import { seededRandom } from '../../../../src/base/random.ts'
+import { type Random, seededRandom } from '../../../../src/base/random.ts'
 import type { Argon2idInput } from '../../../../src/crypto/argon2id.ts'
 import { SigningKey } from '../../../../src/crypto/ed25519.ts'
 import { sha256 } from '../../../../src/crypto/hash.ts'
@@ -56,6 +56,36 @@ export class MemoryGatewayStore implements GatewayStore {
 /** In place of argon2id, whose time is no simulated one: what it costs is tested with the real one. */
 export const quickHash = async ({ password, salt }: Argon2idInput): Promise<Uint8Array> =>
   sha256(concatBytes(salt, password))
+
+/** A gateway of that DHT, with nothing on disk. @param rules - {}: those of a real one. */
+export function serviceIn(
+  network: MemoryNetwork,
+  clock: Clock,
+  rules: Partial<GatewayRules> = { workBits: WORK_BITS },
+  random: Random = seededRandom(4),
+): GatewayService {
+  return new GatewayService({
+    dht: network.dht(),
+    store: new MemoryGatewayStore(),
+    memoryHash: quickHash,
+    ...{ clock, random, log: silentLog, rules },
+  })
+}
+
+/** What it comes to, or the code of its error, with time moved on. */
+export async function outcomeOf<T>(clock: ManualClock, work: Promise<T>): Promise<T | string> {
+  let isDone = false
+  const settled = work
+    .catch((error: unknown) => {
+      if (isMegatorrentError(error)) return error.code as string
+      throw error
+    })
+    .finally(() => {
+      isDone = true
+    })
+  while (!isDone) await clock.advance(20)
+  return settled
+}
 
 /** Whoever tests something else is never asked for one. */
 const NO_PUZZLE = { ...GATEWAY_RULES.puzzle, fromLoad: Number.POSITIVE_INFINITY }
