@@ -213,8 +213,8 @@ describe('replies', () => {
     }
     expect(sent).toBeGreaterThanOrEqual(total)
     liar.onMessage = null
-    const [storedBy] = await roundTrip(victim)
-    expect(storedBy).toBeGreaterThanOrEqual(9)
+    // More than once where the machine is busy: this node waits a tenth of a second for an answer.
+    await waitUntil(async () => (await roundTrip(victim))[0] >= 9, 30_000, 'what it puts is stored by nine')
     expect(victim.counters.libraryErrors).toBe(0)
     await liar.close()
   })

@@ -93,7 +93,8 @@ describe('slots', () => {
     const fresh = await net.addServers(6)
     for (const replica of [0, 1, 2]) {
       const item = buildSlot(keys, { day: today(), replica }, other.bytes)
-      await Promise.all(fresh.map(({ port }) => plantItem(port, item)))
+      const planted = await Promise.all(fresh.map(({ port }) => plantItem(port, item)))
+      expect(planted).toEqual(fresh.map(() => true))
     }
     const seen = await waitUntil(
       async () => {
