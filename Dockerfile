@@ -4,7 +4,7 @@ WORKDIR /app
 # Dependencies first: they change less often than the code.
 COPY package.json package-lock.json ./
 RUN npm ci --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json vite.config.ts ./
+COPY tsconfig.json tsconfig.build.json vite.config.ts vite.program.config.ts ./
 COPY src ./src
 COPY bin ./bin
 COPY bench ./bench

@@ -86,7 +86,8 @@ describe('slots', () => {
   it('with another value under the same seq are shown as a conflict, and the first stays', async () => {
     const keys = newChannel()
     const [first, other] = [newHead(keys, 1), newHead(keys, 1, { root: 44 })]
-    const reader = newService(await net.addReader())
+    // Patient: a node that seems silent twice is left alone for minutes, and this one must ask those that join.
+    const reader = newService(await net.addReader({ tuning: { queryTimeoutMs: 5_000 } }))
     await newService(await net.addReader()).publish(keys, first.bytes)
     expect((await reader.resolve(keys)).newest?.head).toEqual(first)
     // Another holder of the key: nodes that had nothing take it, and nodes that join.
