@@ -154,6 +154,7 @@ const CODES = {
   ERR_DATA_DIR_MODE: 'config',
   ERR_KEY_FILE_MODE: 'config',
   ERR_KEY_FILE_FORMAT: 'storage',
+  ERR_KEY_WORDS: 'usage',
   ERR_KEY_EXISTS: 'usage',
   ERR_KEYSTORE_LOCKED: 'auth',
   ERR_PASSPHRASE: 'auth',

@@ -73,6 +73,8 @@ export const LOCAL_DOMAINS = {
   keyFileKey: 'megatorrent-keystore/1 key file key',
   /** HKDF: master key and public key -> name of a sealed key file. */
   keyFileName: 'megatorrent-keystore/1 key file name',
+  /** SHA-256: kind and secrets of a channel key on paper -> its check. */
+  keyWordsCheck: 'megatorrent-keystore/1 key words check',
   /** HKDF: seed of the node key and channel secret -> seed of the channel's onion. */
   onionSeed: 'megatorrent-node/1 onion seed',
   /** HKDF: seed of the node key -> seed of the gateway's onion. */

@@ -180,6 +180,7 @@ export const REACH: readonly ReachRule[] = [
     modules: ['hash-wasm', 'hash-wasm/'],
     allowed: [/^src\/crypto\/argon2id\.ts$/],
   },
+  { what: 'word lists', modules: ['@scure/'], allowed: [/^src\/crypto\/seed-words\.ts$/] },
   { what: 'RPC dispatch', modules: ['jayson', 'jayson/'], allowed: [/^src\/rpc\//] },
   { what: 'the page', modules: ['preact', 'preact/', 'qrcode'], allowed: [/^src\/web\//] },
   { what: 'the log library', modules: ['pino', 'pino/'], allowed: [/^src\/node\/log\.ts$/] },
