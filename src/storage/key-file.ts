@@ -7,9 +7,11 @@
  *   offset  size  field
  *        0     8  magic 'megakey\n'
  *        8     1  version, 1
- *        9     1  protection: 0 plain, 1 sealed under the master key
+ *        9     1  protection: 0 plain, 1 sealed under the master key, 2 sealed under a passphrase
  *       10   155  plain: body 139 and the first 16 bytes of its SHA-256
- *             or  sealed: nonce 24, body 139 under XChaCha20-Poly1305, tag 16 (179)
+ *             or  master key: nonce 24, body 139 under XChaCha20-Poly1305, tag 16 (179)
+ *             or  passphrase: log2 N, r, p of scrypt, salt 32, nonce 24, body 139, tag 16,
+ *                 and the first 16 bytes of the SHA-256 of all that (230)
  *
  * Body:
  *
@@ -23,7 +25,8 @@
  *
  * Master file: magic 'megamst\n', version, log2 N, r, p of scrypt, salt 32, then
  * nonce 24, the master key 32 under the passphrase's key, tag 16. The fields in
- * front of a sealed part are its additional data, so none can be exchanged.
+ * front of a sealed part are its additional data, so none can be exchanged. The hash
+ * of a file under a passphrase is no secret: it tells damage from a wrong passphrase.
  *
  * @module storage/key-file
  */
@@ -40,7 +43,13 @@ import { MegatorrentError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import { LOCAL_DOMAINS } from '../crypto/domains.ts'
 import { hkdfSha256, sha256 } from '../crypto/hash.ts'
-import { openSecret, PASSPHRASE_SALT_BYTES, type ScryptCost, sealSecret } from '../crypto/passphrase.ts'
+import {
+  openSecret,
+  PASSPHRASE_SALT_BYTES,
+  type ScryptCost,
+  SEALED_SECRET_OVERHEAD_BYTES,
+  sealSecret,
+} from '../crypto/passphrase.ts'
 
 export const MASTER_KEY_BYTES = 32
 export const MAX_KEY_NAME_BYTES = 64
@@ -51,11 +60,16 @@ const MAGIC_BYTES = 8
 const VERSION = 1
 const PLAIN = 0
 const SEALED = 1
+const UNDER_PASSPHRASE = 2
 const KEY_HEADER_BYTES = MAGIC_BYTES + 2
 const BODY_BYTES = 139
 const CHECK_BYTES = 16
 const SECRET_BYTES = 32
-const MASTER_HEADER_BYTES = MAGIC_BYTES + 4 + PASSPHRASE_SALT_BYTES
+const SCRYPT_BYTES = 3 + PASSPHRASE_SALT_BYTES
+const MASTER_HEADER_BYTES = MAGIC_BYTES + 1 + SCRYPT_BYTES
+const UNDER_PASSPHRASE_HEADER_BYTES = KEY_HEADER_BYTES + SCRYPT_BYTES
+const UNDER_PASSPHRASE_BYTES =
+  UNDER_PASSPHRASE_HEADER_BYTES + BODY_BYTES + SEALED_SECRET_OVERHEAD_BYTES + CHECK_BYTES
 const NAME_BYTES = 16
 
 /** One key as the keystore keeps it. */
@@ -87,7 +101,7 @@ export function encodeKeyFile(record: KeyRecord, masterKey: Uint8Array | null, r
  * @throws MegatorrentError ERR_KEY_FILE_FORMAT (damaged, or no key file), ERR_KEYSTORE_LOCKED (sealed, and no master key).
  */
 export function decodeKeyFile(bytes: Uint8Array, masterKey: Uint8Array | null, place: string): KeyRecord {
-  if (!equalBytes(bytes.subarray(0, MAGIC_BYTES), KEY_MAGIC)) throw broken(place, 'it is no key file')
+  if (!isKeyFile(bytes)) throw broken(place, 'it is no key file')
   if (bytes[MAGIC_BYTES] !== VERSION) throw broken(place, 'a newer version wrote it')
   const header = bytes.subarray(0, KEY_HEADER_BYTES)
   const rest = bytes.subarray(KEY_HEADER_BYTES)
@@ -103,22 +117,82 @@ export function decodeKeyFile(bytes: Uint8Array, masterKey: Uint8Array | null, p
         throw new MegatorrentError('ERR_KEYSTORE_LOCKED', 'the keys are locked: give the passphrase')
       }
       return decodeBody(openSecret(derive(masterKey, 'keyFileKey'), rest, header), place)
+    case UNDER_PASSPHRASE:
+      throw broken(place, 'it is an export under a passphrase, which has to be imported')
     default:
       throw broken(place, 'its protection is unknown')
   }
 }
 
-/** Is the file sealed under a master key? Anything that is no key file is not. */
-export function isSealedKeyFile(bytes: Uint8Array): boolean {
-  return equalBytes(bytes.subarray(0, MAGIC_BYTES), KEY_MAGIC) && bytes[MAGIC_BYTES + 1] === SEALED
+/** Does it begin as a key file does, whatever its protection? */
+export function isKeyFile(bytes: Uint8Array): boolean {
+  return equalBytes(bytes.subarray(0, MAGIC_BYTES), KEY_MAGIC)
 }
 
-/** What a master file says before a passphrase is tried. */
-export interface MasterFile {
+/** Is the file sealed under a master key? Anything that is no key file is not. */
+export function isSealedKeyFile(bytes: Uint8Array): boolean {
+  return isKeyFile(bytes) && bytes[MAGIC_BYTES + 1] === SEALED
+}
+
+/** Is it a key file under a passphrase of its own? */
+export function isPassphraseKeyFile(bytes: Uint8Array): boolean {
+  return isKeyFile(bytes) && bytes[MAGIC_BYTES + 1] === UNDER_PASSPHRASE
+}
+
+/** What a file under a passphrase says before one is tried. */
+export interface PassphraseFile {
   readonly cost: ScryptCost
   readonly salt: Uint8Array
+  /** All in front of what is sealed. */
   readonly header: Uint8Array
-  readonly sealedKey: Uint8Array
+  readonly sealed: Uint8Array
+}
+
+/** @param passphraseKey - 32 bytes of crypto/passphrase `passphraseKey` with this salt and cost. */
+export function encodePassphraseKeyFile(
+  record: KeyRecord,
+  passphraseKey: Uint8Array,
+  salt: Uint8Array,
+  cost: ScryptCost,
+  random: Random,
+): Uint8Array {
+  const { logN, r, p } = cost
+  const header = concatBytes(KEY_MAGIC, Uint8Array.of(VERSION, UNDER_PASSPHRASE, logN, r, p), salt)
+  const file = concatBytes(header, sealSecret(passphraseKey, encodeBody(record), header, random))
+  return concatBytes(file, checkOf(file))
+}
+
+/**
+ * @param bytes - for which `isPassphraseKeyFile` holds.
+ * @throws MegatorrentError ERR_KEY_FILE_FORMAT. That the cost is within bounds is checked where it is spent.
+ */
+export function decodePassphraseKeyFile(bytes: Uint8Array, place: string): PassphraseFile {
+  if (bytes[MAGIC_BYTES] !== VERSION) throw broken(place, 'a newer version wrote it')
+  const end = UNDER_PASSPHRASE_BYTES - CHECK_BYTES
+  const intact =
+    bytes.length === UNDER_PASSPHRASE_BYTES &&
+    equalBytes(bytes.subarray(end), checkOf(bytes.subarray(0, end)))
+  if (!intact) throw broken(place, 'it is damaged')
+  return passphraseFile(bytes.subarray(0, end), KEY_HEADER_BYTES)
+}
+
+/** @returns the record, or null under another passphrase's key. @throws MegatorrentError ERR_KEY_FILE_FORMAT. */
+export function openPassphraseKeyFile(
+  file: PassphraseFile,
+  passphraseKey: Uint8Array,
+  place: string,
+): KeyRecord | null {
+  const body = openSecret(passphraseKey, file.sealed, file.header)
+  return body === null ? null : decodeBody(body, place)
+}
+
+/** @param scryptAt - where its cost stands. */
+function passphraseFile(bytes: Uint8Array, scryptAt: number): PassphraseFile {
+  const reader = new ByteReader(bytes.subarray(scryptAt))
+  const cost = { logN: reader.u8(), r: reader.u8(), p: reader.u8() }
+  const salt = reader.take(PASSPHRASE_SALT_BYTES)
+  const headerBytes = scryptAt + SCRYPT_BYTES
+  return { cost, salt, header: bytes.subarray(0, headerBytes), sealed: bytes.subarray(headerBytes) }
 }
 
 /** @param passphraseKey - 32 bytes of crypto/passphrase `passphraseKey` with this salt and cost. */
@@ -134,24 +208,17 @@ export function encodeMasterFile(
 }
 
 /** @throws MegatorrentError ERR_KEY_FILE_FORMAT. That the cost is within bounds is checked where it is spent. */
-export function decodeMasterFile(bytes: Uint8Array, place: string): MasterFile {
+export function decodeMasterFile(bytes: Uint8Array, place: string): PassphraseFile {
   if (!equalBytes(bytes.subarray(0, MAGIC_BYTES), MASTER_MAGIC))
     throw broken(place, 'it is no master key file')
   if (bytes[MAGIC_BYTES] !== VERSION) throw broken(place, 'a newer version wrote it')
   if (bytes.length <= MASTER_HEADER_BYTES) throw broken(place, 'it is cut off')
-  const reader = new ByteReader(bytes.subarray(MAGIC_BYTES + 1))
-  const cost = { logN: reader.u8(), r: reader.u8(), p: reader.u8() }
-  return {
-    cost,
-    salt: reader.take(PASSPHRASE_SALT_BYTES),
-    header: bytes.subarray(0, MASTER_HEADER_BYTES),
-    sealedKey: bytes.subarray(MASTER_HEADER_BYTES),
-  }
+  return passphraseFile(bytes, MAGIC_BYTES + 1)
 }
 
 /** @returns the master key, or null under another passphrase's key. */
-export function openMasterKey(file: MasterFile, passphraseKey: Uint8Array): Uint8Array | null {
-  const key = openSecret(passphraseKey, file.sealedKey, file.header)
+export function openMasterKey(file: PassphraseFile, passphraseKey: Uint8Array): Uint8Array | null {
+  const key = openSecret(passphraseKey, file.sealed, file.header)
   return key !== null && key.length === MASTER_KEY_BYTES ? key : null
 }
 
