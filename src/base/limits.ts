@@ -636,7 +636,7 @@ export const MAX_PREPARED_STATEMENTS = 256
 export const MAX_RELEASES_PER_CHANNEL = 1_000
 /** Heads kept that contradict the first one of their release number: proof enough, and no more than that. */
 export const MAX_CONFLICTS_PER_RELEASE = 3
-/** Bytes of a key file: refuses to read what cannot be one. */
+/** Bytes of a key file, or of a key in words (some 1,000): refuses to read what cannot be one. */
 export const MAX_KEY_FILE_BYTES = 4_096
 
 // rpc

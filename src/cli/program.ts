@@ -256,15 +256,22 @@ function addChannels(program: Command, client: ClientCommand): void {
     channel.showChannel,
   )
   client(
-    group.command('export').description('write the key to a new file').argument('<name>').argument('<file>'),
+    group
+      .command('export')
+      .description('write the key to a new file: who has it can publish')
+      .argument('<name>')
+      .argument('<file>')
+      .option('--words', 'as words for paper')
+      .option('--passphrase-file <path>', 'seal it under the passphrase in that file'),
     channel.exportChannel,
   )
   client(
     group
       .command('import')
-      .description('take a key from a file')
+      .description('take a key from a file of any form that export writes, also of words that were typed in')
       .argument('<file>')
-      .option('--name <name>', 'call it so here'),
+      .option('--name <name>', 'call it so here')
+      .option('--passphrase-file <path>', 'file with the passphrase that it is sealed under'),
     channel.importChannel,
   )
   client(

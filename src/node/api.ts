@@ -78,9 +78,9 @@ export interface NodeApi {
   /** `channel`: a name or a public key. Kind not-found when there is none. */
   showChannel(params: { readonly channel: string }): Promise<ChannelInfo>
   /** Writes a 0600 file at an absolute path and refuses an existing one (kind usage). */
-  exportChannel(params: { readonly channel: string; readonly file: string }): Promise<ChannelInfo>
+  exportChannel(params: ExportChannelParams): Promise<ChannelInfo>
   /** `name` null keeps the name in the file. Importing the same key again is fine. */
-  importChannel(params: { readonly file: string; readonly name: string | null }): Promise<ChannelInfo>
+  importChannel(params: ImportChannelParams): Promise<ChannelInfo>
   removeChannel(params: { readonly channel: string }): Promise<ChannelInfo>
 
   ingest(params: IngestParams, options: CallOptions): Promise<IngestResult>
@@ -169,6 +169,23 @@ export interface CreateChannelParams {
   readonly name: string
   readonly private: boolean
   readonly open: boolean
+}
+
+export interface ExportChannelParams {
+  /** A name or a public key. */
+  readonly channel: string
+  readonly file: string
+  /** For paper, not as bytes. */
+  readonly words: boolean
+  /** File with a passphrase to seal the key under, or null. Not with `words`. */
+  readonly passphraseFile: string | null
+}
+
+export interface ImportChannelParams {
+  readonly file: string
+  readonly name: string | null
+  /** File with the passphrase that the key is sealed under, or null. */
+  readonly passphraseFile: string | null
 }
 
 export interface ChannelInfo {

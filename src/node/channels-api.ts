@@ -16,7 +16,7 @@ import { type IngestRecord, loadIngest } from '../channels/ingest-record.ts'
 import { loadManifest } from '../channels/manifest-loader.ts'
 import { ingestGone, type Publisher, type Release } from '../channels/publisher.ts'
 import type { ChannelSession, ChannelSessions } from '../channels/session.ts'
-import { PUBLIC_READ_KEY, type PublisherKeys, publisherKeys } from '../crypto/key-schedule.ts'
+import { type PublisherKeys, publisherKeys } from '../crypto/key-schedule.ts'
 import type { BlobStore } from '../storage/blob-store.ts'
 import type { Keystore } from '../storage/keystore.ts'
 import type { State } from '../storage/state.ts'
@@ -26,6 +26,8 @@ import type {
   CallOptions,
   ChannelInfo,
   CreateChannelParams,
+  ExportChannelParams,
+  ImportChannelParams,
   IngestParams,
   IngestResult,
   PublishParams,
@@ -33,6 +35,7 @@ import type {
   UnpublishParams,
   UnpublishResult,
 } from './api.ts'
+import { exportChannelKey, importChannelKey, importedMark, NEW_CHANNEL } from './channel-keys.ts'
 
 export interface ChannelsApiDeps {
   readonly state: State
@@ -60,9 +63,6 @@ interface OwnChannel {
   /** Ends what goes on for it when it is removed. */
   readonly stopping: AbortController
 }
-
-/** Marks a channel whose numbers may go on elsewhere: look before the first release here. */
-const importedMark = (publicKey: Uint8Array): string => `channel.imported.${toHex(publicKey)}`
 
 export class ChannelsApi {
   readonly #deps: ChannelsApiDeps
@@ -127,34 +127,15 @@ export class ChannelsApi {
     return this.#info(this.#find(channel))
   }
 
-  export(channel: string, file: string): ChannelInfo {
+  async export({ channel, ...file }: ExportChannelParams): Promise<ChannelInfo> {
     const row = this.#find(channel)
-    if (!this.#deps.keystore.exportKey(row.publicKey, file)) throw notFound()
+    await exportChannelKey(this.#deps, row.publicKey, file)
     return this.#info(row)
   }
 
-  import(file: string, name: string | null): ChannelInfo {
-    const { keystore, state, clock } = this.#deps
-    const key = keystore.importKey(file, name)
-    const known = state.channels.get(key.publicKey)
-    if (known !== null) return this.#info(known)
-    if (state.channels.byName(key.name) !== null) {
-      keystore.remove(key.publicKey)
-      throw new MegatorrentError('ERR_NAME_TAKEN', 'there is a channel of that name: choose another')
-    }
-    const row: ChannelRow = {
-      ...NEW_CHANNEL,
-      publicKey: key.publicKey,
-      name: key.name,
-      private: toHex(key.readKey) !== toHex(PUBLIC_READ_KEY),
-      open: key.open,
-      createdAt: clock.now(),
-    }
-    state.database.transaction(() => {
-      state.channels.add(row)
-      state.meta.set(importedMark(row.publicKey), 1)
-    })
-    this.#open(row)
+  async import(params: ImportChannelParams): Promise<ChannelInfo> {
+    const row = await importChannelKey(this.#deps, params)
+    if (!this.#own.has(toHex(row.publicKey))) this.#open(row)
     return this.#info(row)
   }
 
@@ -392,8 +373,6 @@ export class ChannelsApi {
     return this.#deps.linkTo(publicKey, readKey)
   }
 }
-
-const NEW_CHANNEL = { sequence: 0, revision: 0, publishedIngest: null } as const
 
 function notFound(): MegatorrentError {
   return new MegatorrentError('ERR_NOT_FOUND', 'there is no such channel on this node')

@@ -86,8 +86,8 @@ export function createNodeApi(parts: NodeParts): NodeApi {
     createChannel: (params) => channels.create(params),
     listChannels: async () => channels.list(),
     showChannel: async ({ channel }) => channels.show(channel),
-    exportChannel: async ({ channel, file }) => channels.export(channel, file),
-    importChannel: async ({ file, name }) => channels.import(file, name),
+    exportChannel: (params) => channels.export(params),
+    importChannel: (params) => channels.import(params),
     async removeChannel({ channel }) {
       const removed = channels.remove(channel)
       closeFiles(removed.publicKey)

@@ -31,7 +31,7 @@ import { FilesApi } from './files-api.ts'
 import { type NetworkTuning, openNetwork } from './network.ts'
 import { createNodeApi, nodeInfo } from './node-api.ts'
 import { linkTo } from './own-addresses.ts'
-import { readSecretLine } from './secret-line.ts'
+import { readPassphrase } from './secret-line.ts'
 import { SubscriptionsApi } from './subscriptions-api.ts'
 import { Tokens } from './tokens.ts'
 
@@ -202,9 +202,5 @@ async function unlock(keystore: Keystore, config: Config): Promise<void> {
     if (!keystore.locked) return
     throw new MegatorrentError('ERR_KEYSTORE_LOCKED', 'the keys are encrypted: give --passphrase-file')
   }
-  const passphrase = readSecretLine(config.passphraseFile)
-  if (passphrase === null) {
-    throw new MegatorrentError('ERR_PASSPHRASE_FILE', 'the passphrase file is missing or is not text')
-  }
-  await keystore.unlock(passphrase)
+  await keystore.unlock(readPassphrase(config.passphraseFile))
 }

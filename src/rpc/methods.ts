@@ -67,8 +67,10 @@ export function createHandlers({ api, jobs, signIns, onShutdown }: MethodsInit):
       channels:
         name === undefined ? [...(await api.listChannels())] : [await api.showChannel({ channel: name })],
     }),
-    exportChannel: ({ name, file }) => api.exportChannel({ channel: name, file }),
-    importChannel: ({ file, name }) => api.importChannel({ file, name: name ?? null }),
+    exportChannel: ({ name, file, words, passphraseFile }) =>
+      api.exportChannel({ channel: name, file, words, passphraseFile: passphraseFile ?? null }),
+    importChannel: ({ file, name, passphraseFile }) =>
+      api.importChannel({ file, name: name ?? null, passphraseFile: passphraseFile ?? null }),
     removeChannel: ({ name }) => api.removeChannel({ channel: name }),
 
     ingest: ({ path, channel, rehash, wait }, call) =>

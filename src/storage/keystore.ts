@@ -30,7 +30,6 @@ import {
 } from '../crypto/passphrase.ts'
 import { wipe } from '../crypto/wipe.ts'
 import {
-  createFileExclusive,
   ensurePrivateFolder,
   readSecretFileIfExists,
   removeSecretFile,
@@ -243,36 +242,6 @@ export class Keystore {
     if (this.get(publicKey) === null) return false
     removeSecretFile(join(this.#folder, this.#fileName(publicKey)))
     return true
-  }
-
-  /**
-   * Write a channel's key, unsealed, to a new file of mode 0600: whoever has it can publish.
-   *
-   * @returns false when there is no such channel.
-   * @throws MegatorrentError ERR_FILE_EXISTS, ERR_USAGE (there is no such folder), ERR_KEYSTORE_LOCKED, or one
-   *   of kind 'storage'.
-   */
-  exportKey(publicKey: Uint8Array, path: string): boolean {
-    const key = this.get(publicKey)
-    if (key === null) return false
-    createFileExclusive(path, encodeKeyFile({ ...key, kind: 'channel' }, null, this.#random))
-    return true
-  }
-
-  /**
-   * Add the key of an exported file.
-   *
-   * @param name - for this channel here; null: the one in the file.
-   * @throws MegatorrentError ERR_NOT_FOUND, ERR_KEY_FILE_FORMAT, ERR_KEY_FILE_MODE, or as `add`.
-   */
-  importKey(path: string, name: string | null): ChannelKey {
-    const bytes = readSecretFileIfExists(path, MAX_KEY_FILE_BYTES)
-    if (bytes === null) throw new MegatorrentError('ERR_NOT_FOUND', `${path} does not exist`)
-    const record = decodeKeyFile(bytes, null, path)
-    if (record.kind !== 'channel') {
-      throw new MegatorrentError('ERR_KEY_FILE_FORMAT', `${path} holds a node key, not a channel's`)
-    }
-    return this.add({ ...channelKey(record), name: name ?? record.name })
   }
 
   /** Forget the master key. The keystore is locked then, if it is encrypted. */

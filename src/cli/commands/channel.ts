@@ -43,20 +43,45 @@ export async function showChannel(context: CommandContext, name: string): Promis
   context.print(channel, () => describeChannel(channel))
 }
 
-export async function exportChannel(context: CommandContext, name: string, file: string): Promise<void> {
+export async function exportChannel(
+  context: CommandContext,
+  name: string,
+  file: string,
+  options: { readonly words?: boolean; readonly passphraseFile?: string },
+): Promise<void> {
+  const words = options.words === true
+  const sealing = passphraseOf(context, options)
+  if (words && sealing.passphraseFile !== undefined) {
+    throw usageError('words are under no passphrase: choose either --words or --passphrase-file')
+  }
   const path = context.path(file)
-  const channel = await context.client.call('exportChannel', { name, file: path })
-  context.print(channel, () => `key of ${channel.name} written to ${path}: who has it can publish\n`)
+  const channel = await context.client.call('exportChannel', { name, file: path, words, ...sealing })
+  context.print(channel, () => {
+    const what = `key of ${channel.name} written to ${path}`
+    if (words)
+      return `${what} as words, and who has them can publish: copy them to paper, then remove the file\n`
+    if (sealing.passphraseFile === undefined) return `${what}: who has it can publish\n`
+    return `${what}, sealed: who has it and the passphrase can publish, and nobody without the passphrase\n`
+  })
 }
 
 export async function importChannel(
   context: CommandContext,
   file: string,
-  options: { readonly name?: string },
+  options: { readonly name?: string; readonly passphraseFile?: string },
 ): Promise<void> {
   const name = options.name === undefined ? {} : { name: options.name }
-  const channel = await context.client.call('importChannel', { file: context.path(file), ...name })
+  const sealed = passphraseOf(context, options)
+  const channel = await context.client.call('importChannel', { file: context.path(file), ...name, ...sealed })
   context.print(channel, () => describeChannel(channel))
+}
+
+/** The daemon reads that file, as it does the one with the key: a passphrase is in no call. */
+function passphraseOf(
+  context: CommandContext,
+  { passphraseFile }: { readonly passphraseFile?: string },
+): { readonly passphraseFile?: string } {
+  return passphraseFile === undefined ? {} : { passphraseFile: context.path(passphraseFile) }
 }
 
 export async function removeChannel(

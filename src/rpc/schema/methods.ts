@@ -8,59 +8,30 @@
  * @module rpc/schema/methods
  */
 import { z } from 'zod'
-import { utf8Bytes } from '../../base/bytes.ts'
+import {
+  absolutePath,
+  address,
+  channelName,
+  channelRef,
+  globs,
+  jobId,
+  keyId,
+  label,
+  MAX_MAX_PEERS,
+  MAX_PATH_CHARACTERS,
+  nothing,
+  publicKey,
+  rate,
+  subscriptionRef,
+  timeout,
+  title,
+  uri,
+} from './parameters.ts'
 import * as results from './results.ts'
 import { SCOPES, type Scope } from './scopes.ts'
 
-const MAX_URI_CHARACTERS = 16_384
-const MAX_PATH_CHARACTERS = 4096
-const MAX_GLOBS = 1000
-const MAX_TITLE_BYTES = 1024
-/** Seconds: a year. */
-const MAX_TIMEOUT = 31_536_000
 /** Files of a release in one answer: some 10 MB of JSON. */
 export const MAX_LISTED_FILES = 100_000
-
-/** A channel by name or public key. */
-const channelRef = z
-  .string()
-  .regex(/^[A-Za-z0-9._-]{1,64}$/, 'expected a channel name or a public key of 64 hex digits')
-
-/** A name that is not mistaken for a key. */
-const channelName = z
-  .string()
-  .regex(/^[A-Za-z0-9._-]{1,64}$/, 'expected 1 to 64 letters, digits, dots, underscores or hyphens')
-  .refine((name) => !/^[0-9A-Fa-f]{64}$/.test(name), 'expected a name that does not look like a public key')
-
-/** Callers have folders of their own, so the daemon takes absolute paths only. */
-const absolutePath = z
-  .string()
-  .max(MAX_PATH_CHARACTERS)
-  .refine((path) => /^(?:\/|[A-Za-z]:[\\/])/.test(path) && !path.includes('\0'), 'expected an absolute path')
-
-const publicKey = z
-  .string()
-  .regex(/^[0-9A-Fa-f]{64}$/, 'expected 64 hex digits')
-  .transform((text) => text.toLowerCase())
-
-const title = z
-  .string()
-  .refine((text) => utf8Bytes(text).length <= MAX_TITLE_BYTES, `expected at most ${MAX_TITLE_BYTES} bytes`)
-  .refine((text) => !/\p{Surrogate}/u.test(text), 'expected well-formed Unicode')
-
-/** A link, or a public key where that is enough: what it means is for the node to decode. */
-const uri = z.string().min(1, 'expected a link').max(MAX_URI_CHARACTERS)
-const address = z.string().min(1, 'expected an address').max(512)
-const globs = z.array(z.string().min(1, 'expected a glob').max(MAX_PATH_CHARACTERS)).max(MAX_GLOBS)
-/** Seconds, decimals allowed. */
-const timeout = z.number().positive().max(MAX_TIMEOUT)
-/** To know an access key by. */
-const label = z.string().max(100)
-const keyId = z.string().regex(/^[0-9a-f]{16}$/, 'expected 16 hex digits')
-/** Bytes a second; 0 is unlimited. */
-const rate = z.int().nonnegative()
-const MAX_MAX_PEERS = 10_000
-const jobId = z.string().min(1, 'expected the id of a job').max(64)
 
 interface MethodRow {
   /** What a token needs to call it. */
@@ -69,16 +40,6 @@ interface MethodRow {
   readonly params: z.ZodType
   readonly result: z.ZodType
 }
-
-const nothing = z.strictObject({})
-
-/** A subscription by its link or by the key of its channel. */
-const subscriptionRef = z
-  .strictObject({ uri: uri.optional(), publicKey: publicKey.optional() })
-  .refine(
-    (params) => (params.uri === undefined) !== (params.publicKey === undefined),
-    'expected either uri or publicKey',
-  )
 
 export const METHODS = {
   getStatus: {
@@ -108,14 +69,28 @@ export const METHODS = {
   },
   exportChannel: {
     scope: 'admin',
-    doc: 'Write a channel key to a new file.',
-    params: z.strictObject({ name: channelRef, file: absolutePath }),
+    doc: 'Write a channel key to a new file: plain, as words for paper, or sealed under the passphrase in another file.',
+    params: z
+      .strictObject({
+        name: channelRef,
+        file: absolutePath,
+        words: z.boolean().default(false),
+        passphraseFile: absolutePath.optional(),
+      })
+      .refine(
+        (params) => !(params.words && params.passphraseFile !== undefined),
+        'words are under no passphrase: words and passphraseFile exclude each other',
+      ),
     result: results.channelResult,
   },
   importChannel: {
     scope: 'admin',
-    doc: 'Take a channel key from a file.',
-    params: z.strictObject({ file: absolutePath, name: channelName.optional() }),
+    doc: 'Take a channel key from a file of any form that exportChannel writes. Words without a name need one.',
+    params: z.strictObject({
+      file: absolutePath,
+      name: channelName.optional(),
+      passphraseFile: absolutePath.optional(),
+    }),
     result: results.channelResult,
   },
   removeChannel: {

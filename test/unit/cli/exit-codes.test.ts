@@ -157,6 +157,8 @@ describe('wrong usage is 64, in one line, before any daemon is asked', () => {
     ['a channel both private and open', ['channel', 'create', 'a', '--private', '--open']],
     ['a channel with a bad name', ['channel', 'create', 'a/b']],
     ['a channel with an empty name', ['channel', 'create', '']],
+    ['words under a passphrase', ['channel', 'export', 'a', 'x', '--words', '--passphrase-file', 'p']],
+    ['an empty path of a passphrase', ['channel', 'import', 'x', '--passphrase-file', '']],
     ['removal without --yes', ['channel', 'remove', 'a']],
     ['a time-out that is no number', ['get', URI, '--timeout', 'soon']],
     ['a time-out of 0', ['get', URI, '--timeout', '0']],

@@ -114,9 +114,18 @@ describe('what the node is asked', () => {
     expect(await paramsOf('ingest', ['ingest', 'x'])).toEqual(ingested)
     expect(await paramsOf('ingest', ['ingest', 'x', '--rehash'])).toEqual({ ...ingested, rehash: true })
     expect(await paramsOf('publish', ['publish', './x', '--rehash'])).toMatchObject({ rehash: true })
-    expect(await paramsOf('exportChannel', ['channel', 'export', 'news', '../f'])).toMatchObject({
-      file: join(caller, '../f'),
+    const plain = { channel: 'news', file: join(caller, '../f'), words: false, passphraseFile: null }
+    const exported = ['channel', 'export', 'news', '../f']
+    expect(await paramsOf('exportChannel', exported)).toEqual(plain)
+    expect(await paramsOf('exportChannel', [...exported, '--words'])).toEqual({ ...plain, words: true })
+    const passphraseFile = join(caller, 'p')
+    expect(await paramsOf('exportChannel', [...exported, '--passphrase-file', 'p'])).toEqual({
+      ...plain,
+      passphraseFile,
     })
+    expect(
+      await paramsOf('importChannel', ['channel', 'import', 'f', '--passphrase-file', 'p', '--name', 'n']),
+    ).toEqual({ file: join(caller, 'f'), name: 'n', passphraseFile })
     expect(await paramsOf('addSubscription', ['subscribe', URI, '--dir', 'd'])).toMatchObject({
       dir: join(caller, 'd'),
     })

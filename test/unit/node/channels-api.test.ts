@@ -1,5 +1,5 @@
 /** Channels of this node as its API has them: keys, publishing, and what ends with a channel. */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
@@ -264,20 +264,11 @@ describe('channels of a node', () => {
     expect(await publish()).toMatchObject({ sequence: 2 })
   })
 
-  it('come and go as files: an import looks for newer releases before it signs', async () => {
-    const { publicKey } = await api.create({ name: 'main', private: false, open: false })
-    await publish()
-    const file = join(node.folder, 'exported')
-    expect(() => api.export('main', join(node.folder, 'missing', 'exported'))).toThrow(
-      expect.objectContaining({ code: 'ERR_USAGE', message: expect.stringContaining('no folder') }),
-    )
-    api.export('main', file)
-    const head = node.heads.newest(Buffer.from(publicKey, 'hex'))
-    if (head === null) throw new Error('no head')
-    // On another machine, which has never seen the release.
+  /** Another machine, which has never seen a release. */
+  async function otherMachine(): Promise<{ readonly node: ChannelNode; readonly api: ChannelsApi }> {
     const other = await net.node()
     const { state, store, clock, sessions, publisher } = other
-    const imported = new ChannelsApi({
+    const api = new ChannelsApi({
       state,
       store,
       keystore: Keystore.open({ folder: join(other.folder, 'keys'), random: systemRandom, clock }),
@@ -291,9 +282,29 @@ describe('channels of a node', () => {
       random: systemRandom,
       log: silentLog,
     })
-    imported.start()
-    expect(imported.import(file, 'again')).toMatchObject({ name: 'again', publicKey, sequence: 0 })
-    expect(imported.import(file, null)).toMatchObject({ name: 'again' })
+    api.start()
+    return { node: other, api }
+  }
+
+  const FILE = { words: false, passphraseFile: null } as const
+
+  it('come and go as files: an import looks for newer releases before it signs', async () => {
+    const { publicKey } = await api.create({ name: 'main', private: false, open: false })
+    await publish()
+    const file = join(node.folder, 'exported')
+    await expect(
+      api.export({ ...FILE, channel: 'main', file: join(node.folder, 'missing', 'exported') }),
+    ).rejects.toMatchObject({ code: 'ERR_USAGE', message: expect.stringContaining('no folder') })
+    await api.export({ ...FILE, channel: 'main', file })
+    const head = node.heads.newest(Buffer.from(publicKey, 'hex'))
+    if (head === null) throw new Error('no head')
+    const { node: other, api: imported } = await otherMachine()
+    expect(await imported.import({ file, name: 'again', passphraseFile: null })).toMatchObject({
+      name: 'again',
+      publicKey,
+      sequence: 0,
+    })
+    expect(await imported.import({ file, name: null, passphraseFile: null })).toMatchObject({ name: 'again' })
     other.discovery.onLook = async ({ hooks }) => hooks.onHead(head.bytes)
     const result = await imported.publish(
       { source: { path: source }, channel: null, title: null, timeoutMs: null },
@@ -301,5 +312,104 @@ describe('channels of a node', () => {
     )
     expect(result.sequence).toBe(2)
     await imported.close()
+  })
+
+  it('come back with the same link from words and from a sealed file, of every kind', async () => {
+    const passphraseFile = join(node.folder, 'passphrase')
+    writeFileSync(passphraseFile, 'correct horse\n')
+    const kinds = [
+      { name: 'public', private: false, open: false },
+      { name: 'private', private: true, open: false },
+      { name: 'open', private: false, open: true },
+    ]
+    const made = await Promise.all(kinds.map((kind) => api.create(kind)))
+    for (const how of [
+      { words: true, passphraseFile: null },
+      { words: false, passphraseFile },
+    ]) {
+      const { api: imported } = await otherMachine()
+      for (const { name } of kinds) {
+        const file = join(node.folder, `${name}-${how.words}`)
+        await api.export({ ...how, channel: name, file })
+        await imported.import({ file, name: null, passphraseFile: how.passphraseFile })
+      }
+      const plain = ({ name, publicKey, uri, private: isPrivate, open }: (typeof made)[number]) => {
+        const { readKey } = parseLink(uri)
+        return { name, publicKey, readKey, isPrivate, open }
+      }
+      const byKey = (a: { publicKey: string }, b: { publicKey: string }): number =>
+        a.publicKey < b.publicKey ? -1 : 1
+      expect(imported.list().map(plain).sort(byKey)).toEqual(made.map(plain).sort(byKey))
+      await imported.close()
+    }
+  })
+
+  it('change nothing when the passphrase is wrong, is in no file, or belongs to words', async () => {
+    const { publicKey } = await api.create({ name: 'main', private: false, open: false })
+    const [right, wrong] = [join(node.folder, 'right'), join(node.folder, 'wrong')]
+    writeFileSync(right, 'correct horse')
+    writeFileSync(wrong, 'correct horse \n')
+    const file = join(node.folder, 'sealed')
+    await api.export({ channel: 'main', file, words: false, passphraseFile: right })
+    const { node: other, api: imported } = await otherMachine()
+    for (const [passphraseFile, code] of [
+      [wrong, 'ERR_PASSPHRASE'],
+      [null, 'ERR_PASSPHRASE'],
+      [join(node.folder, 'none'), 'ERR_PASSPHRASE_FILE'],
+    ] as const) {
+      await expect(imported.import({ file, name: null, passphraseFile })).rejects.toMatchObject({ code })
+    }
+    expect([imported.list(), readdirSync(join(other.folder, 'keys'))]).toEqual([[], []])
+    await imported.import({ file, name: null, passphraseFile: right })
+    expect(imported.show('main').publicKey).toBe(publicKey)
+    const both = { channel: 'main', file: join(node.folder, 'both'), words: true, passphraseFile: right }
+    await expect(api.export(both)).rejects.toMatchObject({ code: 'ERR_USAGE' })
+    await imported.close()
+  })
+
+  it('need a name when words have none, and one that is free and that a channel can have', async () => {
+    await api.create({ name: 'main', private: false, open: false })
+    const file = join(node.folder, 'words')
+    await api.export({ channel: 'main', file, words: true, passphraseFile: null })
+    const page = readFileSync(file, 'utf8')
+    const typed = (text: string): void => writeFileSync(file, text)
+    const { node: other, api: imported } = await otherMachine()
+    await imported.create({ name: 'taken', private: false, open: false })
+    const take = (name: string | null) => imported.import({ file, name, passphraseFile: null })
+    for (const [text, name, code] of [
+      [page.replace(/^name: .*$/m, ''), null, 'ERR_USAGE'],
+      [page.replace(/^name: .*$/m, `name: ${'ab'.repeat(32)}`), null, 'ERR_USAGE'],
+      [page.replace(/^name: .*$/m, 'name: a name'), null, 'ERR_USAGE'],
+      [page, 'taken', 'ERR_NAME_TAKEN'],
+    ] as const) {
+      typed(text)
+      await expect(take(name)).rejects.toMatchObject({ code })
+    }
+    expect(readdirSync(join(other.folder, 'keys'))).toHaveLength(1)
+    typed(page.replace(/^name: .*$/m, ''))
+    expect(await take('words')).toMatchObject({ name: 'words' })
+    // It is here: what it is called is known.
+    expect(await take(null)).toMatchObject({ name: 'words' })
+    await imported.close()
+  })
+
+  it('whose key was lost can be published again once it is back', async () => {
+    await api.create({ name: 'main', private: false, open: false })
+    await publish()
+    const file = join(node.folder, 'exported')
+    await api.export({ ...FILE, channel: 'main', file })
+    await api.close()
+    node.sessions.closeAll()
+    const keys = join(node.folder, 'keys')
+    for (const name of readdirSync(keys)) unlinkSync(join(keys, name))
+    api = newApi(true, { publisher: node.publisher, sessions: node.newSessions() })
+    api.start()
+    await expect(publish()).rejects.toMatchObject({ code: 'ERR_KEY_MISSING' })
+    await expect(
+      api.export({ ...FILE, channel: 'main', file: join(node.folder, 'again') }),
+    ).rejects.toMatchObject({ code: 'ERR_KEY_MISSING' })
+    await api.import({ file, name: null, passphraseFile: null })
+    writeFileSync(join(source, 'a.txt'), 'other')
+    expect(await publish()).toMatchObject({ sequence: 2 })
   })
 })

@@ -144,6 +144,12 @@ describe('parameters', () => {
     ['a name with a line end', 'createChannel', { name: 'a\n' }],
     ['a name that is a key', 'createChannel', { name: 'ab'.repeat(32) }],
     ['private and open', 'createChannel', { name: 'a', private: true, open: true }],
+    [
+      'words under a passphrase',
+      'exportChannel',
+      { name: 'a', file: '/x', words: true, passphraseFile: '/p' },
+    ],
+    ['a relative passphrase file', 'importChannel', { file: '/x', passphraseFile: 'p' }],
     ['a truth that is a string', 'createChannel', { name: 'a', private: 'true' }],
     ['a relative path', 'ingest', { path: 'x' }],
     ['a path with NUL', 'ingest', { path: '/x\0' }],

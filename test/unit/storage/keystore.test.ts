@@ -101,45 +101,21 @@ describe('a plain keystore', () => {
     store.create(PUBLIC)
   })
 
-  it('exports to a new file of mode 0600, and imports it elsewhere', () => {
+  it('takes a key made elsewhere, the same one again under another name, and no other under its name', () => {
     const folder = tempFolder()
-    const store = open(join(folder, 'keys'))
-    const key = store.create(PRIVATE)
-    const path = join(folder, 'export')
-    expect(store.exportKey(key.publicKey, path)).toBe(true)
-    expect(store.exportKey(new Uint8Array(32), join(folder, 'other'))).toBe(false)
-    expect(statSync(path).mode & 0o777).toBe(0o600)
-    expect(thrownBy(() => store.exportKey(key.publicKey, path))).toMatchObject({
-      code: 'ERR_FILE_EXISTS',
-      kind: 'usage',
-    })
-
+    const key = open(join(folder, 'keys')).create(PRIVATE)
     const other = open(join(folder, 'other-keys'))
-    expect(other.importKey(path, null)).toEqual(key)
-    expect(other.importKey(path, null)).toEqual(key)
-    expect(other.importKey(path, 'renamed')).toEqual({ ...key, name: 'renamed' })
+    expect(other.add(key)).toEqual(key)
+    expect(other.add(key)).toEqual(key)
+    expect(other.add({ ...key, name: 'renamed' })).toEqual({ ...key, name: 'renamed' })
     expect(other.list()).toEqual([{ ...key, name: 'renamed' }])
     other.create(PUBLIC)
-    expect(thrownBy(() => other.importKey(path, PUBLIC.name))).toMatchObject({ code: 'ERR_NAME_TAKEN' })
-    expect(thrownBy(() => other.importKey(join(folder, 'none'), null))).toMatchObject({
-      code: 'ERR_NOT_FOUND',
-    })
+    expect(thrownBy(() => other.add({ ...key, name: PUBLIC.name }))).toMatchObject({ code: 'ERR_NAME_TAKEN' })
   })
 
-  it('refuses to import a node key, a file that others can read, and the same key with another read key', () => {
-    const folder = tempFolder()
-    const store = open(join(folder, 'keys'))
-    store.nodeSeed()
-    expect(thrownBy(() => store.importKey(join(folder, 'keys', 'node.key'), 'x'))).toMatchObject({
-      code: 'ERR_KEY_FILE_FORMAT',
-    })
+  it('refuses the same key with another read key', () => {
+    const store = open(join(tempFolder(), 'keys'))
     const key = store.create(PUBLIC)
-    store.exportKey(key.publicKey, join(folder, 'export'))
-    chmodSync(join(folder, 'export'), 0o644)
-    expect(thrownBy(() => store.importKey(join(folder, 'export'), null))).toMatchObject({
-      code: 'ERR_KEY_FILE_MODE',
-      kind: 'config',
-    })
     expect(thrownBy(() => store.add({ ...key, readKey: new Uint8Array(32).fill(1) }))).toMatchObject({
       code: 'ERR_KEY_EXISTS',
     })
@@ -199,7 +175,7 @@ describe('an encrypted keystore', () => {
       () => second.nodeSeed(),
       () => second.databaseKey(),
       () => second.remove(key.publicKey),
-      () => second.exportKey(key.publicKey, join(folder, 'x')),
+      () => second.add(key),
     ]) {
       expect(thrownBy(use)).toMatchObject({ code: 'ERR_KEYSTORE_LOCKED', kind: 'auth' })
     }
