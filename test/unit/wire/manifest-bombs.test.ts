@@ -58,7 +58,7 @@ describe('bombs', () => {
     const readIt = (): void => {
       code = codeOf(() => read(root, [first, second]))
     }
-    expect(leastMs(readIt, 2)).toBeLessThan(1000)
+    expect(leastMs(readIt, 2)).toBeLessThan(3000) // 0.4 s; without the bound each further part costs as much
     expect(code).toBe('ERR_MANIFEST_LIMIT')
   })
 
