@@ -343,7 +343,9 @@ export const RELAY_ASKS = 2
 export const MAX_RELAY_ERRANDS = 4
 /** ms that a first look at relays waits, by chance: channels that are followed together are not asked for together. */
 export const RELAY_FIND_SPREAD_MS = 15_000
-/** ms until relays are asked again for a channel without peers, or for relays where there are too few; doubles. */
+/** ms until relays are asked again for a channel without peers; grows by half each time. An onion may be new, and its statement on the way. */
+export const RELAY_FIND_AGAIN_MS = 20_000
+/** ms until relays are asked for relays again, where there are too few; doubles. */
 export const RELAY_FIND_MIN_MS = 60_000
 /** ms at most between two such questions. */
 export const RELAY_FIND_MAX_MS = 1_800_000
@@ -484,6 +486,8 @@ export const DHT_STATE_SAVE_MS = 600_000
 
 // discovery: slots and announcements
 
+/** Keys of slots that are remembered of one channel: three replicas of the days that are looked at, and some. Each costs 1 ms of curve arithmetic. */
+export const MAX_RECENT_SLOT_KEYS = 16
 /** Signed values of one slot that one read opens, 2 ms each. Only the publisher can make more than one. */
 export const MAX_SLOT_CANDIDATES = 16
 /** Looks at followed slots that run at a time; so most of DHT_PARALLEL_WALKS are left to who waits for an answer. */

@@ -18,8 +18,8 @@ import { errorMessage } from '../base/errors.ts'
 import {
   MAX_RELAY_ERRANDS,
   RELAY_ASKS,
+  RELAY_FIND_AGAIN_MS,
   RELAY_FIND_MAX_MS,
-  RELAY_FIND_MIN_MS,
   RELAY_FIND_SELDOM_MS,
   RELAY_FIND_SPREAD_MS,
 } from '../base/limits.ts'
@@ -96,7 +96,7 @@ export class RelayFinder {
     try {
       await sleep(clock, RELAY_FIND_SPREAD_MS * random.fraction(), signal)
       let dueMs = seldomMs()
-      let nextWaitMs = RELAY_FIND_MIN_MS
+      let nextWaitMs = RELAY_FIND_AGAIN_MS
       for (;;) {
         const isAlone = channel.peers() === 0
         let wasAsked = false
@@ -105,8 +105,8 @@ export class RelayFinder {
           dueMs = seldomMs()
         }
         // That no relay is known yet is no reason to wait longer.
-        const waitMs = isAlone && wasAsked ? nextWaitMs : RELAY_FIND_MIN_MS
-        nextWaitMs = isAlone && wasAsked ? Math.min(2 * waitMs, RELAY_FIND_MAX_MS) : RELAY_FIND_MIN_MS
+        const waitMs = isAlone && wasAsked ? nextWaitMs : RELAY_FIND_AGAIN_MS
+        nextWaitMs = isAlone && wasAsked ? Math.min(1.5 * waitMs, RELAY_FIND_MAX_MS) : RELAY_FIND_AGAIN_MS
         await sleep(clock, halfToWhole(waitMs), signal)
       }
     } catch (error) {
