@@ -10,6 +10,7 @@
  */
 import { assertBytes, ByteWriter, concatBytes, equalBytes } from '../base/bytes.ts'
 import { MegatorrentError } from '../base/errors.ts'
+import { MAX_RECENT_SLOT_KEYS } from '../base/limits.ts'
 import { blindingFactor, KeyBlinder, slotSigner } from '../crypto/blinding.ts'
 import {
   type ChannelKeys,
@@ -83,21 +84,31 @@ export function slotMessage(slot: UnsignedSlot): Uint8Array {
   return itemMessage(slot.seq, slot.value)
 }
 
+/** Keys of the slots that were asked for last, of each channel as long as its keys are in use. */
+const recentKeys = new WeakMap<ChannelKeys, Map<number, Uint8Array>>()
+
 /**
- * A'(t,i): under it the slot is found.
+ * A'(t,i): under it the slot is found. Those asked for last are remembered: each look at a slot asks more than once.
  *
  * @param blinder - of the channel's key, where many slots are computed: 0.2 ms for each, else 1 ms.
- * @returns 32 bytes.
+ * @returns 32 bytes, shared: not to be written to.
  */
-export function slotKey(
-  keys: ChannelKeys,
-  place: SlotPlace,
-  blinder: KeyBlinder = new KeyBlinder(keys.publicKey, false),
-): Uint8Array {
+export function slotKey(keys: ChannelKeys, place: SlotPlace, blinder?: KeyBlinder): Uint8Array {
   if (!Number.isInteger(place.replica) || place.replica < 0 || place.replica >= SLOT_REPLICAS) {
     throw new RangeError(`"replica" expected 0..${SLOT_REPLICAS - 1}, got ${place.replica}`)
   }
-  return blinder.blind(blindingFactor(keys, place.day, place.replica))
+  const factor = (): bigint => blindingFactor(keys, place.day, place.replica)
+  if (blinder !== undefined) return blinder.blind(factor())
+  const recent = recentKeys.get(keys) ?? new Map<number, Uint8Array>()
+  recentKeys.set(keys, recent)
+  const number = place.day * SLOT_REPLICAS + place.replica
+  const known = recent.get(number)
+  if (known !== undefined) return known
+  const key = new KeyBlinder(keys.publicKey, false).blind(factor())
+  recent.set(number, key)
+  const oldest = recent.keys().next()
+  if (recent.size > MAX_RECENT_SLOT_KEYS && oldest.done !== true) recent.delete(oldest.value)
+  return key
 }
 
 /**

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { ByteWriter, concatBytes, toHex, utf8Bytes } from '../../../src/base/bytes.ts'
+import { MAX_RECENT_SLOT_KEYS } from '../../../src/base/limits.ts'
 import { seededRandom } from '../../../src/base/random.ts'
-import { slotSigner } from '../../../src/crypto/blinding.ts'
+import { KeyBlinder, slotSigner } from '../../../src/crypto/blinding.ts'
 import { SigningKey } from '../../../src/crypto/ed25519.ts'
 import {
   channelKeys,
@@ -60,6 +61,18 @@ describe('a slot', () => {
   const item = buildSlot(keys, place, head)
   const refusal = (changed: MutableItem, at = place): string | null =>
     codeOf(() => openSlot(keys, at, changed))
+
+  it('has a key that is the same when it is remembered, forgotten and computed with a blinder', () => {
+    const blinder = new KeyBlinder(keys.publicKey, false)
+    const days = Array.from({ length: MAX_RECENT_SLOT_KEYS + 1 }, (_, i) => 20_000 + i)
+    const all = (): string[] => days.map((day) => toHex(slotKey(keys, { day, replica: 1 })))
+    const first = all()
+    expect(new Set(first).size).toBe(days.length)
+    expect(all()).toEqual(first)
+    expect(days.map((day) => toHex(slotKey(keys, { day, replica: 1 }, blinder)))).toEqual(first)
+    const other = channelKeys(keys.publicKey, seededRandom(1).bytes(32))
+    expect(toHex(slotKey(other, { day: 20_000, replica: 1 }))).not.toBe(first[0])
+  })
 
   it('is opened by its own day and replica alone', () => {
     expect(refusal(item)).toBeNull()
