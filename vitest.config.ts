@@ -74,7 +74,8 @@ export default defineConfig({
       {
         test: {
           name: 'slow',
-          include: ['test/slow/**/*.test.ts'],
+          include: ['test/slow/**/*.test.ts', 'test/system/big-release.test.ts'],
+          env: { MEGATORRENT_TEST_LOOPS: 'full' },
           testTimeout: 3_600_000,
           hookTimeout: 300_000,
           fileParallelism: false,

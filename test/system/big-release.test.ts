@@ -9,6 +9,7 @@ import { cp, lstat, realpath, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { loops } from '../loops.ts'
 import { peakRssBytes } from '../swarm/harness/memory.ts'
 import { PROJECT_ROOT, type TestNode } from '../swarm/harness/test-node.ts'
 import { Testnet } from '../swarm/harness/testnet.ts'
@@ -25,6 +26,7 @@ import { waitUntil } from '../swarm/harness/wait.ts'
 
 const MIB = 1_048_576
 const LONG_MS = 400_000
+const MANY_FILES = loops(20_000, 100_000)
 /** A connected subscriber holds what is new, and is complete, so soon after a publish has returned. */
 const HELD_MS = 2000
 const COMPLETE_MS = 15_000
@@ -249,17 +251,17 @@ describe('files that are smaller still', () => {
     await rm(source, { recursive: true })
   })
 
-  it('arrive when they are a hundred thousand, and one more costs four manifest blobs at most', async () => {
-    const source = publisher.path('hundred-thousand')
-    await makeTree(source, { seed: 4, smallFiles: 100_000, smallBytes: [0, 600] })
+  it(`arrive when they are ${MANY_FILES}, and one more costs four manifest blobs at most`, async () => {
+    const source = publisher.path('crowd')
+    await makeTree(source, { seed: 4, smallFiles: MANY_FILES, smallBytes: [0, 600] })
     const { uri, publicKey } = await createChannel('crowd')
     const first = await publish('crowd', source)
-    expect(first.files).toBe(100_000)
+    expect(first.files).toBe(MANY_FILES)
     const reader = readers[0] as TestNode
     await subscribe(reader, uri, reader.path('crowd'))
     await expectSame(source, reader.path('crowd'))
 
-    await writeFile(join(source, smallFilePath(50_000)), 'changed')
+    await writeFile(join(source, smallFilePath(MANY_FILES / 2)), 'changed')
     const held = await heldBlobs(publisher)
     const second = await publish('crowd', source)
     expect(second.newBlobs).toBeLessThanOrEqual(3)
