@@ -4,17 +4,17 @@
  */
 import { spawnSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, it } from 'vitest'
 import { OnionNet } from '../swarm/harness/onion-net.ts'
-import { TestNode, type TestNodeOptions } from '../swarm/harness/test-node.ts'
+import { PROJECT_ROOT, TestNode, type TestNodeOptions } from '../swarm/harness/test-node.ts'
 import { compareTrees, makeTree } from '../swarm/harness/tree.ts'
 import { waitUntil } from '../swarm/harness/wait.ts'
-import { syscallFaults, TRACED } from './syscall-faults.ts'
+import { DIRECT_PART, syscallFaults, TRACED } from './syscall-faults.ts'
 
 const HAS_STRACE = spawnSync('strace', ['-V']).status === 0
 if (!HAS_STRACE) process.stderr.write('system calls: skipped, needs strace: apt-get install strace\n')
@@ -115,10 +115,21 @@ describe.skipIf(!HAS_STRACE)('the system calls of a node in safe mode', () => {
     const node = await start(folder, { args: ['--bootstrap', 'none'] })
     await node.stop()
     const faults = syscallFaults(readFileSync(join(folder, 'trace'), 'utf8'), { host: '127.0.0.1', port: 9 })
-    for (const part of ['SOCK_DGRAM', 'bittorrent-dht', 'resolver.js']) {
+    for (const part of ['SOCK_DGRAM', DIRECT_PART]) {
       expect(faults.some((line) => line.includes(part))).toBe(true)
     }
   }, 60_000)
+
+  it.each(['dgram', 'dns/promises', '/bittorrent-dht/', '/mainline-client.ts', '/resolver.ts'])(
+    'would show it, for %s is in no other part of the program',
+    (mark) => {
+      const folder = join(PROJECT_ROOT, 'dist', 'bin')
+      const parts = readdirSync(folder).filter((name) => /^(?:megatorrent|worker|part-.*)\.js$/.test(name))
+      const marked = parts.filter((name) => readFileSync(join(folder, name), 'utf8').includes(mark))
+      expect(parts.length).toBeGreaterThan(3)
+      expect(marked).toEqual([DIRECT_PART])
+    },
+  )
 })
 
 async function start(folder: string, options: TestNodeOptions): Promise<TestNode> {

@@ -5,15 +5,17 @@
 /** Calls to be traced. */
 export const TRACED = 'socket,connect,bind,sendto,sendmsg,sendmmsg,openat'
 
+/** The part of the program that knows datagrams and names: the test looks into it, and into the others. */
+export const DIRECT_PART = 'part-direct-network.js'
+
 /**
- * Files that are read to find a name, and code of ours and of others that speaks past a proxy. Not resolv.conf: node
+ * Files that are read to find a name, and the code that speaks past a proxy. Not resolv.conf: node
  * reads it, and asks the kernel for its interfaces, when it first listens anywhere.
  */
 const FORBIDDEN_FILES = [
   /\/etc\/(?:hosts|gai\.conf)$/,
   /libnss_|nscd/,
-  /\/node_modules\/(?:bittorrent-dht|k-rpc|k-rpc-socket)\//,
-  /\/dist\/src\/(?:discovery\/mainline|transport\/resolver|node\/dht-services|node\/direct-network)[^/]*\.js$/,
+  new RegExp(`/dist/bin/${DIRECT_PART}$`),
 ]
 
 export interface Way {
