@@ -28,6 +28,12 @@ export async function threadsOf(pid: number): Promise<number | null> {
   return match === null ? null : Number(match[1])
 }
 
+/** What the process does, for a failure that says that it does not answer: "R (running), 12.3 s of processor time". */
+export async function activityOf(pid: number): Promise<string> {
+  const state = /^State:\s+(.+)$/m.exec((await readOrNull(`/proc/${pid}/status`)) ?? '')?.[1] ?? 'unknown'
+  return `${state}, ${(await cpuSeconds(pid))?.toFixed(1) ?? '?'} s of processor time`
+}
+
 async function statusBytes(pid: number, field: string): Promise<number | null> {
   const status = await readOrNull(`/proc/${pid}/status`)
   const match = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status ?? '')

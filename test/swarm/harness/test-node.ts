@@ -14,7 +14,7 @@ import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { isRunning, processesWithEnv } from './memory.ts'
+import { activityOf, isRunning, processesWithEnv } from './memory.ts'
 import { waitUntil, within } from './wait.ts'
 
 /** The folder with package.json, from the sources and from `dist` alike. */
@@ -229,7 +229,7 @@ export class TestNode {
     const answer = await within(
       this.post(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params })),
       timeoutMs,
-      `${this.name} answers ${method}`,
+      async () => `${this.name} answers ${method}; it is ${await activityOf(this.pid)}`,
     )
     const parsed = JSON.parse(answer.body) as {
       result?: T

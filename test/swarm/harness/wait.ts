@@ -59,11 +59,17 @@ export async function holdsFor(
   }
 }
 
-/** `promise`, or a failure that says what was waited for. The timer does not outlive it. */
-export async function within<T>(promise: Promise<T>, timeoutMs: number, what: string): Promise<T> {
+/** `promise`, or a failure that says what was waited for, as in `waitUntil`. The timer does not outlive it. */
+export async function within<T>(
+  promise: Promise<T>,
+  timeoutMs: number,
+  what: string | (() => string | Promise<string>),
+): Promise<T> {
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`not within ${timeoutMs} ms: ${what}`)), timeoutMs)
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs)
+  }).then(async () => {
+    throw new Error(`not within ${timeoutMs} ms: ${typeof what === 'string' ? what : await what()}`)
   })
   try {
     return await Promise.race([promise, late])
