@@ -63,6 +63,15 @@ const exitCode = await runCli(process.argv.slice(2), {
     const sources = { flags, environment: process.env, callerFolder: process.cwd() }
     return examine(sources, process.getuid?.() ?? null)
   },
+  signOffline: async (flags, request) => {
+    const { signOffline } = await import('./sign-offline.ts')
+    return signOffline(flags, request, {
+      environment: process.env,
+      callerFolder: process.cwd(),
+      stopSignal: interrupted.signal,
+      writeLog: (line) => void process.stderr.write(line),
+    })
+  },
   serve: async (flags) => {
     // Loaded here and not above: a client command needs none of it, and starts in half the time.
     const { serve } = await import('./serve.ts')

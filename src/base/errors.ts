@@ -118,6 +118,7 @@ const CODES = {
   ERR_SLOT_VALUE: 'peer',
   ERR_SLOT_SEQ: 'peer',
   ERR_SLOT_SET: 'peer',
+  ERR_BUNDLE_FORMAT: 'integrity',
   ERR_FRAME_SIZE: 'peer',
   ERR_FRAME_FLAGS: 'peer',
   ERR_FRAME_LENGTH: 'peer',
@@ -178,6 +179,10 @@ const CODES = {
   ERR_INGEST_GONE: 'not-found',
   ERR_COLLECT_UNSURE: 'integrity',
   ERR_UNPUBLISHED: 'not-found',
+  ERR_BUNDLE_CONTENT: 'integrity',
+  ERR_BUNDLE_OLDER: 'integrity',
+  ERR_BUNDLE_CONFLICT: 'integrity',
+  ERR_BUNDLE_DAYS: 'usage',
 } as const satisfies Record<string, ErrorKind>
 
 export type ErrorCode = keyof typeof CODES

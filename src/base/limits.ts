@@ -740,6 +740,10 @@ export const PUBLISHER_SILENT_MS = 3_888_000_000
 
 /** Parts of a manifest fetched ahead of the one being judged: 1 MiB of memory each, and what a bad one makes us fetch in vain. */
 export const MANIFEST_PARTS_IN_FLIGHT = 8
+/** Blobs of a bundle that a worker hashes in one task: some 15 ms, so that nobody waits long behind it. */
+export const BUNDLE_BLOBS_PER_TASK = 16
+/** Blobs of a bundle being read, or taken into the store, at a time: 1 MiB of memory each. */
+export const BUNDLE_BLOBS_IN_FLIGHT = 8
 /** Bytes written to a staged file after which it is synced while more comes. */
 export const SYNC_AHEAD_BYTES = 67_108_864
 /** Pieces of one blob that are written as it comes: more are written from the store, in turns. */

@@ -9,6 +9,7 @@ import { LOOK_MAX_MS } from '../base/limits.ts'
 import type { ChannelKeys, PublisherKeys } from '../crypto/key-schedule.ts'
 import type { PeerAddress } from '../wire/address.ts'
 import type { Head } from '../wire/head.ts'
+import type { MutableItem } from '../wire/mutable-item.ts'
 import type { SlotSet } from '../wire/slot-set.ts'
 
 export interface FollowHooks {
@@ -48,6 +49,20 @@ export interface ChannelDiscovery {
    * @returns how many other nodes have confirmed.
    */
   publish(keys: PublisherKeys, open: boolean, head: Head, signal: AbortSignal): Promise<number>
+
+  /**
+   * The same with what was signed elsewhere; those who follow the channel put the neighbouring days'.
+   *
+   * @throws MegatorrentError ERR_BUNDLE_DAYS when it has nothing for today, or as `publish`.
+   */
+  publishSigned(keys: ChannelKeys, signed: SignedAhead, signal: AbortSignal): Promise<number>
+}
+
+/** What a publisher signed of a head, to be put by somebody else. All of it verified. */
+export interface SignedAhead {
+  readonly set: SlotSet
+  /** The item of an open channel; null for others. */
+  readonly openItem: MutableItem | null
 }
 
 /** For a node without DHT and gateways: it knows what its peers tell. */
@@ -55,4 +70,5 @@ export const NO_DISCOVERY: ChannelDiscovery = {
   lookMaxMs: LOOK_MAX_MS,
   follow: () => ({ look: async () => {}, useGateways: () => {}, stop: () => {} }),
   publish: async () => 0,
+  publishSigned: async () => 0,
 }

@@ -12,7 +12,7 @@ import { decodeHead, type Head, verifyHead } from '../wire/head.ts'
 import { silentSince } from './subscription-status.ts'
 
 /** How a head came to us: shown to the user, decides nothing. */
-export type HeadCarrier = 'slot' | 'peer' | 'ours'
+export type HeadCarrier = 'slot' | 'peer' | 'bundle' | 'ours'
 
 /** What a head was to us. `newer` and `refreshed` ones are the newest from now on. */
 export type HeadOutcome = 'newer' | 'refreshed' | 'known' | 'conflict' | 'older'

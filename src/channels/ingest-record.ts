@@ -6,6 +6,7 @@
  */
 import { fromHex, toHex } from '../base/bytes.ts'
 import { MegatorrentError } from '../base/errors.ts'
+import type { State } from '../storage/state.ts'
 import type { IngestRow, IngestsTable } from '../storage/tables/ingests-table.ts'
 import { blobReference, referenceId, referenceKey } from '../wire/blob.ts'
 import type { PartBoundary } from './manifest-layout.ts'
@@ -65,6 +66,16 @@ export function saveIngest(table: IngestsTable, record: IngestRecord): void {
 export function loadIngest(table: IngestsTable, ingestId: string): IngestRecord | null {
   const row = table.get(ingestId)
   return row === null ? null : ingestOfRow(row)
+}
+
+/** Forget an ingest that nothing came of: every publish of a folder that did not change makes one. */
+export function dropIngest(
+  state: Pick<State, 'ingests' | 'pieces'>,
+  publicKey: Uint8Array,
+  ingestId: string,
+): void {
+  state.ingests.remove(ingestId)
+  state.pieces.remove(publicKey, ingestId)
 }
 
 export function ingestOfRow(row: IngestRow): IngestRecord {

@@ -10,13 +10,8 @@
  */
 import { equalBytes } from '../base/bytes.ts'
 import { type Clock, sleep } from '../base/clock.ts'
-import { errorMessage, isMegatorrentError, MegatorrentError } from '../base/errors.ts'
-import {
-  HEAD_REFRESH_LOOK_MAX_MS,
-  HEAD_REFRESH_LOOK_MIN_MS,
-  HEAD_REFRESH_MS,
-  PUT_RETRY_MS,
-} from '../base/limits.ts'
+import { errorMessage, MegatorrentError } from '../base/errors.ts'
+import { HEAD_REFRESH_LOOK_MAX_MS, HEAD_REFRESH_LOOK_MIN_MS, HEAD_REFRESH_MS } from '../base/limits.ts'
 import { type Log, short } from '../base/log.ts'
 import { Semaphore } from '../base/queue.ts'
 import { type Random, randomInteger } from '../base/random.ts'
@@ -32,6 +27,7 @@ import type { ChannelDiscovery } from './discovery.ts'
 import { type IngestRecord, loadIngest } from './ingest-record.ts'
 import { loadManifest } from './manifest-loader.ts'
 import { retitleManifest } from './manifest-writer.ts'
+import { putUntilConfirmed } from './put-head.ts'
 import type { ChannelSession } from './session.ts'
 
 export interface PublisherDeps {
@@ -51,11 +47,16 @@ export interface PublisherDeps {
 export interface PublishRequest {
   readonly keys: PublisherKeys
   readonly open: boolean
-  readonly session: ChannelSession
+  readonly session: ReleaseSession
   readonly record: IngestRecord
   /** Null: the title that the ingest was made with. */
   readonly title: string | null
+  /** A release number that others have and this machine does not know; 0 by default. */
+  readonly after?: number
 }
+
+/** What a release asks of who takes part in its channel; a machine without a network has less than a session. */
+export type ReleaseSession = Pick<ChannelSession, 'newest' | 'heldOf' | 'serve' | 'adopt'>
 
 /** A release that is durable; whether others hold its head is another matter. */
 export interface Release {
@@ -92,13 +93,15 @@ export class Publisher {
       const held = await session.heldOf(manifest)
       if (held.length < manifest.blobCount) throw ingestGone()
       const newest = session.newest
+      const known = newest?.releaseNumber ?? 0
+      const { after = 0 } = request
       const head = signHead(
         {
-          releaseNumber: (newest?.releaseNumber ?? 0) + 1,
+          releaseNumber: Math.max(known, after) + 1,
           revision: 0,
           signedAt: this.#statedMs(),
           root,
-          previousHash: newest === null ? null : headHash(newest.bytes),
+          previousHash: newest === null || after > known ? null : headHash(newest.bytes),
           successorKey: null,
           addresses: this.#deps.addressesOf(keys),
         },
@@ -184,24 +187,8 @@ export class Publisher {
    * @returns how many nodes have confirmed; 0 when the signal fired first.
    */
   async put(keys: PublisherKeys, open: boolean, head: Head, signal: AbortSignal): Promise<number> {
-    const { state, discovery, clock, log } = this.#deps
-    while (!signal.aborted) {
-      try {
-        const storedBy = await discovery.publish(keys, open, head, signal)
-        if (storedBy > 0) {
-          state.pendingPuts.remove(keys.publicKey, head.releaseNumber)
-          return storedBy
-        }
-      } catch (error) {
-        if (isMegatorrentError(error, 'ERR_SLOT_NEWER_KNOWN')) {
-          state.pendingPuts.remove(keys.publicKey, head.releaseNumber)
-          throw error
-        }
-        if (!signal.aborted) log.info('slots not put yet', { why: errorMessage(error) })
-      }
-      await sleep(clock, PUT_RETRY_MS, signal).catch(() => {}) // called off: the loop ends
-    }
-    return 0
+    const put = (): Promise<number> => this.#deps.discovery.publish(keys, open, head, signal)
+    return putUntilConfirmed(this.#deps, { publicKey: keys.publicKey, head, put }, signal)
   }
 
   #statedMs(): number {
@@ -224,14 +211,19 @@ export class Publisher {
       await sleep(this.#deps.clock, lookMs, signal).catch(() => {}) // called off: the loop ends
       if (signal.aborted) return
       try {
-        await this.#turn.run(async () => this.#refresh(keys, session))
+        await this.refresh(keys, session)
       } catch (error) {
         this.#deps.log.warn('a head could not be signed again', { why: errorMessage(error) })
       }
     }
   }
 
-  #refresh(keys: PublisherKeys, session: ChannelSession): void {
+  /** Sign the newest head again if it is due, as `keepFresh` does. */
+  refresh(keys: PublisherKeys, session: Pick<ReleaseSession, 'newest' | 'adopt'>): Promise<void> {
+    return this.#turn.run(async () => this.#refresh(keys, session))
+  }
+
+  #refresh(keys: PublisherKeys, session: Pick<ReleaseSession, 'newest' | 'adopt'>): void {
     const { state, clock, addressesOf, log } = this.#deps
     const { publicKey, signingKey } = keys
     const { newest } = session

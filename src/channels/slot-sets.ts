@@ -31,7 +31,7 @@ export interface SlotSetsDeps {
   readonly clock: Clock
   readonly log: Log
   /** Days of a set: MAX_SLOT_SET_DAYS. Tests make sets of fewer, since each takes seconds. */
-  readonly days?: number
+  readonly days?: number | undefined
 }
 
 /** How a channel comes by the set of a head. */
@@ -95,10 +95,23 @@ export class SlotSets {
    * Take in a set that a peer sent for that head: verify all of it, then keep it. Durable when it resolves.
    *
    * @param bytes - a set, with or without zeros behind it. Read before this returns.
+   * @throws as `verify`.
+   */
+  async take(keys: ChannelKeys, head: Head, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    const content = await this.verify(keys, head, bytes, signal)
+    this.keep(keys.publicKey, head, content)
+    this.#deps.log.debug('slots signed ahead received', { channel: short(keys.publicKey), days: this.#days })
+  }
+
+  /**
+   * Verify all of a set of that head. Nothing changes.
+   *
+   * @param bytes - a set, with or without zeros behind it. Read before this returns.
+   * @returns the set, encoded anew.
    * @throws MegatorrentError ERR_SLOT_SET (kind 'peer') for a set that is false: the rules of §5.4. Cost: as `sign`.
    * @throws MegatorrentError ERR_NOT_FOUND when all of its days are over: true, and of no use.
    */
-  async take(keys: ChannelKeys, head: Head, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+  async verify(keys: ChannelKeys, head: Head, bytes: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     const set = decodeSlotSet(bytes)
     if (!equalBytes(set.head, head.bytes)) {
       throw new MegatorrentError('ERR_SLOT_SET', 'a set of slots is of another head')
@@ -107,7 +120,7 @@ export class SlotSets {
     if (set.days !== this.#days) {
       throw new MegatorrentError('ERR_SLOT_SET', `a set of slots is cut down to ${set.days} days`)
     }
-    const { clock, table, runner, log } = this.#deps
+    const { clock, runner } = this.#deps
     // A day late by our clock may be none by that of others.
     if (lastDay(set) < dayOf(clock.now()) - 1) {
       throw new MegatorrentError('ERR_NOT_FOUND', 'the days of this set of slots are over')
@@ -123,12 +136,21 @@ export class SlotSets {
       }
     })
     signal.throwIfAborted()
-    table.replace(publicKey, headHash(head.bytes), content)
-    log.debug('slots signed ahead received', { channel: short(publicKey), days: set.days })
+    return content
   }
 
-  async #sign(publicKey: Uint8Array, { bytes: head }: Head, signal: AbortSignal): Promise<void> {
-    const { clock, runner, table, publisherKeys } = this.#deps
+  /** Keep a set of that head that was verified, or made here. Durable when it returns. */
+  keep(publicKey: Uint8Array, head: Head, content: Uint8Array): void {
+    this.#deps.table.replace(publicKey, headHash(head.bytes), content)
+  }
+
+  /** Sign the slots of that head from today on, and keep them. @returns the set, encoded. Cost: as `sign`. */
+  signNow(publicKey: Uint8Array, head: Head, signal: AbortSignal): Promise<Uint8Array> {
+    return this.#signing.run(() => this.#sign(publicKey, head, signal))
+  }
+
+  async #sign(publicKey: Uint8Array, head: Head, signal: AbortSignal): Promise<Uint8Array> {
+    const { clock, runner, publisherKeys } = this.#deps
     const keys = publisherKeys(publicKey)
     if (keys === null) throw new MegatorrentError('ERR_KEY_MISSING', 'the key of this channel is missing')
     const firstDay = dayOf(clock.now())
@@ -137,13 +159,14 @@ export class SlotSets {
       signal.throwIfAborted()
       const days = Math.min(SLOT_SET_DAYS_PER_TASK, this.#days - n)
       const seed = new Uint8Array(keys.seed)
-      const input = { seed, readKey: keys.readKey, head, firstDay: firstDay + n, days }
+      const input = { seed, readKey: keys.readKey, head: head.bytes, firstDay: firstDay + n, days }
       parts.push(await runner.run('signSlots', input).finally(() => wipe(seed)))
     }
     signal.throwIfAborted()
     const signatures = concatBytes(...parts)
-    const content = encodeSlotSet({ head, firstDay, days: this.#days, signatures })
-    table.replace(publicKey, headHash(head), content)
+    const content = encodeSlotSet({ head: head.bytes, firstDay, days: this.#days, signatures })
+    this.keep(publicKey, head, content)
+    return content
   }
 }
 

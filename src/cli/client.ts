@@ -23,6 +23,9 @@ export type DaemonPlace =
   | { readonly dataDir: string; readonly isDefaultDataDir: boolean }
   | { readonly rpcUrl: string; readonly tokenFile: string }
 
+/** What runs as a job. */
+type LongMethod = 'ingest' | 'publish' | 'publishManifest' | 'unpublish' | 'addSubscription' | 'verify' | 'gc'
+
 export type Job = MethodResult<'getJobs'>['jobs'][number]
 
 /** Bytes of an answer: the largest legal one lists 100,000 files. */
@@ -92,7 +95,7 @@ export class RpcClient {
    * Start long work and follow it to its end. Cancels the job when the signal
    * fires or `timeoutMs` passes.
    */
-  async runJob<M extends 'ingest' | 'publish' | 'unpublish' | 'addSubscription' | 'verify' | 'gc'>(
+  async runJob<M extends LongMethod>(
     method: M,
     params: CallParams<M>,
     onProgress: (progress: NonNullable<Job['progress']>) => void,

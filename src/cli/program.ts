@@ -129,10 +129,21 @@ function createProgram(io: CliIo, outcome: Outcome): Command {
   client(
     waiting(program.command('publish'), '60, for the confirmation')
       .description('publish a file, a folder or an earlier ingest as the next release of a channel')
-      .argument('<path-or-ingest-id>')
+      .argument('[path-or-ingest-id]')
       .option('--channel <name>', 'channel to publish on (not needed when there is exactly one)')
       .option('--title <title>', 'title of the release')
-      .option('--rehash', 'read also what did not change by its size, times and inode'),
+      .option('--rehash', 'read also what did not change by its size, times and inode')
+      .option(
+        '--bundle <file>',
+        'sign it here, without daemon or network, into a new file for another machine',
+      )
+      .option(
+        '--since <sequence>',
+        'with --bundle: without the blobs of that release, which the receiver holds',
+      )
+      .option('--after <sequence>', 'with --bundle and an imported key: the newest release that others have')
+      .option('--passphrase-file <file>', 'with --bundle: unlocks encrypted keys')
+      .option('--from-bundle <file>', 'publish what such a file holds; no key is needed'),
     publish,
   )
   client(

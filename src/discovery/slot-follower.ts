@@ -171,7 +171,7 @@ export class SlotFollower {
       slot.phase = phase
     }
     const places = days.flatMap(placesOfDay)
-    if (this.#channel.isOpen === true) places.push({ day: OPEN_SLOT_DAY, replica: 0 })
+    if (this.#isOpen) places.push({ day: OPEN_SLOT_DAY, replica: 0 })
     for (const place of places) {
       const name = `${place.day}/${place.replica}`
       if (this.#slots.has(name)) continue
@@ -217,6 +217,12 @@ export class SlotFollower {
     // Who begins late takes as long as who begins when they are read already.
     const toMs = Math.max(untilReadMs, fromMs + timing.checkMinMs)
     return fromMs + random.fraction() * (toMs - fromMs)
+  }
+
+  /** Its item under the plain key is looked after: by us who can sign it, or by us who were given it. */
+  get #isOpen(): boolean {
+    const { isOpen, publisher, keys } = this.#channel
+    return publisher === undefined ? this.#options.store.highest(keys.publicKey) !== null : isOpen === true
   }
 
   get #isOurs(): boolean {

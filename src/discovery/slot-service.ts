@@ -37,6 +37,7 @@ import {
   type SlotPlace,
   slotKey,
 } from '../wire/slot.ts'
+import { type SlotSet, slotSetItem } from '../wire/slot-set.ts'
 import type { Dht, DhtOptions } from './dht.ts'
 import { SlotFollower } from './slot-follower.ts'
 import { type FollowedChannel, recordOf, type SlotStore, type SlotTiming } from './slot-record.ts'
@@ -105,6 +106,13 @@ export interface PublishResult {
   readonly replicas: readonly ReplicaResult[]
   /** The same for the item of an open channel; null for others. */
   readonly open: ReplicaResult | null
+}
+
+/** What is put of a head. */
+interface SignedItems {
+  readonly head: Head
+  readonly signed: readonly { readonly place: SlotPlace; readonly item: MutableItem }[]
+  readonly open: MutableItem | null
 }
 
 export class SlotService {
@@ -177,14 +185,51 @@ export class SlotService {
     head: Uint8Array,
     options: DhtOptions & { readonly isOpen?: boolean } = {},
   ): Promise<PublishResult> {
-    const places = placesOfDay(dayOf(this.#options.clock.now()))
-    const signed = places.map((place) => ({ place, item: buildSlot(keys, place, head) }))
+    const signed = this.#placesOfToday().map((place) => ({ place, item: buildSlot(keys, place, head) }))
     const verified = verifyHead(head, keys.publicKey)
     const open = options.isOpen === true ? buildOpenItem(keys, head) : null
-    for (const { place, item } of signed) this.#saveSigned(keys, place, item, head)
-    if (open !== null) this.#saveSigned(keys, { day: OPEN_SLOT_DAY, replica: 0 }, open, head)
-    const putting = signed.map(({ place, item }) => this.#putReplica(keys, place, item, verified, options))
-    const puttingOpen = open === null ? null : this.#putReplica(keys, null, open, verified, options)
+    return this.#putAll(keys, { head: verified, signed, open }, options)
+  }
+
+  /**
+   * The same with items that were signed elsewhere: of a set of slots, and for an open channel the item
+   * under its plain key, which is looked after from then on.
+   *
+   * @param set - verified.
+   * @param open - verified; null for a channel that is not open.
+   * @throws MegatorrentError as `publish`; ERR_BUNDLE_DAYS when the set has no slots of today.
+   */
+  async publishSigned(
+    keys: ChannelKeys,
+    set: SlotSet,
+    open: MutableItem | null,
+    options: DhtOptions = {},
+  ): Promise<PublishResult> {
+    const signed = this.#placesOfToday().map((place) => {
+      const item = slotSetItem(keys, set, place)
+      if (item !== null) return { place, item }
+      throw new MegatorrentError(
+        'ERR_BUNDLE_DAYS',
+        'no slots of today were signed for this release: sign it again, or set the clock',
+      )
+    })
+    return this.#putAll(keys, { head: verifyHead(set.head, keys.publicKey), signed, open }, options)
+  }
+
+  #placesOfToday(): readonly SlotPlace[] {
+    return placesOfDay(dayOf(this.#options.clock.now()))
+  }
+
+  /** Save, put, read back. */
+  async #putAll(
+    keys: ChannelKeys,
+    { head, signed, open }: SignedItems,
+    options: DhtOptions,
+  ): Promise<PublishResult> {
+    for (const { place, item } of signed) this.#saveSigned(keys, place, item, head.bytes)
+    if (open !== null) this.#saveSigned(keys, { day: OPEN_SLOT_DAY, replica: 0 }, open, head.bytes)
+    const putting = signed.map(({ place, item }) => this.#putReplica(keys, place, item, head, options))
+    const puttingOpen = open === null ? null : this.#putReplica(keys, null, open, head, options)
     const replicas = await Promise.all(putting)
     const openResult = await puttingOpen
     this.#followers.get(toHex(keys.publicKey))?.onPublished()
@@ -230,7 +275,7 @@ export class SlotService {
   }
 
   async #putReplica(
-    keys: PublisherKeys,
+    keys: ChannelKeys,
     place: SlotPlace | null,
     item: MutableItem,
     head: Head,
@@ -271,7 +316,7 @@ export class SlotService {
   }
 
   /** Save what we signed, unless that would lower a slot or give one seq two values. */
-  #saveSigned(keys: PublisherKeys, place: SlotPlace, item: MutableItem, head: Uint8Array): void {
+  #saveSigned(keys: ChannelKeys, place: SlotPlace, item: MutableItem, head: Uint8Array): void {
     const { store, clock } = this.#options
     const saved = store.highest(item.publicKey)
     if (

@@ -14,7 +14,6 @@
  *
  * @module node/api
  */
-import type { ErrorCode } from '../base/errors.ts'
 import type { Config } from '../config/schema.ts'
 import type {
   AddSubscriptionParams,
@@ -30,10 +29,18 @@ import type {
   VerifyResult,
 } from './api-holding.ts'
 import type { BanInfo, Limits, Unbanned } from './limit-types.ts'
+import type {
+  IngestParams,
+  IngestResult,
+  PublishManifestParams,
+  PublishParams,
+  PublishResult,
+} from './publish-types.ts'
 import type { NodeInfo, NodeStatus } from './status-types.ts'
 import type { CreateTokenParams, TokenInfo } from './token-types.ts'
 
 export type * from './api-holding.ts'
+export type * from './publish-types.ts'
 export type * from './status-types.ts'
 export type * from './token-types.ts'
 
@@ -49,7 +56,8 @@ export interface Progress {
  * scanning: walking the folder. sealing: cutting, hashing and sealing. putting:
  * waiting for other nodes to confirm. resolving: looking for the newest head.
  * fetching: blobs on their way. assembling: writing files. verifying: hashing
- * what is held. collecting: looking through what is held for what nothing needs.
+ * what is held, or what a bundle holds. storing: taking its blobs in. writing: a
+ * bundle. collecting: looking through what is held for what nothing needs.
  */
 export type ProgressPhase =
   | 'scanning'
@@ -59,6 +67,8 @@ export type ProgressPhase =
   | 'fetching'
   | 'assembling'
   | 'verifying'
+  | 'storing'
+  | 'writing'
   | 'collecting'
 
 /** Given to every method that can take long. */
@@ -85,6 +95,8 @@ export interface NodeApi {
 
   ingest(params: IngestParams, options: CallOptions): Promise<IngestResult>
   publish(params: PublishParams, options: CallOptions): Promise<PublishResult>
+  /** Publish a bundle: a release that was signed elsewhere. Nothing changes before all of it was verified. */
+  publishManifest(params: PublishManifestParams, options: CallOptions): Promise<PublishResult>
   /**
    * Sign that a channel has nothing published any more. Kind not-found when there is no such channel, or
    * nothing was published. `timeoutMs` as `publish`.
@@ -201,61 +213,6 @@ export interface ChannelInfo {
   readonly unpublished: boolean
   /** The onion under which this node serves the channel, or null. */
   readonly onionAddress: string | null
-}
-
-export interface IngestParams {
-  /** Absolute. */
-  readonly path: string
-  /** Name or public key; null: the only channel there is, else kind usage. */
-  readonly channel: string | null
-  /** Read also what has not changed by its size, times and inode. */
-  readonly rehash?: boolean
-}
-
-export interface IngestResult {
-  readonly ingestId: string
-  readonly publicKey: string
-  readonly files: number
-  readonly bytes: number
-  /** Data blobs only. */
-  readonly blobs: number
-  readonly newBlobs: number
-  /** Symlinks and special files left out. */
-  readonly skipped: number
-}
-
-export interface PublishParams {
-  /** An absolute path to ingest first, or an earlier ingest. */
-  readonly source: { readonly path: string } | { readonly ingestId: string }
-  readonly channel: string | null
-  /** Null: the name of the file or folder. */
-  readonly title: string | null
-  /** As for an ingest. */
-  readonly rehash?: boolean
-  /** How long to wait for a confirmation; null: 60 s. */
-  readonly timeoutMs: number | null
-}
-
-export interface PublishResult {
-  readonly uri: string
-  readonly publicKey: string
-  readonly sequence: number
-  readonly files: number
-  readonly bytes: number
-  readonly blobs: number
-  readonly newBlobs: number
-  readonly manifestBlobs: number
-  /** Other DHT nodes and gateways that confirmed. */
-  readonly storedBy: number
-  /** The folder and the title are those of the newest release: nothing was made. */
-  readonly unchanged: boolean
-  readonly skipped: number
-  /**
-   * Null when somebody confirmed. Otherwise the release is durable and queued,
-   * and the caller is answered with this error (kind timeout or network) and
-   * the rest of the result beside it.
-   */
-  readonly pending: { readonly code: ErrorCode; readonly message: string } | null
 }
 
 export type SubscriptionState = 'resolving' | 'fetching' | 'complete' | 'stalled' | 'paused' | 'error'

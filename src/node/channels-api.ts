@@ -4,15 +4,14 @@
  * @module node/channels-api
  */
 import { basename } from 'node:path'
-import { linkDeadline, linkSignals } from '../base/abort.ts'
-import { fromHex, toHex } from '../base/bytes.ts'
+import { linkSignals } from '../base/abort.ts'
+import { toHex } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
-import { errorMessage, isMegatorrentError, MegatorrentError } from '../base/errors.ts'
-import { PUBLISH_TIMEOUT_MS } from '../base/limits.ts'
+import { errorMessage, MegatorrentError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { ingest } from '../channels/ingest.ts'
-import { type IngestRecord, loadIngest } from '../channels/ingest-record.ts'
+import { dropIngest, type IngestRecord, loadIngest } from '../channels/ingest-record.ts'
 import { loadManifest } from '../channels/manifest-loader.ts'
 import { ingestGone, type Publisher, type Release } from '../channels/publisher.ts'
 import type { ChannelSession, ChannelSessions } from '../channels/session.ts'
@@ -36,6 +35,8 @@ import type {
   UnpublishResult,
 } from './api.ts'
 import { exportChannelKey, importChannelKey, importedMark, NEW_CHANNEL } from './channel-keys.ts'
+import { chooseChannel, findChannel } from './choose-channel.ts'
+import { putNow } from './put-now.ts'
 
 export interface ChannelsApiDeps {
   readonly state: State
@@ -79,8 +80,9 @@ export class ChannelsApi {
     for (const row of this.#deps.state.channels.list()) this.#open(row)
     for (const put of this.#deps.state.pendingPuts.list()) {
       const row = this.#deps.state.channels.get(put.publicKey)
+      if (row === null) continue // of a bundle: node/bundles-api.ts
       const own = this.#own.get(toHex(put.publicKey))
-      if (row === null || own === undefined || own.session.newest?.releaseNumber !== put.sequence) {
+      if (own === undefined || own.session.newest?.releaseNumber !== put.sequence) {
         this.#deps.state.pendingPuts.remove(put.publicKey, put.sequence)
       } else this.#putInBackground(own, row.open, own.session.newest)
     }
@@ -124,11 +126,11 @@ export class ChannelsApi {
   }
 
   show(channel: string): ChannelInfo {
-    return this.#info(this.#find(channel))
+    return this.#info(findChannel(this.#deps.state, channel))
   }
 
   async export({ channel, ...file }: ExportChannelParams): Promise<ChannelInfo> {
-    const row = this.#find(channel)
+    const row = findChannel(this.#deps.state, channel)
     await exportChannelKey(this.#deps, row.publicKey, file)
     return this.#info(row)
   }
@@ -141,7 +143,7 @@ export class ChannelsApi {
 
   remove(channel: string): ChannelInfo {
     const { state, keystore, sessions } = this.#deps
-    const row = this.#find(channel)
+    const row = findChannel(this.#deps.state, channel)
     const info = this.#info(row)
     const own = this.#own.get(info.publicKey)
     this.#own.delete(info.publicKey)
@@ -165,21 +167,23 @@ export class ChannelsApi {
   }
 
   async ingest(params: IngestParams, options: CallOptions): Promise<IngestResult> {
-    const row = this.#choose(params.channel)
+    const row = chooseChannel(this.#deps.state, params.channel)
     const record = await this.#ingest(row, params, basename(params.path), options)
     const { ingestId, files, bytes, blobs, newBlobs, skipped } = record
     return { ingestId, publicKey: toHex(row.publicKey), files, bytes, blobs, newBlobs, skipped }
   }
 
   async publish(params: PublishParams, options: CallOptions): Promise<PublishResult> {
-    const row = this.#choose(params.channel)
+    const row = chooseChannel(this.#deps.state, params.channel)
     const own = this.#ownOf(row)
     if (this.#deps.state.meta.get(importedMark(row.publicKey)) !== null)
       await this.#lookFirst(own, options.signal)
     const record = await this.#recordOf(row, params, options)
     const request = { keys: own.keys, open: row.open, session: own.session, record, title: params.title }
     const release = await this.#deps.publisher.release(request)
-    if (release.unchanged && 'path' in params.source) this.#dropIngest(row, record.ingestId)
+    const { publishedIngest } = this.#deps.state.channels.get(row.publicKey) ?? row
+    if (release.unchanged && 'path' in params.source && publishedIngest !== record.ingestId)
+      dropIngest(this.#deps.state, row.publicKey, record.ingestId)
     options.onProgress({ phase: 'putting', done: 0, total: null, unit: 'nodes' })
     const put = await this.#putNow(own, row.open, release, params.timeoutMs, options.signal)
     const { files, bytes, blobs, newBlobs, manifestBlobs, skipped } = record
@@ -195,7 +199,7 @@ export class ChannelsApi {
   }
 
   async unpublish(params: UnpublishParams, options: CallOptions): Promise<UnpublishResult> {
-    const row = this.#find(params.channel)
+    const row = findChannel(this.#deps.state, params.channel)
     const own = this.#ownOf(row)
     if (this.#deps.state.meta.get(importedMark(row.publicKey)) !== null)
       await this.#lookFirst(own, options.signal)
@@ -271,14 +275,6 @@ export class ChannelsApi {
     })
   }
 
-  /** Nothing came of it, and every publish of a folder that did not change makes one. */
-  #dropIngest(row: ChannelRow, ingestId: string): void {
-    const { state } = this.#deps
-    if (state.channels.get(row.publicKey)?.publishedIngest === ingestId) return
-    state.ingests.remove(ingestId)
-    state.pieces.remove(row.publicKey, ingestId)
-  }
-
   /** An imported channel may have releases that this node has not seen: find the newest before a number is given. */
   async #lookFirst(own: OwnChannel, signal: AbortSignal): Promise<void> {
     await own.session.look(signal)
@@ -291,25 +287,14 @@ export class ChannelsApi {
     release: Release,
     timeoutMs: number | null,
     signal: AbortSignal,
-  ): Promise<{ storedBy: number; pending: PublishResult['pending'] }> {
-    if (!this.#deps.canPut) {
-      const message = 'this node has neither a DHT nor gateways: peers hear of the release, nobody else'
-      return { storedBy: 0, pending: { code: 'ERR_NO_CARRIER', message } }
-    }
-    const sources = [signal, this.#stopping.signal, own.stopping.signal]
-    const linked = linkDeadline(this.#deps.clock, timeoutMs ?? PUBLISH_TIMEOUT_MS, ...sources)
-    try {
-      const storedBy = await this.#deps.publisher.put(own.keys, open, release.head, linked.signal)
-      if (storedBy > 0) return { storedBy, pending: null }
-    } catch (error) {
-      if (!isMegatorrentError(error)) throw error
-      return { storedBy: 0, pending: { code: error.code, message: errorMessage(error) } }
-    } finally {
-      linked.release()
-    }
-    this.#putInBackground(own, open, release.head)
-    const message = 'no other node has confirmed the release yet: it is kept and put again until one does'
-    return { storedBy: 0, pending: { code: 'ERR_TIMEOUT', message } }
+  ): ReturnType<typeof putNow> {
+    const { canPut, clock, publisher } = this.#deps
+    return putNow({
+      ...{ canPut, clock, timeoutMs },
+      signals: [signal, this.#stopping.signal, own.stopping.signal],
+      put: (linked) => publisher.put(own.keys, open, release.head, linked),
+      putLater: () => this.#putInBackground(own, open, release.head),
+    })
   }
 
   #putInBackground(own: OwnChannel, open: boolean, head: Head): void {
@@ -334,24 +319,6 @@ export class ChannelsApi {
     return own
   }
 
-  #find(channel: string): ChannelRow {
-    const { channels } = this.#deps.state
-    const key = fromHex(channel, 32)
-    const row = channels.byName(channel) ?? (key === null ? null : channels.get(key))
-    if (row === null) throw notFound()
-    return row
-  }
-
-  /** The channel that was named, or the only one there is. */
-  #choose(channel: string | null): ChannelRow {
-    if (channel !== null) return this.#find(channel)
-    const [only, ...others] = this.#deps.state.channels.list()
-    if (only !== undefined && others.length === 0) return only
-    const text =
-      only === undefined ? 'there is no channel yet: make one first' : 'there are several channels: name one'
-    throw new MegatorrentError('ERR_USAGE', text)
-  }
-
   #info(row: ChannelRow): ChannelInfo {
     const { name, open, publicKey } = row
     const session = this.#own.get(toHex(publicKey))?.session
@@ -372,8 +339,4 @@ export class ChannelsApi {
     const readKey = isPrivate ? (this.#deps.keystore.get(publicKey)?.readKey ?? null) : null
     return this.#deps.linkTo(publicKey, readKey)
   }
-}
-
-function notFound(): MegatorrentError {
-  return new MegatorrentError('ERR_NOT_FOUND', 'there is no such channel on this node')
 }

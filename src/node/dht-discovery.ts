@@ -7,7 +7,7 @@
 import { errorMessage } from '../base/errors.ts'
 import { LOOK_MAX_MS } from '../base/limits.ts'
 import type { Log } from '../base/log.ts'
-import type { ChannelDiscovery, Followed, FollowHooks } from '../channels/discovery.ts'
+import type { ChannelDiscovery, Followed, FollowHooks, SignedAhead } from '../channels/discovery.ts'
 import type { ChannelKeys, PublisherKeys } from '../crypto/key-schedule.ts'
 import type { Announcer } from '../discovery/announcer.ts'
 import type { DhtAddress } from '../discovery/dht.ts'
@@ -74,6 +74,16 @@ export class DhtDiscovery implements ChannelDiscovery {
   async publish(keys: PublisherKeys, open: boolean, head: Head, signal: AbortSignal): Promise<number> {
     const { storedBy } = await this.#deps.slots.publish(keys, head.bytes, { signal, isOpen: open })
     if (storedBy > 0) this.#deps.announcer.onNews(keys.publicKey) // once: what failed is tried again and again
+    return storedBy
+  }
+
+  async publishSigned(
+    keys: ChannelKeys,
+    { set, openItem }: SignedAhead,
+    signal: AbortSignal,
+  ): Promise<number> {
+    const { storedBy } = await this.#deps.slots.publishSigned(keys, set, openItem, { signal })
+    if (storedBy > 0) this.#deps.announcer.onNews(keys.publicKey)
     return storedBy
   }
 }

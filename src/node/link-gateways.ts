@@ -57,6 +57,10 @@ export class LinkGateways implements ChannelDiscovery {
     return 0
   }
 
+  async publishSigned(): Promise<number> {
+    return 0
+  }
+
   async close(): Promise<void> {
     for (const opened of this.#open) this.#end(opened)
     await Promise.all(this.#closing)

@@ -34,6 +34,8 @@ import type { Swarms } from './swarms.ts'
 
 /** Times that tests shorten; no flag or file does. */
 export interface NetworkTuning {
+  /** Days of a set of slots; each takes 2 ms to sign, and again to verify. */
+  readonly slotSetDays?: number
   readonly slots?: Partial<SlotTiming>
   readonly topicMinMs?: number
   readonly topicMaxMs?: number

@@ -18,6 +18,7 @@ import { formatAddress, parsePeerAddress } from '../wire/address.ts'
 import { PROTOCOL_VERSION } from '../wire/constants.ts'
 import type { AccessKeys } from './access-keys.ts'
 import type { NodeApi, NodeInfo, PeerInfo } from './api.ts'
+import type { BundlesApi } from './bundles-api.ts'
 import type { ChannelsApi } from './channels-api.ts'
 import type { FilesApi } from './files-api.ts'
 import type { BanInfo } from './limit-types.ts'
@@ -34,6 +35,7 @@ export interface NodeParts {
   readonly store: BlobStore
   readonly sessions: ChannelSessions
   readonly channels: ChannelsApi
+  readonly bundles: BundlesApi
   readonly subscriptions: SubscriptionsApi
   readonly files: FilesApi
   readonly accessKeys: AccessKeys
@@ -50,7 +52,8 @@ export function nodeInfo({ network }: NodeParts): NodeInfo {
 }
 
 export function createNodeApi(parts: NodeParts): NodeApi {
-  const { network, store, sessions, channels, subscriptions, files, accessKeys, tokens, clock } = parts
+  const { network, store, sessions, channels, bundles, subscriptions, files, accessKeys, tokens, clock } =
+    parts
   const { swarms, dht } = network
   const isHere = (publicKey: string): boolean =>
     (channels.sessionOf(publicKey) ?? subscriptions.sessionOf(publicKey)) !== null
@@ -95,6 +98,7 @@ export function createNodeApi(parts: NodeParts): NodeApi {
     },
     ingest: (params, options) => channels.ingest(params, options),
     publish: (params, options) => channels.publish(params, options),
+    publishManifest: (params, options) => bundles.publish(params, options),
     unpublish: (params, options) => channels.unpublish(params, options),
     getReleases: async ({ publicKey }) => listReleases(parts.heads, keyOf(publicKey)),
     host: (params, options) => subscriptions.host(params, options),

@@ -4,34 +4,24 @@
  *
  * @module node/node
  */
-import { statSync } from 'node:fs'
-import { join } from 'node:path'
 import { type Clock, hourClock } from '../base/clock.ts'
-import { MegatorrentError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
-import { Collector } from '../channels/collector.ts'
-import { DiskClaims } from '../channels/disk-claims.ts'
 import { HeadLog } from '../channels/head-log.ts'
 import { Publisher } from '../channels/publisher.ts'
 import { ChannelSessions } from '../channels/session.ts'
 import { SlotSets } from '../channels/slot-sets.ts'
 import type { Config } from '../config/schema.ts'
-import { lockDataFolder } from '../storage/data-lock.ts'
-import { FsBlobStore } from '../storage/fs-blob-store.ts'
-import { Keystore } from '../storage/keystore.ts'
 import { memoryHashOf } from '../storage/puzzle-task.ts'
-import { openState } from '../storage/state.ts'
-import { systemFreeBytes } from '../storage/store-limits.ts'
-import { WorkerPool } from '../storage/worker-pool.ts'
 import { AccessKeys } from './access-keys.ts'
 import type { RunningNode } from './api.ts'
+import { BundlesApi, isPublishedHere } from './bundles-api.ts'
 import { ChannelsApi } from './channels-api.ts'
+import { type Closers, openDataFolder } from './data-folder.ts'
 import { FilesApi } from './files-api.ts'
 import { type NetworkTuning, openNetwork } from './network.ts'
 import { createNodeApi, nodeInfo } from './node-api.ts'
 import { linkTo } from './own-addresses.ts'
-import { readPassphrase } from './secret-line.ts'
 import { SubscriptionsApi } from './subscriptions-api.ts'
 import { Tokens } from './tokens.ts'
 
@@ -53,35 +43,13 @@ export interface NodeDeps {
  */
 export async function startNode(config: Config, deps: NodeDeps): Promise<RunningNode> {
   const { clock, random, log } = deps
-  const closers: (() => Promise<void> | void)[] = []
+  const closers: Closers = []
   const close = async (): Promise<void> => {
     for (const closer of closers.splice(0).reverse()) await closer()
   }
   try {
     const startedAtMs = clock.monotonicMs()
-    const lock = lockDataFolder(config.dataDir, process.pid, log)
-    closers.push(() => lock.release())
-    const keystore = Keystore.open({ folder: join(config.dataDir, 'keys'), random, clock })
-    await unlock(keystore, config)
-    closers.push(() => keystore.lock())
-    const state = openState(join(config.dataDir, 'megatorrent.db'), keystore.databaseKey())
-    closers.push(() => state.close())
-    const runner = new WorkerPool({ log: log.child('workers') })
-    closers.push(() => runner.close())
-    const claims = new DiskClaims()
-    const store: FsBlobStore = await FsBlobStore.open({
-      root: join(config.dataDir, 'blobs'),
-      tables: state,
-      runner,
-      limits: { maxBytes: config.maxStore, minFreeBytes: config.minFree },
-      clock,
-      log: log.child('store'),
-      makeRoom: () => collector.makeRoom(),
-      freeBytes: async (path) => (await systemFreeBytes(path)) - claims.bytesOn(statSync(path).dev),
-    })
-    closers.push(() => store.close())
-    const collector: Collector = new Collector({ state, store, clock, log: log.child('collector') })
-    closers.push(() => collector.close())
+    const { keystore, state, runner, store, claims, collector } = await openDataFolder(config, deps, closers)
     const network = await openNetwork({
       config,
       state,
@@ -101,13 +69,15 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
     const { discovery, joinSwarm, addressesOf } = network
     const isSafe = network.identity.mode === 'safe'
     const statedClock = isSafe ? hourClock(clock) : clock
+    const slotSets = new SlotSets({
+      ...{ table: state.slotSets, runner, clock, log: log.child('slots') },
+      publisherKeys: (publicKey) => channels.keysOf(publicKey),
+      days: deps.tuning?.slotSetDays,
+    })
     const sessions = new ChannelSessions({
       joinSwarm,
       heads,
-      slotSets: new SlotSets({
-        ...{ table: state.slotSets, runner, clock, log: log.child('slots') },
-        publisherKeys: (publicKey) => channels.keysOf(publicKey),
-      }),
+      slotSets,
       store,
       discovery,
       log: log.child('channels'),
@@ -118,6 +88,8 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
       },
     })
     closers.push(() => sessions.closeAll())
+    const linkOf = (publicKey: Uint8Array, readKey: Uint8Array | null): string =>
+      linkTo(publicKey, readKey, addressesOf, network.keepers)
     const channels: ChannelsApi = new ChannelsApi({
       state,
       store,
@@ -134,7 +106,7 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
         hidesAddresses: isSafe,
       }),
       statedClock,
-      linkTo: (publicKey, readKey) => linkTo(publicKey, readKey, addressesOf, network.keepers),
+      linkTo: linkOf,
       dataDir: config.dataDir,
       canPut: network.canPut,
       clock,
@@ -153,10 +125,22 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
       clock,
       random,
       log: log.child('subscriptions'),
+      isPublishedHere: (publicKey) => isPublishedHere(state, publicKey),
+      onRemoved: (publicKey) => bundles.forget(publicKey),
     })
     closers.push(() => subscriptions.close())
+    const bundles: BundlesApi = new BundlesApi({
+      ...{ state, store, runner, heads, slotSets, discovery, collector, subscriptions, clock },
+      ownSessionOf: (publicKey) => channels.sessionOf(publicKey),
+      linkTo: linkOf,
+      canPut: network.canPut,
+      stopKeeping: (publicKey) => network.keeping?.serve(publicKey, null),
+      log: log.child('bundles'),
+    })
+    closers.push(() => bundles.close())
     channels.start()
     subscriptions.start()
+    bundles.start()
     network.started()
     const files = new FilesApi({
       sessionOf: (key) => channels.sessionOf(key) ?? subscriptions.sessionOf(key),
@@ -165,7 +149,7 @@ export async function startNode(config: Config, deps: NodeDeps): Promise<Running
     const accessKeys = new AccessKeys({ table: state.accessKeys, clock, random })
     const tokens = new Tokens({ table: state.tokens, clock, random })
     const own = { config, store, heads, collector, clock, startedAtMs }
-    const parts = { ...own, network, sessions, channels, subscriptions, files, accessKeys, tokens }
+    const parts = { ...own, network, sessions, channels, bundles, subscriptions, files, accessKeys, tokens }
     return running(parts, close)
   } catch (error) {
     await close()
@@ -194,13 +178,4 @@ function running(parts: Parameters<typeof createNodeApi>[0], close: () => Promis
     },
     closed,
   }
-}
-
-/** The passphrase comes from a file, never from arguments or the environment. */
-async function unlock(keystore: Keystore, config: Config): Promise<void> {
-  if (config.passphraseFile === null) {
-    if (!keystore.locked) return
-    throw new MegatorrentError('ERR_KEYSTORE_LOCKED', 'the keys are encrypted: give --passphrase-file')
-  }
-  await keystore.unlock(readPassphrase(config.passphraseFile))
 }

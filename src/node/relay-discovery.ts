@@ -3,7 +3,7 @@
  *
  * @module node/relay-discovery
  */
-import type { ChannelDiscovery, Followed, FollowHooks } from '../channels/discovery.ts'
+import type { ChannelDiscovery, Followed, FollowHooks, SignedAhead } from '../channels/discovery.ts'
 import type { ChannelKeys, PublisherKeys } from '../crypto/key-schedule.ts'
 import type { RelayFinder } from '../swarm/relay-finder.ts'
 import type { Head } from '../wire/head.ts'
@@ -47,5 +47,9 @@ export class RelayDiscovery implements ChannelDiscovery {
 
   publish(keys: PublisherKeys, open: boolean, head: Head, signal: AbortSignal): Promise<number> {
     return this.#deps.inner.publish(keys, open, head, signal)
+  }
+
+  publishSigned(keys: ChannelKeys, signed: SignedAhead, signal: AbortSignal): Promise<number> {
+    return this.#deps.inner.publishSigned(keys, signed, signal)
   }
 }

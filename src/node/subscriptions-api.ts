@@ -33,7 +33,7 @@ import type { SubscriptionRow } from '../storage/tables/subscriptions-table.ts'
 import { referenceId } from '../wire/blob.ts'
 import type { Head } from '../wire/head.ts'
 import type { Manifest } from '../wire/manifest.ts'
-import { type Link, parseLink } from '../wire/uri.ts'
+import { formatLink, type Link, parseLink } from '../wire/uri.ts'
 import type {
   AddSubscriptionParams,
   AddSubscriptionResult,
@@ -62,6 +62,10 @@ export interface SubscriptionsApiDeps {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  /** Was the newest release of that channel published from here, of a bundle? */
+  readonly isPublishedHere?: (publicKey: Uint8Array) => boolean
+  /** It is not followed or hosted any more. */
+  readonly onRemoved?: (publicKey: Uint8Array) => void
 }
 
 const HOSTED = 'this channel is hosted here: "megatorrent subscribe" it to have its files too'
@@ -123,6 +127,21 @@ export class SubscriptionsApi {
     if (params.wait) await this.#wait(subscription, params.timeoutMs, options)
     const { directory: _none, ...result } = subscriptionAdded(subscription)
     return result
+  }
+
+  /** What hosting a link asks of the database; null for a channel that is followed or hosted already. */
+  newHost(link: Link): SubscriptionRow | null {
+    const known = this.#running.get(toHex(link.publicKey))
+    if (known?.row.kind === 'once') throw new MegatorrentError('ERR_SUBSCRIPTION_DIR', FETCHED)
+    const asked = { uri: formatLink(link), dir: null, only: [] }
+    if (known === undefined) return this.#rowOf(link, asked, 'host')
+    this.#meet(known, link, { ...asked, only: null, wait: false, once: false, timeoutMs: null })
+    return null
+  }
+
+  /** Begin with a row that has come to be in the database. */
+  run(row: SubscriptionRow): void {
+    this.#run(row)
   }
 
   async remove(params: RemoveSubscriptionParams): Promise<RemoveSubscriptionResult> {
@@ -263,6 +282,7 @@ export class SubscriptionsApi {
     const session = sessions.acquire(channelKeys(row.publicKey, row.readKey))
     session.takeLink(parseLink(row.uri))
     if (row.kind !== 'once') session.listen()
+    if (this.#deps.isPublishedHere?.(row.publicKey) === true) session.isPublished = true
     const subscription = new Subscription(row, session, {
       ...{ state, store, collector, clock, log },
       assemble: async ({ publicKey, directory, onlyGlobs, completeSequence, kind }, manifest) =>
@@ -318,6 +338,7 @@ export class SubscriptionsApi {
   #forgetRows({ row, session }: Subscription): void {
     const { state, collector } = this.#deps
     dropSubscription(state, row.publicKey)
+    this.#deps.onRemoved?.(row.publicKey)
     session.seekSlotSet() // who only looks at the channel besides has no use for it
     collector.needsChanged()
   }

@@ -85,6 +85,13 @@ export function createHandlers({ api, jobs, signIns, onShutdown }: MethodsInit):
         return confirmed(await api.publish(params, options))
       }),
 
+    publishManifest: ({ file, timeout, wait }, call) =>
+      runLong('publishManifest', wait, call, async (options) => {
+        const params = { file, timeoutMs: toMs(timeout) }
+        const { skipped: _none, ...result } = await api.publishManifest(params, options)
+        return confirmed(result)
+      }),
+
     unpublish: ({ channel, timeout, wait }, call) =>
       runLong('unpublish', wait, call, async (options) =>
         confirmed(await api.unpublish({ channel, timeoutMs: toMs(timeout) }, options)),

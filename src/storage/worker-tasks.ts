@@ -23,6 +23,7 @@ import { type FrameKey, openFrame } from '../crypto/sealed-frame.ts'
 import { blobId, openBlobInto, sealChunkWithKey, verifyBlob } from '../wire/blob.ts'
 import { BLOB_BYTES, BLOB_FRAME_BYTES, CHUNK_BYTES } from '../wire/constants.ts'
 import { adoptPath, blobPath, shardFolder, tempFolder } from './blob-files.ts'
+import { type CheckBlobsInput, checkBlobs } from './bundle-tasks.ts'
 import { diskError, errnoOf } from './disk-error.ts'
 import { DiskWriter } from './disk-writer.ts'
 import { type FilePiece, readPieces, readSlice } from './file-pieces.ts'
@@ -117,6 +118,7 @@ export interface Tasks {
   syncShards: { input: InStore & { readonly shards: readonly number[] }; output: null }
   signSlots: { input: SignSlotsInput; output: Uint8Array }
   verifySlots: { input: VerifySlotsInput; output: null }
+  checkBlobs: { input: CheckBlobsInput; output: number | null }
   puzzleHash: { input: Argon2idInput; output: Uint8Array }
 }
 
@@ -156,7 +158,7 @@ type TaskTable = {
 /** Every task by its name. They throw MegatorrentError, or TypeError and RangeError for input that is our own fault. */
 export const TASKS: TaskTable = {
   ...{ seal, put, read, open, openTo, hash, verify, adopt, remove, syncShards },
-  ...{ signSlots, verifySlots, puzzleHash },
+  ...{ signSlots, verifySlots, checkBlobs, puzzleHash },
 }
 
 async function seal(context: TaskContext, input: SealInput): Promise<SealOutput> {

@@ -60,6 +60,13 @@ export const MAX_RELEASE_NUMBER = 68_719_476_735
 /** Offsets of seq are drawn from [0, 2^40). */
 export const SEQ_OFFSET_BITS = 40
 
+// Bundle (§8)
+export const BUNDLE_VERSION = 1
+/** Magic, version, A, read key, signature of the open item, number of blobs: what stands before the slot set. */
+export const BUNDLE_HEADER_BYTES = 141
+/** Id and sealed bytes of a blob. */
+export const BUNDLE_RECORD_BYTES = 1_048_624
+
 // Handshake (§6)
 export const HANDSHAKE_PAYLOAD_1_BYTES = 64
 export const HANDSHAKE_PAYLOAD_2_BYTES = 160

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { compareBytes, toHex } from '../../src/base/bytes.ts'
+import { SigningKey } from '../../src/crypto/ed25519.ts'
 import { decodeAddress, encodeAddress, formatAddress, parseAddress } from '../../src/wire/address.ts'
 import {
   type BencodeValue,
@@ -9,8 +10,11 @@ import {
   encodeBencode,
   measureBencode,
 } from '../../src/wire/bencode.ts'
+import { decodeBundleStart, encodeBundleStart } from '../../src/wire/bundle.ts'
+import { BUNDLE_RECORD_BYTES, HEAD_BYTES, SLOT_REPLICAS } from '../../src/wire/constants.ts'
 import { decodeFrame, encodeFrame } from '../../src/wire/frame.ts'
 import { decodeMessage, type Message, MessageAssembler, splitMessage } from '../../src/wire/message.ts'
+import { encodeSlotSet } from '../../src/wire/slot-set.ts'
 import { accepted, address, bytes, RUNS, releaseNumber, u16, u32 } from './wire-arbitraries.ts'
 
 const LIMITS = { maxDepth: 50, maxItems: 10_000 }
@@ -343,6 +347,55 @@ describe('messages', () => {
       fc.property(fc.array(plain, { maxLength: 80 }), (frames) => {
         const assembler = new MessageAssembler()
         accepted(() => frames.map((frame) => assembler.push(frame)))
+      }),
+      RUNS,
+    )
+  })
+})
+
+describe('the start of a bundle', () => {
+  const { publicKey } = new SigningKey(new Uint8Array(32).fill(1))
+  const slotSet = fc
+    .record({ head: bytes(HEAD_BYTES), firstDay: u32, days: fc.integer({ min: 1, max: 3 }) })
+    .map((set) =>
+      encodeSlotSet({ ...set, signatures: new Uint8Array(set.days * SLOT_REPLICAS * 64).fill(set.days) }),
+    )
+  const start = fc.record({
+    publicKey: fc.constant(publicKey),
+    readKey: bytes(32),
+    openSignature: fc.option(bytes(64).filter((signature) => signature.some((byte) => byte !== 0))),
+    blobs: u32,
+    slotSet,
+  })
+
+  it('comes back as it was, and no other bytes give it', () => {
+    fc.assert(
+      fc.property(start, fc.nat(), fc.integer({ min: 1, max: 255 }), (given, at, flip) => {
+        const encoded = encodeBundleStart(given)
+        const fileBytes = encoded.length + given.blobs * BUNDLE_RECORD_BYTES
+        expect(decodeBundleStart(encoded, fileBytes)).toMatchObject(given)
+        const changed = encoded.slice()
+        const offset = at % changed.length
+        changed[offset] = (changed[offset] ?? 0) ^ flip
+        const read = accepted(() => decodeBundleStart(changed, fileBytes))
+        if (read !== null) expect(encodeBundleStart(read)).toEqual(changed)
+      }),
+      RUNS,
+    )
+  })
+
+  it('never comes of junk but as our own error', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 1000 }), fc.maxSafeNat(), (junk, fileBytes) => {
+        accepted(() => decodeBundleStart(junk, fileBytes))
+        const prefixed = encodeBundleStart({
+          publicKey,
+          readKey: new Uint8Array(32),
+          openSignature: null,
+          blobs: 1,
+          slotSet: junk,
+        })
+        accepted(() => decodeBundleStart(prefixed, fileBytes))
       }),
       RUNS,
     )

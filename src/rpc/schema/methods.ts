@@ -130,6 +130,16 @@ export const METHODS = {
       ),
     result: z.union([results.publishResult, results.startedResult]),
   },
+  publishManifest: {
+    scope: 'publish',
+    doc: 'Publish a release that was signed elsewhere, from its bundle: verify all of it, take it in, host it, put it.',
+    params: z.strictObject({
+      file: absolutePath,
+      timeout: timeout.optional(),
+      wait: z.boolean().default(true),
+    }),
+    result: z.union([results.publishManifestResult, results.startedResult]),
+  },
 
   unpublish: {
     scope: 'publish',

@@ -77,6 +77,8 @@ export const publishResult = z.object({
   skipped: count,
 })
 
+export const publishManifestResult = publishResult.omit({ skipped: true })
+
 export const unpublishResult = z.object({
   publicKey: key,
   sequence: count,

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { LOOK_MAX_MS, SLOT_SET_DAYS_PER_TASK } from '../../../src/base/limits.ts'
 import { type Log, silentLog } from '../../../src/base/log.ts'
 import { seededRandom, systemRandom } from '../../../src/base/random.ts'
-import type { ChannelDiscovery, FollowHooks } from '../../../src/channels/discovery.ts'
+import type { ChannelDiscovery, FollowHooks, SignedAhead } from '../../../src/channels/discovery.ts'
 import { HeadLog } from '../../../src/channels/head-log.ts'
 import { ingest } from '../../../src/channels/ingest.ts'
 import type { IngestRecord } from '../../../src/channels/ingest-record.ts'
@@ -21,7 +21,7 @@ import { MemoryBlobStore } from '../../../src/storage/memory-blob-store.ts'
 import { openState, type State } from '../../../src/storage/state.ts'
 import { MemoryNetwork } from '../../../src/transport/memory.ts'
 import type { PeerAddress } from '../../../src/wire/address.ts'
-import type { Head } from '../../../src/wire/head.ts'
+import { decodeHead, type Head } from '../../../src/wire/head.ts'
 import { InlineRunner } from '../storage/harness.ts'
 import { SimClock } from '../swarm/sim-clock.ts'
 import { SimNode } from '../swarm/sim-node.ts'
@@ -68,6 +68,12 @@ export class FakeDiscovery implements ChannelDiscovery {
   }
 
   publish(_keys: PublisherKeys, _open: boolean, head: Head, signal: AbortSignal): Promise<number> {
+    this.published.push(head)
+    return this.onPublish(head, signal)
+  }
+
+  publishSigned(_keys: ChannelKeys, { set }: SignedAhead, signal: AbortSignal): Promise<number> {
+    const head = decodeHead(set.head)
     this.published.push(head)
     return this.onPublish(head, signal)
   }

@@ -178,7 +178,17 @@ describe('wrong usage is 64, in one line, before any daemon is asked', () => {
     ['serve with an unknown flag', ['serve', '--frobnicate']],
     ['serve with a client option', ['serve', '--rpc-url', 'http://x']],
     ['serve with a flag without its value', ['serve', '--listen']],
-    ['a flag of a later version of publish', ['publish', './x', '--bundle', 'b']],
+    ['publish without anything to publish', ['publish']],
+    ['both ends of a bundle', ['publish', '--from-bundle', 'a', '--bundle', 'b']],
+    ['a title for what is signed already', ['publish', '--from-bundle', 'a', '--title', 'b']],
+    ['a folder besides a bundle', ['publish', './x', '--from-bundle', 'a']],
+    ['a release number without a bundle', ['publish', './x', '--after', '3']],
+    ['a release to leave out, without a bundle', ['publish', './x', '--since', '3']],
+    ['a release number that is none', ['publish', './x', '--bundle', 'b', '--after', 'x']],
+    [
+      'signing by a daemon elsewhere',
+      ['publish', './x', '--bundle', 'b', '--rpc-url', 'http://127.0.0.1:1/api/rpc', '--rpc-token-file', 't'],
+    ],
   ])('%s', async (_name, args) => {
     const { exitCode, stdout, stderr } = await run(args)
     expect(exitCode).toBe(64)

@@ -202,7 +202,7 @@ describe('a version and help', () => {
     [['frob'], 'megatorrent --help'],
     [['--data-dir', 'status-of-x', 'status', '--frob'], 'megatorrent status --help'],
     [['--data-dir', 'x', 'channel', 'create'], 'megatorrent channel create --help'],
-    [['publish', 'x', '--bundle', 'y'], 'megatorrent publish --help'],
+    [['publish', 'x', '--frob', 'y'], 'megatorrent publish --help'],
   ])('a wrong command line %j leads to help that there is', async (args, help) => {
     const { exitCode, stderr } = await run(args)
     expect(exitCode).toBe(64)

@@ -46,6 +46,7 @@ export interface RunOptions {
   readonly signal?: AbortSignal
   readonly clock?: CliIo['clock']
   readonly examine?: CliIo['examine']
+  readonly signOffline?: CliIo['signOffline']
   readonly serve?: (flags: Flags) => Promise<number>
   readonly callerFolder?: string
 }
@@ -63,6 +64,7 @@ export async function run(args: readonly string[], options: RunOptions = {}): Pr
     signal: options.signal ?? new AbortController().signal,
     self: [],
     examine: options.examine ?? (async () => []),
+    signOffline: options.signOffline ?? (() => Promise.reject(new Error('nothing is signed here'))),
     serve: options.serve ?? (async () => 0),
   })
   return {

@@ -7,7 +7,8 @@ import { SLOT_SPREAD_MS } from '../../../src/base/limits.ts'
 import { dayOf } from '../../../src/crypto/key-schedule.ts'
 import { readingStartsMs } from '../../../src/discovery/slots.ts'
 import { DAY_MS } from '../../../src/wire/constants.ts'
-import { buildSlot, openSlot, type SlotPlace, slotKey } from '../../../src/wire/slot.ts'
+import { buildOpenItem, buildSlot, openSlot, type SlotPlace, slotKey } from '../../../src/wire/slot.ts'
+import { type SlotSet, signSlotSet } from '../../../src/wire/slot-set.ts'
 import { newChannel, newHead } from './channel-fixture.ts'
 import { HOUR, MINUTE, TEN, TODAY, World } from './slot-world.ts'
 
@@ -175,6 +176,30 @@ describe('a publisher that stays', () => {
       expect(world.network.holders(keys.publicKey)).toBe(10)
     }
     await publisher.service.close()
+  })
+})
+
+describe('who was given what was signed ahead of an open channel', () => {
+  it('keeps its slots and its item, and lets the item be when a newer head is known', async () => {
+    const world = new World()
+    const keys = newChannel()
+    const head = newHead(keys, 1)
+    const set = [...signSlotSet(keys, head.bytes, TODAY, 3)].at(-1) as SlotSet
+    const carrier = world.party()
+    carrier.head = head
+    world.follow(carrier, keys, { slotSet: () => set })
+    await carrier.service.publishSigned(keys, set, buildOpenItem(keys, head.bytes))
+    for (let hour = 0; hour < 30; hour += 3) {
+      world.network.replaceAll()
+      await world.clock.advance(3 * HOUR)
+      expect(world.network.holders(keys.publicKey)).toBe(10)
+      expect(await world.newcomer(keys)).toEqual(head)
+    }
+    carrier.head = newHead(keys, 2)
+    world.network.replaceAll()
+    await world.clock.advance(3 * HOUR)
+    expect(world.network.holders(keys.publicKey)).toBe(0)
+    await carrier.service.close()
   })
 })
 

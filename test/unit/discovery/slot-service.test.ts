@@ -10,6 +10,7 @@ import { DAY_MS } from '../../../src/wire/constants.ts'
 import { slotVersion, verifyHead } from '../../../src/wire/head.ts'
 import { signItem } from '../../../src/wire/mutable-item.ts'
 import { buildSlot, slotKey } from '../../../src/wire/slot.ts'
+import { type SlotSet, signSlotSet } from '../../../src/wire/slot-set.ts'
 import { newChannel, newHead } from './channel-fixture.ts'
 import { MemoryNetwork, MemorySlotStore } from './memory-dht.ts'
 
@@ -157,6 +158,34 @@ describe('publishing', () => {
     await expect(side().service.publish(newChannel(), newHead(newChannel(), 1).bytes)).rejects.toThrow(
       TypeError,
     )
+  })
+
+  it('puts what was signed elsewhere, as its signer would have put it', async () => {
+    const { network, side } = newWorld()
+    const keys = newChannel(new Uint8Array(32).fill(9))
+    const link = channelKeys(keys.publicKey, keys.readKey)
+    const head = newHead(keys, 1)
+    const set = [...signSlotSet(keys, head.bytes, TODAY, 2)].at(-1) as SlotSet
+    const carrier = side()
+    const result = await carrier.service.publishSigned(link, set, null)
+    expect(result).toMatchObject({ storedBy: 10, open: null })
+    expect(network.puts).toHaveLength(3)
+    expect((await side().service.resolve(link)).newest?.head).toEqual(head)
+    // Of a release that is older than what is known nothing is put.
+    await side().service.publish(keys, newHead(keys, 2).bytes)
+    await expect(side().service.publishSigned(link, set, null)).rejects.toMatchObject({
+      code: 'ERR_SLOT_NEWER_KNOWN',
+    })
+  })
+
+  it('puts nothing of a set that has no slots of today', async () => {
+    const { network, side } = newWorld()
+    const keys = newChannel()
+    const set = [...signSlotSet(keys, newHead(keys, 1).bytes, TODAY + 1, 1)].at(-1) as SlotSet
+    await expect(side().service.publishSigned(keys, set, null)).rejects.toMatchObject({
+      code: 'ERR_BUNDLE_DAYS',
+    })
+    expect(network.puts).toHaveLength(0)
   })
 
   it('of an open channel also puts the head in clear under the plain key', async () => {

@@ -121,7 +121,6 @@ describe('methods', () => {
     'hasOwnProperty',
     'rpc.x',
     'our.getStatus',
-    'publishManifest',
     'createtoken',
   ])('%j is not found', async (method) => {
     expect(codeOf(await send(call({ method })))).toBe(-32601)

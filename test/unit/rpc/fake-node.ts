@@ -135,6 +135,23 @@ export function fakeNode(changes: Partial<NodeApi> = {}): FakeNode {
       skipped: 0,
       pending: null,
     }),
+    publishManifest: async (params) => {
+      note('publishManifest', params)
+      return {
+        uri: CHANNEL.uri,
+        publicKey: KEY,
+        sequence: 4,
+        files: 4,
+        bytes: 5_000_000,
+        blobs: 5,
+        newBlobs: 5,
+        manifestBlobs: 1,
+        storedBy: 8,
+        unchanged: false,
+        skipped: 0,
+        pending: null,
+      }
+    },
     unpublish: async () => ({ publicKey: KEY, sequence: 5, storedBy: 8, unchanged: false, pending: null }),
     getReleases: async () => ({
       publicKey: KEY,
