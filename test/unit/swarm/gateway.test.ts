@@ -279,7 +279,7 @@ describe('a gateway in the swarm', () => {
     const [service] = world.services
     if (service === undefined) throw new Error('no gateway')
     service.publish = async () => {
-      world.clock.setTimer(() => swarm.destroy(), 50)
+      world.clock.setTimer(() => swarm.destroy(), 5) // a few thousand tries, of sixteen million
       return { outcome: PUBLISH_OUTCOMES.work, workBits: MAX_PUBLISH_WORK_BITS, nodes: 0, highestSeq: 0 }
     }
     const failing = world.link.publish(pinned, ERRAND, offered(signed()), never())
