@@ -23,6 +23,7 @@ import { encodeDhtState } from '../../../dist/src/discovery/dht-state.js'
 import { writeFileAtomic } from '../../../dist/src/storage/atomic-file.js'
 import { lockDataFolder } from '../../../dist/src/storage/data-lock.js'
 import { FsBlobStore } from '../../../dist/src/storage/fs-blob-store.js'
+import { writeKeyExport } from '../../../dist/src/storage/key-export.js'
 import { Keystore } from '../../../dist/src/storage/keystore.js'
 import { MemoryBlobStore } from '../../../dist/src/storage/memory-blob-store.js'
 import { openState } from '../../../dist/src/storage/state.js'
@@ -379,8 +380,8 @@ function keysRound(round) {
 /** Without its key this channel would be nobody's: a user keeps it elsewhere too. */
 function exportRound(round) {
   const path = join(disk, `exported ${round}`)
-  return step('export', () => {
-    keystore.exportKey(ours.publicKey, path)
+  return step('export', async () => {
+    await writeKeyExport(keystore.get(ours.publicKey), { kind: 'plain' }, path, systemRandom)
     tell({ fact: 'exported', path: `exported ${round}`, hash: hash(readFileSync(path)) })
   })
 }
