@@ -68,12 +68,16 @@ export function loadIngest(table: IngestsTable, ingestId: string): IngestRecord 
   return row === null ? null : ingestOfRow(row)
 }
 
-/** Forget an ingest that nothing came of: every publish of a folder that did not change makes one. */
+/**
+ * Forget an ingest that nothing came of: every publish of a folder that did not change makes one. The one that
+ * is published stays.
+ */
 export function dropIngest(
-  state: Pick<State, 'ingests' | 'pieces'>,
+  state: Pick<State, 'channels' | 'ingests' | 'pieces'>,
   publicKey: Uint8Array,
   ingestId: string,
 ): void {
+  if (state.channels.get(publicKey)?.publishedIngest === ingestId) return
   state.ingests.remove(ingestId)
   state.pieces.remove(publicKey, ingestId)
 }

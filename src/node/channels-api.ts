@@ -181,8 +181,7 @@ export class ChannelsApi {
     const record = await this.#recordOf(row, params, options)
     const request = { keys: own.keys, open: row.open, session: own.session, record, title: params.title }
     const release = await this.#deps.publisher.release(request)
-    const { publishedIngest } = this.#deps.state.channels.get(row.publicKey) ?? row
-    if (release.unchanged && 'path' in params.source && publishedIngest !== record.ingestId)
+    if (release.unchanged && 'path' in params.source)
       dropIngest(this.#deps.state, row.publicKey, record.ingestId)
     options.onProgress({ phase: 'putting', done: 0, total: null, unit: 'nodes' })
     const put = await this.#putNow(own, row.open, release, params.timeoutMs, options.signal)

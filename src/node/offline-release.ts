@@ -154,7 +154,7 @@ async function signIn(
   const head = session.newest
   if (head === null) throw new MegatorrentError('ERR_BUG', 'a release was signed and is not there')
   state.meta.remove(importedMark(row.publicKey))
-  if (unchanged && row.publishedIngest !== record.ingestId) dropIngest(state, row.publicKey, record.ingestId)
+  if (unchanged) dropIngest(state, row.publicKey, record.ingestId)
   const slotSets = new SlotSets({
     ...{ table: state.slotSets, runner, clock, log },
     publisherKeys: () => keys,

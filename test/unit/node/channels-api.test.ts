@@ -1,5 +1,5 @@
 /** Channels of this node as its API has them: keys, publishing, and what ends with a channel. */
-import { mkdirSync, readdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { toHex } from '../../../src/base/bytes.ts'
@@ -107,6 +107,22 @@ describe('channels of a node', () => {
     expect((await publish('b')).sequence).toBe(1)
     expect((await publish(publicKey)).unchanged).toBe(true)
     await expect(publish('c')).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' })
+  })
+
+  it('keep the ingest that is published, however often the folder is published unchanged, and no other', async () => {
+    const { publicKey } = await api.create({ name: 'main', private: false, open: false })
+    await publish()
+    const key = Buffer.from(publicKey, 'hex')
+    const ingestOf = (): string => node.state.channels.get(key)?.publishedIngest ?? ''
+    const first = ingestOf()
+    for (let i = 0; i < 2; i++) {
+      // A time that changed has it read again.
+      utimesSync(join(source, 'a.txt'), i + 1, i + 1)
+      for (let j = 0; j < 2; j++) expect(await publish()).toMatchObject({ sequence: 1, unchanged: true })
+      expect(ingestOf()).toBe(first)
+      expect(node.state.ingests.get(first)).not.toBeNull()
+      expect(node.state.ingests.list(key)).toHaveLength(1)
+    }
   })
 
   it('publish as their contract says: confirmed, unchanged, and pending where nobody confirms', async () => {
