@@ -85,7 +85,7 @@ export class SubscriptionsApi {
   start(): void {
     for (const row of this.#deps.state.subscriptions.list()) {
       if (row.kind === 'once') this.#deps.state.subscriptions.remove(row.publicKey)
-      else this.#run(row)
+      else this.run(row)
     }
   }
 
@@ -137,11 +137,6 @@ export class SubscriptionsApi {
     if (known === undefined) return this.#rowOf(link, asked, 'host')
     this.#meet(known, link, { ...asked, only: null, wait: false, once: false, timeoutMs: null })
     return null
-  }
-
-  /** Begin with a row that has come to be in the database. */
-  run(row: SubscriptionRow): void {
-    this.#run(row)
   }
 
   async remove(params: RemoveSubscriptionParams): Promise<RemoveSubscriptionResult> {
@@ -236,7 +231,7 @@ export class SubscriptionsApi {
       const { publicKey: _same, addedAt: _too, ...change } = row
       subscriptions.update(link.publicKey, change)
     }
-    return this.#run(row)
+    return this.run(row)
   }
 
   /**
@@ -277,7 +272,8 @@ export class SubscriptionsApi {
     }
   }
 
-  #run(row: SubscriptionRow): Subscription {
+  /** Begin with a row that is in the database. */
+  run(row: SubscriptionRow): Subscription {
     const { state, store, sessions, collector, clock, random, log, config, claims } = this.#deps
     const session = sessions.acquire(channelKeys(row.publicKey, row.readKey))
     session.takeLink(parseLink(row.uri))

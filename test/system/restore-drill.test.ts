@@ -7,6 +7,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ChannelInfo } from '../../src/node/api.ts'
 import { RpcFailure, type TestNode } from '../swarm/harness/test-node.ts'
 import { Testnet } from '../swarm/harness/testnet.ts'
 import { waitUntil } from '../swarm/harness/wait.ts'
@@ -15,21 +16,12 @@ const PASSPHRASE = 'a passphrase of the drill'
 const KINDS = ['public', 'private', 'open'] as const
 type Kind = (typeof KINDS)[number]
 
-interface Channel {
-  readonly name: string
-  readonly publicKey: string
-  readonly uri: string
-  readonly private: boolean
-  readonly open: boolean
-  readonly sequence: number
-}
-
 let net: Testnet
 let reader: TestNode
 /** What is not on the machine that is lost: copies of keys, and the files that are published. */
 let safe = ''
 /** As they were made, by kind. */
-const made = new Map<Kind, Channel>()
+const made = new Map<Kind, ChannelInfo>()
 let sequence = 0
 
 const copyOf = (kind: Kind, form: string): string => join(safe, `${kind}.${form}`)
@@ -87,11 +79,11 @@ beforeAll(async () => {
   const lost = net.node('lost')
   for (const kind of KINDS) {
     const params = { name: kind, private: kind === 'private', open: kind === 'open' }
-    made.set(kind, await lost.rpc<Channel>('createChannel', params))
+    made.set(kind, await lost.rpc<ChannelInfo>('createChannel', params))
   }
   await publishAll(lost, 'first')
   for (const kind of KINDS) {
-    const { uri } = made.get(kind) as Channel
+    const { uri } = made.get(kind) as ChannelInfo
     await reader.rpc('addSubscription', { uri, dir: reader.path(`target-${kind}`), wait: true, timeout: 50 })
   }
   for (const kind of KINDS) {
@@ -113,12 +105,15 @@ afterAll(async () => {
 })
 
 /** A new machine that has taken the channels in publishes, and is lost again. */
-async function drill(form: string, take: (node: TestNode, kind: Kind) => Promise<Channel>): Promise<void> {
+async function drill(
+  form: string,
+  take: (node: TestNode, kind: Kind) => Promise<ChannelInfo>,
+): Promise<void> {
   const node = await net.add({ name: `new-${form}` })
   await net.dhtIsUp()
   expect(await channelsOf(node)).toEqual([])
   for (const kind of KINDS) {
-    const { uri, ...before } = made.get(kind) as Channel
+    const { uri, ...before } = made.get(kind) as ChannelInfo
     const taken = await take(node, kind)
     expect(taken).toMatchObject({
       publicKey: before.publicKey,
@@ -135,8 +130,8 @@ async function drill(form: string, take: (node: TestNode, kind: Kind) => Promise
   await net.remove(node)
 }
 
-async function channelsOf(node: TestNode): Promise<readonly Channel[]> {
-  return (await node.rpc<{ channels: Channel[] }>('listChannels')).channels
+async function channelsOf(node: TestNode): Promise<readonly ChannelInfo[]> {
+  return (await node.rpc<{ channels: ChannelInfo[] }>('listChannels')).channels
 }
 
 /** By RPC, as most here: a command line is a process more. */
@@ -165,7 +160,7 @@ describe('channels whose machine is lost', { timeout: 300_000 }, () => {
   })
 
   it('come back from key files', async () => {
-    await drill('key', (node, kind) => node.json<Channel>(['channel', 'import', copyOf(kind, 'key')]))
+    await drill('key', (node, kind) => node.json<ChannelInfo>(['channel', 'import', copyOf(kind, 'key')]))
   })
 
   it('come back from paper, typed in as people do, once what was typed is right', async () => {
@@ -183,7 +178,7 @@ describe('channels whose machine is lost', { timeout: 300_000 }, () => {
       await type(`# from the safe\r\n${kind === 'open' ? 'Kind: open\r\n' : ''}${lines.join('\r\n')}\r\n`)
       await refuses(node, { file: typed }, 'ERR_USAGE')
       expect(await channelsOf(node)).toEqual(before)
-      return node.json<Channel>(['channel', 'import', typed, '--name', kind])
+      return node.json<ChannelInfo>(['channel', 'import', typed, '--name', kind])
     })
   })
 
@@ -201,7 +196,7 @@ describe('channels whose machine is lost', { timeout: 300_000 }, () => {
       const passphraseFile = join(safe, 'passphrase')
       await refuses(node, { file: damaged, passphraseFile }, 'ERR_KEY_FILE_FORMAT')
       expect(await channelsOf(node)).toEqual(before)
-      return node.json<Channel>(['channel', 'import', copy, '--passphrase-file', passphraseFile])
+      return node.json<ChannelInfo>(['channel', 'import', copy, '--passphrase-file', passphraseFile])
     })
   })
 

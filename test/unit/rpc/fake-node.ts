@@ -4,6 +4,7 @@ import type {
   CallOptions,
   ChannelInfo,
   NodeApi,
+  PublishResult,
   ReleaseFile,
   SubscriptionInfo,
   TokenInfo,
@@ -75,6 +76,21 @@ export interface FakeNode {
   readonly calls: { readonly method: string; readonly params: unknown }[]
 }
 
+const PUBLISHED: PublishResult = {
+  uri: CHANNEL.uri,
+  publicKey: KEY,
+  sequence: 4,
+  files: 4,
+  bytes: 5_000_000,
+  blobs: 5,
+  newBlobs: 1,
+  manifestBlobs: 1,
+  storedBy: 8,
+  unchanged: false,
+  skipped: 0,
+  pending: null,
+}
+
 /** Replace single methods by what a test needs. */
 export function fakeNode(changes: Partial<NodeApi> = {}): FakeNode {
   const calls: { readonly method: string; readonly params: unknown }[] = []
@@ -121,36 +137,10 @@ export function fakeNode(changes: Partial<NodeApi> = {}): FakeNode {
       newBlobs: 5,
       skipped: 0,
     }),
-    publish: async () => ({
-      uri: CHANNEL.uri,
-      publicKey: KEY,
-      sequence: 4,
-      files: 4,
-      bytes: 5_000_000,
-      blobs: 5,
-      newBlobs: 1,
-      manifestBlobs: 1,
-      storedBy: 8,
-      unchanged: false,
-      skipped: 0,
-      pending: null,
-    }),
+    publish: async () => PUBLISHED,
     publishManifest: async (params) => {
       note('publishManifest', params)
-      return {
-        uri: CHANNEL.uri,
-        publicKey: KEY,
-        sequence: 4,
-        files: 4,
-        bytes: 5_000_000,
-        blobs: 5,
-        newBlobs: 5,
-        manifestBlobs: 1,
-        storedBy: 8,
-        unchanged: false,
-        skipped: 0,
-        pending: null,
-      }
+      return { ...PUBLISHED, newBlobs: 5 }
     },
     unpublish: async () => ({ publicKey: KEY, sequence: 5, storedBy: 8, unchanged: false, pending: null }),
     getReleases: async () => ({
